@@ -1,0 +1,1 @@
+"""Penstock from outside: the Python SDK over HTTP and the `penstock` command."""

@@ -1,0 +1,131 @@
+"""What may be asked of a run, or reported about its steps.
+
+Clients ask (`StartRun`, `CancelRun`), the scheduler asks itself (`ContinueRun`, `FireTimer`),
+executors report (all others). Every command may come twice, late, or never.
+"""
+
+from msgspec import Struct
+
+from penstock.domain.payload import Payload
+from penstock.domain.run.events import StepError
+
+
+class Command(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    tag=True,
+    tag_field="type",
+    rename="camel",
+    omit_defaults=True,
+):
+    """The shape that all commands to a run share."""
+
+
+class StartRun(Command):
+    """Begin a run of one version of a workflow.
+
+    definition: content hash of the version. created_at: when the caller asked, ms.
+    request_hash: digest of the canonical request; a second start under the same run id with
+    another hash is a conflict. timeout_ms: limit of the whole run, None for none.
+    """
+
+    workflow_id: str
+    workflow_name: str
+    version: int
+    definition: str
+    input: Payload
+    created_at: int
+    trigger: str = "api"
+    tags: tuple[str, ...] = ()
+    priority: int = 0
+    request_hash: str = ""
+
+
+class CancelRun(Command):
+    """Bring the run to an end; what runs is told to stop."""
+
+    reason: str = ""
+
+
+class ContinueRun(Command):
+    """Go on with the consequences that did not fit into the last decision."""
+
+
+class FireTimer(Command):
+    """A timer came due; obeyed if and only if the run waits for this very timer."""
+
+    timer_id: str
+
+
+class StartStep(Command):
+    """The attempt has been running for a while."""
+
+    step_id: str
+    attempt: int
+    started_at: int
+    executor_id: str
+
+
+class CompleteStep(Command):
+    """The attempt succeeded. `branch` is the branch it chose, where its type has branches."""
+
+    step_id: str
+    attempt: int
+    output: Payload
+    started_at: int
+    finished_at: int
+    executor_id: str
+    branch: str | None = None
+    input: Payload | None = None
+
+
+class FailStep(Command):
+    """The attempt failed.
+
+    timed_out: it went over the step's time limit. retry_after_ms: what the far side asked for.
+    """
+
+    step_id: str
+    attempt: int
+    error: StepError
+    started_at: int
+    finished_at: int
+    executor_id: str
+    timed_out: bool = False
+    retry_after_ms: int | None = None
+    input: Payload | None = None
+
+
+class SuspendStep(Command):
+    """The attempt needs no executor until the moment `until`; then its output is `output`."""
+
+    step_id: str
+    attempt: int
+    until: int
+    output: Payload
+    started_at: int
+    executor_id: str
+
+
+class ReportLost(Command):
+    """The attempt has nobody who works on it.
+
+    reason: `redelivered` (its holder fell silent), `released` (handed back by a graceful stop),
+    `vanished` (a roll call did not find it).
+    """
+
+    step_id: str
+    attempt: int
+    reason: str
+
+
+class ConfirmCancel(Command):
+    """The attempt was stopped because its run is being cancelled."""
+
+    step_id: str
+    attempt: int
+
+
+Report = StartStep | CompleteStep | FailStep | SuspendStep | ReportLost | ConfirmCancel
+RunCommand = StartRun | CancelRun | ContinueRun | FireTimer | Report

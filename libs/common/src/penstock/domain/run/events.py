@@ -1,0 +1,256 @@
+"""What can have happened to a run. Names and shapes are stored for ever.
+
+A step is named by its path (`price`; inside a loop `loop.3.inner`). An attempt counts from 1 and
+rises with every dispatch that follows a lost executor or a retry. Moments are milliseconds since
+the epoch, UTC. `started_at`, `finished_at` and `executor_id` are the executor's own words.
+"""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from penstock.domain.payload import Payload
+
+
+class Event(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    tag=True,
+    tag_field="type",
+    rename="camel",
+    omit_defaults=True,
+):
+    """The shape that all events of a run share: tagged by their name, compact on the wire."""
+
+
+class CancelCause(StrEnum):
+    """Why a run is being brought to its end before its steps are done."""
+
+    USER = "user"
+    FAILURE = "failure"
+    TIMEOUT = "timeout"
+
+
+class StepError(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Why an attempt failed. `details` is a payload like any output: nobody looks into it."""
+
+    code: str
+    message: str
+    retryable: bool = False
+    details: Payload | None = None
+
+
+class RunError(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Why a run ended without success, and the step that decided it."""
+
+    code: str
+    message: str
+    step_id: str | None = None
+
+
+class RunStarted(Event):
+    """The run is accepted; its definition is fixed by `definition`, the content hash."""
+
+    workflow_id: str
+    workflow_name: str
+    version: int
+    definition: str
+    input: Payload
+    created_at: int
+    trigger: str = "api"
+    tags: tuple[str, ...] = ()
+    priority: int = 0
+    request_hash: str = ""
+    timer_id: str | None = None
+    deadline_at: int | None = None
+
+
+class RunCancelRequested(Event):
+    """Nothing new starts from here on; what runs has until `grace_until` to stop."""
+
+    cause: CancelCause
+    timer_id: str
+    grace_until: int
+    reason: str = ""
+    error: RunError | None = None
+
+
+class RunSucceeded(Event):
+    """Every step has settled and every failure was handled.
+
+    The run's output is `output` where the definition has an output template, else the output of
+    the one step in `sinks`, else an object of the outputs of those in `sinks`.
+    """
+
+    sinks: tuple[str, ...] = ()
+    output: Payload | None = None
+
+
+class RunFailed(Event):
+    """A step failed and nothing handled it; all steps have settled."""
+
+    error: RunError
+
+
+class RunCancelled(Event):
+    """The run was cancelled and all its steps have settled."""
+
+    error: RunError
+
+
+class RunTimedOut(Event):
+    """The run went over its own time limit and all its steps have settled."""
+
+    error: RunError
+
+
+class StepReady(Event):
+    """Everything the step waits for has settled, so it may be dispatched."""
+
+    step_id: str
+    attempt: int
+
+
+class StepDispatched(Event):
+    """The attempt is owed to the executors of `queue`; the work message follows."""
+
+    step_id: str
+    attempt: int
+    queue: str = "default"
+
+
+class StepStarted(Event):
+    """An executor has been working on the attempt for a while (short attempts leave it out)."""
+
+    step_id: str
+    attempt: int
+    started_at: int
+    executor_id: str
+
+
+class StepWaiting(Event):
+    """The attempt waits for `until` and holds no executor; `output` is what it will answer."""
+
+    step_id: str
+    attempt: int
+    timer_id: str
+    until: int
+    output: Payload
+    started_at: int
+    executor_id: str
+
+
+class StepRetryScheduled(Event):
+    """The attempt failed and the next one becomes ready at `due_at`."""
+
+    step_id: str
+    attempt: int
+    error: StepError
+    timer_id: str
+    due_at: int
+    started_at: int
+    finished_at: int
+    executor_id: str
+
+
+class StepLost(Event):
+    """Whoever held the attempt is gone or gave it back; it says nothing about the step."""
+
+    step_id: str
+    attempt: int
+    reason: str
+
+
+class StepSucceeded(Event):
+    """The step has its output (None: the one that `StepWaiting` announced).
+
+    input: what the step's own `input` template came to; None where the input rule applies.
+    """
+
+    step_id: str
+    attempt: int
+    output: Payload | None = None
+    branch: str | None = None
+    input: Payload | None = None
+    started_at: int = 0
+    finished_at: int = 0
+    executor_id: str = ""
+
+
+class StepFailed(Event):
+    """The step failed for good. `input` is what it had worked on, for those that handle it."""
+
+    step_id: str
+    attempt: int
+    error: StepError
+    input: Payload | None = None
+    started_at: int = 0
+    finished_at: int = 0
+    executor_id: str = ""
+
+
+class StepTimedOut(Event):
+    """The step's last attempt went over its time limit; counts as failed."""
+
+    step_id: str
+    attempt: int
+    error: StepError
+    input: Payload | None = None
+    started_at: int = 0
+    finished_at: int = 0
+    executor_id: str = ""
+
+
+class StepSkipped(Event):
+    """No edge into the step can be taken any more, or the run ended before its turn."""
+
+    step_id: str
+
+
+class StepCancelled(Event):
+    """The step had started or waited, and was stopped."""
+
+    step_id: str
+    attempt: int
+
+
+class StepAbandoned(Event):
+    """Nobody answered the cancel in time; what the attempt may still do is unknown."""
+
+    step_id: str
+    attempt: int
+
+
+class ResultDiscarded(Event):
+    """A result came for an attempt that had already been given up, and was not used."""
+
+    step_id: str
+    attempt: int
+    reason: str
+
+
+RunEvent = (
+    RunStarted
+    | RunCancelRequested
+    | RunSucceeded
+    | RunFailed
+    | RunCancelled
+    | RunTimedOut
+    | StepReady
+    | StepDispatched
+    | StepStarted
+    | StepWaiting
+    | StepRetryScheduled
+    | StepLost
+    | StepSucceeded
+    | StepFailed
+    | StepTimedOut
+    | StepSkipped
+    | StepCancelled
+    | StepAbandoned
+    | ResultDiscarded
+)
+
+TERMINAL = (RunSucceeded, RunFailed, RunCancelled, RunTimedOut)
+"""After one of these a run's history has no further event."""

@@ -1,0 +1,1 @@
+"""The shell every service shares: NATS, Postgres, the event log, settings, telemetry."""

@@ -1,0 +1,1 @@
+"""Everything said to NATS: subjects, streams, publishing, objects too large for a message."""

@@ -1,0 +1,1 @@
+"""The wire contract: envelopes, the catalogue of message types, and their evolution."""

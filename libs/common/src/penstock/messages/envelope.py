@@ -1,0 +1,145 @@
+"""The envelopes: what goes around commands, reports, work and decisions on the wire.
+
+All bodies are JSON, keys in camelCase, absent keys mean the default. A reader ignores keys that
+it does not know. Tenant, kind and id of what a message is about are in its subject; only packed
+messages, which are about many, repeat them.
+"""
+
+import hashlib
+
+import msgspec
+from msgspec import Raw, Struct
+
+from penstock.domain.payload import Payload
+from penstock.domain.run.commands import Report, RunCommand
+from penstock.domain.run.events import RunEvent
+
+NO_HASH = "0" * 64
+"""The previous hash of a subject's first message."""
+
+
+class Wire(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """The shape that all envelopes share."""
+
+
+class Refusal(Wire):
+    """Why a command was refused: a stable code and a sentence for people."""
+
+    code: str
+    message: str
+
+
+class Reply(Wire):
+    """The scheduler's answer to a command, sent after the append.
+
+    position: of the last event that the command led to, or of the run's last event when the
+    command had taken effect before (`replayed`).
+    """
+
+    position: str | None = None
+    replayed: bool = False
+    refusal: Refusal | None = None
+
+
+class CommandMessage(Wire):
+    """One command to one run. `reply_to` is a private subject, empty when nobody waits.
+
+    id: what makes it the same command again; becomes the causation id of its events.
+    actor: `<kind>:<id>`, such as `key:0190…` or `scheduler:scheduler-0`.
+    at: when it was sent, ms. correlation_id: the request that began it all.
+    """
+
+    id: str
+    actor: str
+    at: int
+    command: RunCommand
+    correlation_id: str = ""
+    traceparent: str = ""
+    reply_to: str = ""
+
+
+class RunReport(Wire):
+    """One executor's word about one attempt."""
+
+    tenant: str
+    run_id: str
+    report: Report
+    traceparent: str = ""
+
+
+class Reports(Wire):
+    """Reports about runs of one partition that were ready together."""
+
+    executor_id: str
+    reports: tuple[RunReport, ...]
+
+
+class Task(Wire):
+    """One attempt of one step, with all that its node reads.
+
+    payloads: by name: `run.input`, `nodes.<id>.output`, `nodes.<id>.error`, `nodes.<id>.input`.
+    taken: the predecessors that contribute to the step's input, in the order of the edges.
+    definition: content hash; executors cache definitions by it. started_at: of the run, ms.
+    """
+
+    run_id: str
+    step_id: str
+    attempt: int
+    definition: str
+    started_at: int
+    payloads: dict[str, Payload] = {}
+    taken: tuple[str, ...] = ()
+    traceparent: str = ""
+
+
+class Work(Wire):
+    """Tasks of one queue and tenant that became ready together."""
+
+    tenant: str
+    tasks: tuple[Task, ...]
+
+
+class Cause(Wire):
+    """Who led to the next `events` events of a decision, and by which message."""
+
+    id: str
+    actor: str
+    events: int
+    correlation_id: str = ""
+    traceparent: str = ""
+
+
+class Envelope(Wire):
+    """What every decision says before its events.
+
+    id: of this decision. at: when it was made, ms since the epoch.
+    previous_hash: hex, of the message before this one on the same subject.
+    catalogue: the number of the event catalogue that its events were written under.
+    """
+
+    id: str
+    at: int
+    previous_hash: str
+    causes: tuple[Cause, ...]
+    catalogue: int = 1
+
+
+class Decision(Envelope):
+    """All events of one decision about one run: one message, appended whole or not at all."""
+
+    events: tuple[RunEvent, ...]
+
+
+class RawDecision(Envelope):
+    """A decision whose events are left undecoded."""
+
+    events: tuple[Raw, ...]
+
+
+def chain_hash(previous_hash: str, body: bytes) -> str:
+    """The hash of a message on its subject's chain: SHA-256(previous hash ‖ body), hex."""
+    return hashlib.sha256(previous_hash.encode() + body).hexdigest()
+
+
+encode = msgspec.json.encode
+"""Any value of this module as its bytes."""

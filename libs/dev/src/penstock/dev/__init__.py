@@ -1,0 +1,1 @@
+"""A whole Penstock on one machine: embedded servers, the stack of processes, the demo."""

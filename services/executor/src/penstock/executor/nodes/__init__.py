@@ -1,0 +1,1 @@
+"""One module per node type: a function from inputs to output."""

@@ -1,0 +1,1 @@
+"""Recorded event to SQL statements, one module per read model."""

@@ -1,0 +1,1 @@
+"""Commands and reports in, decisions appended, work and timers out."""
