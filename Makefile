@@ -12,7 +12,6 @@ RUN := .venv/bin/python -m
 OUT ?= bench.json
 PYTEST_ARGS ?= -n 2 --dist loadfile
 export UV_PYTHON_DOWNLOADS := never
-export UV_LINK_MODE ?= copy
 # A user without a writable home still gets a cache.
 export UV_CACHE_DIR ?= $(shell mkdir -p "$$HOME/.cache/uv" 2>/dev/null && test -w "$$HOME/.cache/uv" && echo "$$HOME/.cache/uv" || echo .tools/cache)
 
@@ -63,13 +62,13 @@ $(UV): requirements/tools.txt
 	touch $@
 
 .venv/.made: $(UV)
-	$(UV) venv -q --clear --no-config --python "$(PYTHON)" .venv
+	$(UV) venv -q --clear --python "$(PYTHON)" .venv
 	touch $@
 
 # A sync removes our own packages, so the members are always installed after it.
 define install
-$(UV) pip sync -q --no-config --python .venv --require-hashes $(1)
-$(UV) pip install -q --no-config --python .venv --no-deps --no-build-isolation $(MEMBERS:%=-e %)
+$(UV) pip sync -q --python .venv --require-hashes $(1)
+$(UV) pip install -q --python .venv --no-deps --no-build-isolation $(MEMBERS:%=-e %)
 touch $@
 endef
 
