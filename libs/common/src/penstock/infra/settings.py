@@ -1,0 +1,321 @@
+"""The environment as frozen values: one class per process, each variable named `PENSTOCK_<FIELD>`.
+
+`load(ApiSettings)` reads and checks; a wrong or missing value raises `SettingsInvalid`, whose text
+names every variable at fault and never repeats a value, for it may be a secret. Any variable can be
+given as a file instead: `PENSTOCK_ADMIN_KEY_FILE=/run/secrets/admin` reads that file's text.
+`settings_rows` lists all variables for the documentation.
+"""
+
+import base64
+import binascii
+import ipaddress
+import os
+import re
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+PREFIX = "PENSTOCK_"
+FILE_SUFFIX = "_FILE"
+FILE_BYTES_MAX = 64 * 1024
+"""A secret file is a key or a URL; anything larger is the wrong file."""
+KEY_BYTES = 32
+"""AES-256."""
+PRODUCTION_KEY_CHARACTERS_MIN = 32
+
+_HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*\.?")
+
+
+class SettingsInvalid(ValueError):
+    """Some variables are missing or wrong. `names` holds them; the text says what is wrong."""
+
+    def __init__(self, problems: dict[str, str]) -> None:
+        self.names = tuple(problems)
+        super().__init__("; ".join(f"{name}: {problem}" for name, problem in problems.items()))
+
+
+class Environment(StrEnum):
+    """Where the process runs; production refuses weak keys."""
+
+    DEVELOPMENT = "development"
+    TEST = "test"
+    PRODUCTION = "production"
+
+
+class LogLevel(StrEnum):
+    """The least severe line that is written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+def _url_with(schemes: frozenset[str], value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in schemes or not parts.hostname:
+        raise ValueError(f"must be a URL that starts with {' or '.join(sorted(schemes))}://")
+    return value
+
+
+def _nats_urls(value: str) -> str:
+    for url in value.split(","):
+        _url_with(frozenset({"nats", "tls", "ws", "wss"}), url.strip())
+    return value
+
+
+def _postgres_url(value: str) -> str:
+    return _url_with(frozenset({"postgresql", "postgres"}), value)
+
+
+def _key(value: SecretStr) -> SecretStr:
+    key_bytes(value)
+    return value
+
+
+def key_bytes(key: SecretStr) -> bytes:
+    """The 32 bytes that a key-encryption key's URL-safe base64 text stands for, else ValueError."""
+    text = key.get_secret_value()
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raw = b""
+    if len(raw) != KEY_BYTES:
+        raise ValueError(f"must be {KEY_BYTES} bytes as URL-safe base64")
+    return raw
+
+
+def _listed(value: Any) -> Any:
+    """A comma-separated text as a tuple; values that are no text pass for pydantic to judge."""
+    if not isinstance(value, str):
+        return value
+    return tuple(item.strip() for item in value.split(",") if item.strip())
+
+
+def _hosts_and_networks(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if not (_HOST.fullmatch(value) or _is_network(value)):
+            raise ValueError("must be host names, addresses or CIDRs, separated by commas")
+    return values
+
+
+def _is_network(value: str) -> bool:
+    try:
+        ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+NatsUrl = Annotated[str, AfterValidator(_nats_urls)]
+PostgresUrl = Annotated[str, AfterValidator(_postgres_url)]
+KeyEncryptionKey = Annotated[SecretStr, AfterValidator(_key)]
+Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+EgressAllow = Annotated[Listed, AfterValidator(_hosts_and_networks)]
+
+
+class FileSource(PydanticBaseSettingsSource):
+    """Values from the files that `PENSTOCK_<FIELD>_FILE` name."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The file's text without surrounding space, or None when the variable is unset."""
+        path = os.environ.get(f"{PREFIX}{field_name.upper()}{FILE_SUFFIX}")
+        if not path:
+            return None, field_name, False
+        return _file_text(f"{PREFIX}{field_name.upper()}{FILE_SUFFIX}", path), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """All fields that have a file."""
+        found = ((name, self.get_field_value(field, name)[0]) for name, field in self._fields())
+        return {name: value for name, value in found if value is not None}
+
+    def _fields(self) -> Iterator[tuple[str, FieldInfo]]:
+        yield from self.settings_cls.model_fields.items()
+
+
+def _file_text(variable: str, path: str) -> str:
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(FILE_BYTES_MAX + 1)
+        if len(content) > FILE_BYTES_MAX:
+            raise SettingsInvalid({variable: f"file is larger than {FILE_BYTES_MAX} bytes"})
+        return content.decode().strip()
+    except OSError as error:
+        raise SettingsInvalid({variable: f"cannot be read: {error.strerror}"}) from None
+    except UnicodeDecodeError:
+        raise SettingsInvalid({variable: "is not UTF-8 text"}) from None
+
+
+class SharedSettings(BaseSettings):
+    """What every process needs to know."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True
+    )
+    PROCESS: ClassVar[str] = "every process"
+
+    env: Environment = Field(
+        Environment.DEVELOPMENT, description="`development`, `test` or `production`"
+    )
+    log_level: LogLevel = Field(
+        LogLevel.INFO, description="Least severe log line: `debug`, `info`, `warning`, `error`"
+    )
+    nats_url: NatsUrl = Field(
+        "nats://127.0.0.1:4222", repr=False, description="NATS servers, separated by commas"
+    )
+    instance: str = Field(
+        "penstock-0",
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="This process's own name, unique among its kind",
+    )
+    metrics_port: Port = Field(
+        9464, description="Port of `/livez`, `/readyz` and `/metrics` (the API: on its own port)"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments go before the environment, that before files; no `.env` is read."""
+        return init_settings, env_settings, FileSource(settings_cls)
+
+
+class DatabaseSettings(SharedSettings):
+    """What a process needs that opens Postgres."""
+
+    database_url: PostgresUrl = Field(
+        repr=False, description="Postgres, as the role of this very process"
+    )
+
+
+class ApiSettings(DatabaseSettings):
+    """The HTTP API's settings."""
+
+    PROCESS = "api"
+
+    api_host: str = Field("127.0.0.1", description="Address to listen on")
+    api_port: Port = Field(8000, description="Port to listen on")
+    admin_key: SecretStr = Field(min_length=1, description="API key of the platform admin")
+    key_encryption_key: KeyEncryptionKey = Field(
+        description="32 bytes, URL-safe base64: seals secrets, peppers API keys; `up` makes one"
+    )
+    cors_origins: Listed = Field((), description="Origins that browsers may call from")
+
+
+class SchedulerSettings(DatabaseSettings):
+    """The scheduler's settings."""
+
+    PROCESS = "scheduler"
+
+
+class ExecutorSettings(SharedSettings):
+    """The executor's settings."""
+
+    PROCESS = "executor"
+
+    executor_concurrency: int = Field(
+        64, ge=1, le=10_000, description="Steps that one executor runs at the same time"
+    )
+    egress_allow: EgressAllow = Field(
+        (), description="Hosts and CIDRs that steps may call although they are not public"
+    )
+
+
+class ProjectorSettings(DatabaseSettings):
+    """The projector's settings."""
+
+    PROCESS = "projector"
+
+
+class MigrateSettings(SharedSettings):
+    """The settings of `penstock migrate` and `penstock audit verify`."""
+
+    PROCESS = "migrate, audit"
+
+    database_url: PostgresUrl = Field(repr=False, description="Postgres, as `penstock_owner`")
+
+
+SETTINGS: tuple[type[SharedSettings], ...] = (
+    SharedSettings,
+    ApiSettings,
+    SchedulerSettings,
+    ExecutorSettings,
+    ProjectorSettings,
+    MigrateSettings,
+)
+
+S = TypeVar("S", bound=SharedSettings)
+
+
+def load(settings: type[S]) -> S:
+    """The process's settings, or `SettingsInvalid` with all that is wrong."""
+    try:
+        loaded = settings()
+    except ValidationError as error:
+        raise SettingsInvalid(_problems(error)) from None
+    _refuse_weak_keys(loaded)
+    return loaded
+
+
+def _problems(error: ValidationError) -> dict[str, str]:
+    """Each variable at fault and what is wrong with it, without the value."""
+    problems: dict[str, str] = {}
+    for detail in error.errors(include_url=False, include_input=False):
+        name = PREFIX + str(detail["loc"][0]).upper() if detail["loc"] else PREFIX.rstrip("_")
+        said = detail["msg"].removeprefix("Value error, ")
+        problems[name] = "is required" if detail["type"] == "missing" else said
+    return problems
+
+
+def _refuse_weak_keys(settings: SharedSettings) -> None:
+    if settings.env is not Environment.PRODUCTION or not isinstance(settings, ApiSettings):
+        return
+    if len(settings.admin_key.get_secret_value()) < PRODUCTION_KEY_CHARACTERS_MIN:
+        said = f"needs at least {PRODUCTION_KEY_CHARACTERS_MIN} characters in production"
+        raise SettingsInvalid({f"{PREFIX}ADMIN_KEY": said})
+
+
+class SettingsRow(NamedTuple):
+    """One variable as the documentation shows it; `default` is empty where one is required."""
+
+    variable: str
+    process: str
+    default: str
+    description: str
+
+
+def settings_rows() -> list[SettingsRow]:
+    """Every variable once per process that has it of its own, shared ones first."""
+    shared = SharedSettings.model_fields
+    return [
+        SettingsRow(PREFIX + name.upper(), cls.PROCESS, _default(field), field.description or "")
+        for cls in SETTINGS
+        for name, field in cls.model_fields.items()
+        if cls is SharedSettings or name not in shared
+    ]
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default is PydanticUndefined:
+        return ""
+    if isinstance(field.default, tuple):
+        return ",".join(field.default) or "(none)"
+    return str(field.default)
