@@ -28,7 +28,8 @@ class Payload(Struct, frozen=True, rename="camel", omit_defaults=True):
     sha256: hex digest of what is stored.
     enc: name of the data key that sealed it; `none` says that the bytes are plain JSON.
     inline: the bytes themselves, JSON text (for a sealed payload a base64 string).
-    at: the position of the event that holds them inline, `<stream sequence>.<index>`.
+    at: where in the log of events they are inline, `<position>/<member>`: the position
+        (`<stream sequence>.<index>`) of an event and the name of its member that holds them.
     blob: the object's name in the blob store.
     """
 
@@ -50,8 +51,8 @@ def of_value(value: object) -> Payload:
     return inline(msgspec.json.encode(value))
 
 
-def at_rest(payload: Payload, position: str) -> Payload:
-    """What run state keeps of a payload that the event at `position` holds.
+def at_rest(payload: Payload, place: str) -> Payload:
+    """What run state keeps of a payload that is inline at `place` in the log.
 
     A small one is copied out of its message, because a `Raw` keeps the whole message alive.
     """
@@ -59,7 +60,7 @@ def at_rest(payload: Payload, position: str) -> Payload:
         return payload
     if payload.size <= AT_REST_MAX_BYTES:
         return msgspec.structs.replace(payload, inline=payload.inline.copy())
-    return msgspec.structs.replace(payload, inline=None, at=position)
+    return msgspec.structs.replace(payload, inline=None, at=place)
 
 
 NULL = inline(b"null")

@@ -12,6 +12,10 @@ from msgspec import Struct
 from penstock.domain.payload import Payload
 
 
+SINKS_MAX = 1000
+"""How many step ids `RunSucceeded` names at most, so that it fits into a decision."""
+
+
 class Event(
     Struct,
     frozen=True,
@@ -79,11 +83,14 @@ class RunCancelRequested(Event):
 class RunSucceeded(Event):
     """Every step has settled and every failure was handled.
 
-    The run's output is `output` where the definition has an output template, else the output of
-    the one step in `sinks`, else an object of the outputs of those in `sinks`.
+    The run's output is `output` where the definition has an output template. Else it is made of
+    what the `sinks` said (those of the definition's sinks that succeeded): an object by step id
+    if `keyed`, which is when the definition has several sinks, else the one output or null.
+    With more than `SINKS_MAX` of them `sinks` is empty and the definition tells which they are.
     """
 
     sinks: tuple[str, ...] = ()
+    keyed: bool = False
     output: Payload | None = None
 
 

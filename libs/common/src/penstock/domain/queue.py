@@ -1,0 +1,35 @@
+"""A first-in-first-out queue as a value: adding and taking answer a new queue, in O(log n)."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from immutables import Map
+from msgspec import Struct
+from msgspec.structs import replace
+
+T = TypeVar("T")
+
+
+class Queue(Struct, Generic[T], frozen=True):
+    """Items numbered `first` … `end` − 1 in the order of their arrival."""
+
+    items: Map[int, T] = Map()
+    first: int = 0
+    end: int = 0
+
+    def __len__(self) -> int:
+        return self.end - self.first
+
+    @property
+    def head(self) -> T | None:
+        """The item that has waited longest, None of an empty queue."""
+        return self.items.get(self.first)
+
+    def added(self, item: T) -> Queue[T]:
+        """This queue with `item` at its end."""
+        return replace(self, items=self.items.set(self.end, item), end=self.end + 1)
+
+    def taken(self) -> Queue[T]:
+        """This queue without its head."""
+        return replace(self, items=self.items.delete(self.first), first=self.first + 1)
