@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$p; break; }; done)
 MEMBERS := libs/common libs/client libs/dev services/api services/scheduler services/executor services/projector
-PROJECTS := pyproject.toml $(MEMBERS:%=%/pyproject.toml)
+PROJECTS := $(MEMBERS:%=%/pyproject.toml)
 UV := .tools/bin/uv
 RUN := .venv/bin/python -m
 OUT ?= bench.json
@@ -52,31 +52,35 @@ clean:  ## Forget what setup made
 
 # --- setup ---------------------------------------------------------------------------------------
 
-# Without ensurepip (some distributions split it off) `venv` fails and pip fills the folder alone.
+# Some distributions split ensurepip off: `venv` fails there, and pip alone fills the folder.
 $(UV): requirements/tools.txt
-	@test -n "$(PYTHON)" || { echo "Penstock needs python3 3.11 or newer; set PYTHON=/path/to/python3" >&2; exit 1; }
-	rm -rf .tools
-	"$(PYTHON)" -m venv .tools >/dev/null 2>&1 || rm -rf .tools
-	if test -x .tools/bin/pip; then .tools/bin/python -m pip install -q --require-hashes -r $<; \
-	else "$(PYTHON)" -m pip install -q --require-hashes --target .tools -r $<; fi
-	touch $@
+	@test -n "$(PYTHON)" || { echo "Penstock needs python3, 3.11 or newer; name one with PYTHON=" >&2; exit 1; }
+	@rm -rf .tools; "$(PYTHON)" -m venv .tools >/dev/null 2>&1 || rm -rf .tools
+	@pip="$(PYTHON) -m pip"; target="--target .tools"; \
+	test ! -x .tools/bin/pip || { pip=".tools/bin/python -m pip"; target=; }; \
+	$$pip install -q --disable-pip-version-check --require-hashes $$target -r $< \
+	|| { echo "uv could not be installed with: $$pip (python3 needs its venv or pip module)" >&2; exit 1; }
+	@touch $@
 
 .venv/.made: $(UV)
-	$(UV) venv -q --clear --python "$(PYTHON)" .venv
-	touch $@
+	@$(UV) venv -q --clear --python "$(PYTHON)" .venv
+	@touch $@
 
 # A sync removes our own packages, so the members are always installed after it.
 define install
-$(UV) pip sync -q --python .venv --require-hashes $(1)
-$(UV) pip install -q --python .venv --no-deps --no-build-isolation $(MEMBERS:%=-e %)
-touch $@
+	@echo "Installing $(1) into .venv"
+	@$(UV) pip sync -q --python .venv --require-hashes $(1)
+	@$(UV) pip install -q --python .venv --no-deps --no-build-isolation $(MEMBERS:%=-e %)
+	@touch $@
 endef
 
-.venv/.runtime: .venv/.made requirements/runtime.txt requirements/embedded.txt $(PROJECTS)
-	$(call install,requirements/runtime.txt requirements/embedded.txt)
+RUNTIME := requirements/runtime.txt requirements/embedded.txt
+
+.venv/.runtime: .venv/.made $(RUNTIME) $(PROJECTS)
+	$(call install,$(RUNTIME))
 
 .venv/.dev: .venv/.runtime requirements/dev.txt
-	$(call install,requirements/runtime.txt requirements/embedded.txt requirements/dev.txt)
+	$(call install,$(RUNTIME) requirements/dev.txt)
 
 # --- locks ---------------------------------------------------------------------------------------
 
