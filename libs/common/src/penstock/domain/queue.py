@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Queue(Struct, Generic[T], frozen=True):
-    """Items numbered `first` … `end` − 1 in the order of their arrival."""
+    """Items numbered from `first` up to, not including, `end`, in the order of their arrival."""
 
     items: Map[int, T] = Map()
     first: int = 0
@@ -27,9 +27,9 @@ class Queue(Struct, Generic[T], frozen=True):
         return self.items.get(self.first)
 
     def added(self, item: T) -> Queue[T]:
-        """This queue with `item` at its end."""
+        """The queue with `item` at its end."""
         return replace(self, items=self.items.set(self.end, item), end=self.end + 1)
 
     def taken(self) -> Queue[T]:
-        """This queue without its head."""
+        """The queue without its head."""
         return replace(self, items=self.items.delete(self.first), first=self.first + 1)

@@ -11,7 +11,6 @@ from msgspec import Struct
 
 from penstock.domain.payload import Payload
 
-
 SINKS_MAX = 1000
 """How many step ids `RunSucceeded` names at most, so that it fits into a decision."""
 

@@ -1,0 +1,175 @@
+"""What the reports of executors add to a run's history."""
+
+from typing import assert_never
+
+from penstock.domain.ids import derived
+from penstock.domain.run.commands import (
+    CompleteStep,
+    ConfirmCancel,
+    FailStep,
+    Report,
+    ReportLost,
+    StartStep,
+    SuspendStep,
+)
+from penstock.domain.run.draft import Draft
+from penstock.domain.run.events import (
+    ResultDiscarded,
+    StepCancelled,
+    StepError,
+    StepFailed,
+    StepLost,
+    StepReady,
+    StepRetryScheduled,
+    StepStarted,
+    StepSucceeded,
+    StepTimedOut,
+    StepWaiting,
+)
+from penstock.domain.run.retry import next_attempt_in_ms
+from penstock.domain.run.state import Run, StepStatus, TimerKind
+
+LOSSES_MAX = 5
+"""How often an attempt is repeated because its executor was lost, before the step fails."""
+
+RELEASES_MAX = 100
+"""How often executors may hand an attempt back when they stop, before that counts as lost."""
+
+
+def report(draft: Draft, command: Report) -> None:
+    """What an executor says about an attempt counts if, and only if, the run awaits it."""
+    run = draft.run
+    if not run.awaits(command.step_id, command.attempt):
+        discard(draft, command)
+        return
+    match command:
+        case StartStep():
+            started(draft, command)
+        case CompleteStep():
+            draft.record(
+                StepSucceeded(
+                    step_id=command.step_id,
+                    attempt=command.attempt,
+                    output=command.output,
+                    branch=command.branch,
+                    input=command.input,
+                    started_at=command.started_at,
+                    finished_at=command.finished_at,
+                    executor_id=command.executor_id,
+                )
+            )
+        case FailStep():
+            fail(draft, command)
+        case SuspendStep():
+            suspend(draft, command)
+        case ReportLost():
+            lose(draft, command)
+        case ConfirmCancel():
+            if run.ending is not None:
+                draft.record(StepCancelled(step_id=command.step_id, attempt=command.attempt))
+        case _:
+            assert_never(command)
+
+
+def discard(draft: Draft, command: Report) -> None:
+    """Put on record, once, that a given-up attempt came to a result after all."""
+    step = draft.run.step(command.step_id)
+    given_up = command.attempt < step.attempt or step.status is StepStatus.CANCELLED
+    late = isinstance(command, CompleteStep) and command.attempt > step.discarded
+    if draft.run.is_live and given_up and late:
+        reason = f"attempt {command.attempt} had been given up"
+        draft.record(
+            ResultDiscarded(step_id=command.step_id, attempt=command.attempt, reason=reason)
+        )
+
+
+def started(draft: Draft, command: StartStep) -> None:
+    """The attempt has been running for a while."""
+    if draft.run.step(command.step_id).status is StepStatus.DISPATCHED:
+        draft.record(
+            StepStarted(
+                step_id=command.step_id,
+                attempt=command.attempt,
+                started_at=command.started_at,
+                executor_id=command.executor_id,
+            )
+        )
+
+
+def suspend(draft: Draft, command: SuspendStep) -> None:
+    """The step goes on when its timer fires; in a run that ends it never will."""
+    if draft.run.ending is not None:
+        draft.record(StepCancelled(step_id=command.step_id, attempt=command.attempt))
+        return
+    draft.record(
+        StepWaiting(
+            step_id=command.step_id,
+            attempt=command.attempt,
+            timer_id=timer_id_of(draft.run, TimerKind.WAIT, command),
+            until=command.until,
+            output=command.output,
+            started_at=command.started_at,
+            executor_id=command.executor_id,
+        )
+    )
+
+
+def fail(draft: Draft, command: FailStep) -> None:
+    """Try again where the policy allows it, else let the failure stand."""
+    run = draft.run
+    rest_ms = None
+    if run.ending is None:
+        rest_ms = next_attempt_in_ms(
+            run.drawn.retry(command.step_id),
+            command,
+            run_id=run.id,
+            tries=run.step(command.step_id).tries + 1,
+        )
+    if rest_ms is None:
+        final = StepTimedOut if command.timed_out else StepFailed
+        draft.record(
+            final(
+                step_id=command.step_id,
+                attempt=command.attempt,
+                error=command.error,
+                input=command.input,
+                started_at=command.started_at,
+                finished_at=command.finished_at,
+                executor_id=command.executor_id,
+            )
+        )
+        return
+    draft.record(
+        StepRetryScheduled(
+            step_id=command.step_id,
+            attempt=command.attempt,
+            error=command.error,
+            timer_id=timer_id_of(run, TimerKind.RETRY, command),
+            due_at=draft.at + rest_ms,
+            started_at=command.started_at,
+            finished_at=command.finished_at,
+            executor_id=command.executor_id,
+        )
+    )
+
+
+def lose(draft: Draft, command: ReportLost) -> None:
+    """Repeat an attempt whose holder is gone; that is no failure of the step, up to a bound."""
+    step_id, attempt = command.step_id, command.attempt
+    if draft.run.ending is not None:
+        draft.record(StepCancelled(step_id=step_id, attempt=attempt))
+        return
+    losses = draft.run.step(step_id).losses
+    bound = RELEASES_MAX if command.reason == "released" else LOSSES_MAX
+    if losses >= bound:
+        message = f"lost its executor {losses + 1} times, the last time it {command.reason}"
+        error = StepError(code="EXECUTOR_LOST", message=message)
+        draft.record(StepFailed(step_id=step_id, attempt=attempt, error=error))
+        return
+    draft.record(StepLost(step_id=step_id, attempt=attempt, reason=command.reason))
+    draft.record(StepReady(step_id=step_id, attempt=attempt + 1))
+
+
+def timer_id_of(run: Run, kind: TimerKind, command: SuspendStep | FailStep) -> str:
+    """The id of the timer that an attempt's report begins; the same however often it comes."""
+    return derived(run.id, command.step_id, str(command.attempt), kind)

@@ -1,0 +1,31 @@
+"""Which timers a history begins."""
+
+from collections.abc import Iterable
+
+from penstock.domain.run.events import (
+    RunCancelRequested,
+    RunEvent,
+    RunStarted,
+    StepRetryScheduled,
+    StepWaiting,
+)
+from penstock.domain.run.state import Timer, TimerKind
+
+
+def timers_begun(events: Iterable[RunEvent]) -> list[tuple[str, Timer]]:
+    """The timers that `events` begin, with their ids: what the shell must have set."""
+    found: list[tuple[str, Timer]] = []
+    for event in events:
+        match event:
+            case StepRetryScheduled():
+                timer = Timer(TimerKind.RETRY, event.due_at, event.step_id)
+            case StepWaiting():
+                timer = Timer(TimerKind.WAIT, event.until, event.step_id)
+            case RunCancelRequested():
+                timer = Timer(TimerKind.GRACE, event.grace_until)
+            case RunStarted(timer_id=str(), deadline_at=int()):
+                timer = Timer(TimerKind.DEADLINE, event.deadline_at)
+            case _:
+                continue
+        found.append((event.timer_id, timer))
+    return found
