@@ -1,0 +1,251 @@
+"""One outgoing HTTP call: redirects, size limits, decoding. All of a step's requests go here.
+
+No cookies are kept. Each redirect is a new request behind the same guard; one that changes the
+origin takes along only headers that cannot be credentials.
+"""
+
+import asyncio
+import zlib
+from collections.abc import Iterator
+
+import httpcore
+import httpx
+from msgspec import Struct
+
+from penstock.executor.egress import EgressRefused
+from penstock.executor.transport import GuardedTransport
+
+REDIRECTS_MAX = 5
+BODY_BYTES_MAX = 10 * 1024 * 1024
+"""Of a response, after decompression."""
+RATIO_MAX = 100
+RATIO_FREE_BYTES = 1024 * 1024
+"""Below this a high compression ratio is no bomb."""
+HEADER_BYTES_MAX = 32 * 1024
+USER_AGENT = "penstock"
+SCHEMES = frozenset({"http", "https"})
+
+HARMLESS_HEADERS = frozenset(
+    {"accept", "accept-encoding", "accept-language", "content-type", "idempotency-key"}
+    | {"traceparent", "user-agent"}
+)
+"""What follows a redirect to another origin; any other header may be a credential."""
+
+OWN_HEADERS = frozenset(
+    {"connection", "content-length", "expect", "host", "keep-alive", "te", "trailer"}
+    | {"proxy-authorization", "proxy-connection", "transfer-encoding", "upgrade"}
+)
+"""Headers that frame the message; whoever sets them could smuggle a second one."""
+
+
+class CallInvalid(Exception):
+    """The call cannot be made as it is written: its URL, method or headers are not valid."""
+
+
+class Unreachable(Exception):
+    """The far side could not be reached, or broke off."""
+
+
+class CallTimedOut(Exception):
+    """The far side did not answer within the call's limit."""
+
+
+class AnswerTooLarge(Exception):
+    """The answer is over a size limit."""
+
+
+class RedirectsExceeded(Exception):
+    """More redirects than a call may follow."""
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """A request to make. timeout_ms: of all of it, redirects included. body_max: of the answer."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    query: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None
+    timeout_ms: int
+    follow_redirects: bool = True
+    body_max: int = BODY_BYTES_MAX
+
+
+class Answer(Struct, frozen=True):
+    """What came back. headers: names in lower case, repeated ones joined by a comma."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+async def send(transport: GuardedTransport, call: Call) -> Answer:
+    """Make `call` and read its whole answer.
+
+    Raises CallInvalid, EgressRefused, Unreachable, CallTimedOut, AnswerTooLarge,
+    RedirectsExceeded.
+    """
+    try:
+        async with asyncio.timeout(call.timeout_ms / 1000):
+            return await _follow(transport, call)
+    except (TimeoutError, httpcore.TimeoutException) as error:
+        raise CallTimedOut(f"no answer within {call.timeout_ms} ms") from error
+    except httpcore.LocalProtocolError as error:
+        raise CallInvalid(f"the request is not valid: {error}") from error
+    except (httpcore.NetworkError, httpcore.ProtocolError) as error:
+        raise Unreachable(str(error) or "the connection was lost") from error
+
+
+async def _follow(transport: GuardedTransport, call: Call) -> Answer:
+    request = _request(call)
+    for _ in range(REDIRECTS_MAX + 1):
+        async with transport.response(request) as response:
+            headers = _headers(response)
+            location = headers.get("location")
+            if not (call.follow_redirects and location and response.status in REDIRECTS):
+                return Answer(response.status, headers, await _body(response, headers, call))
+        request = _redirected(request, response.status, location)
+    raise RedirectsExceeded(f"more than {REDIRECTS_MAX} redirects")
+
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+BODY_KEEPING_REDIRECTS = frozenset({307, 308})
+
+
+def _request(call: Call) -> httpx.Request:
+    url = _checked(call.url)
+    if call.query:
+        url = url.copy_merge_params(httpx.QueryParams(list(call.query)))
+    headers = httpx.Headers({"user-agent": USER_AGENT, "accept": "*/*"})
+    for name, value in call.headers:
+        if name.lower() in OWN_HEADERS:
+            raise CallInvalid(f"the header {name} is not a step's to set")
+        headers[name] = value
+    headers.setdefault("accept-encoding", "gzip, deflate")
+    try:
+        return httpx.Request(call.method, url, headers=headers, content=call.body)
+    except (TypeError, ValueError) as error:
+        raise CallInvalid(f"the request is not valid: {error}") from error
+
+
+def _checked(url: str) -> httpx.URL:
+    try:
+        parsed = httpx.URL(url)
+        parsed.raw_host.decode("ascii")
+    except (httpx.InvalidURL, ValueError) as error:
+        raise CallInvalid(f"the URL is not valid: {error}") from error
+    if parsed.scheme not in SCHEMES:
+        raise EgressRefused(f"only http and https are open to steps, not {parsed.scheme!r}")
+    if not parsed.host:
+        raise CallInvalid("the URL names no host")
+    if parsed.userinfo:
+        raise CallInvalid("a URL must not hold credentials")
+    return parsed
+
+
+def _redirected(request: httpx.Request, status: int, location: str) -> httpx.Request:
+    try:
+        url = _checked(str(request.url.join(location)))
+    except (httpx.InvalidURL, CallInvalid) as error:
+        raise Unreachable(f"redirected to a place that is no URL: {error}") from error
+    same = (url.scheme, url.host, url.port) == (
+        request.url.scheme,
+        request.url.host,
+        request.url.port,
+    )
+    keeps_body = status in BODY_KEEPING_REDIRECTS or request.method in {"GET", "HEAD"}
+    headers = [
+        (name, value)
+        for name, value in request.headers.multi_items()
+        if name not in OWN_HEADERS
+        and (same or name in HARMLESS_HEADERS)
+        and (keeps_body or name != "content-type")
+    ]
+    method = request.method if keeps_body else "GET"
+    return httpx.Request(
+        method, url, headers=headers, content=request.content if keeps_body else None
+    )
+
+
+def _headers(response: httpcore.Response) -> dict[str, str]:
+    if sum(len(name) + len(value) for name, value in response.headers) > HEADER_BYTES_MAX:
+        raise AnswerTooLarge(f"the answer's headers are over {HEADER_BYTES_MAX} bytes")
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in response.headers:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+async def _body(response: httpcore.Response, headers: dict[str, str], call: Call) -> bytes:
+    declared = headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > call.body_max:
+        raise AnswerTooLarge(f"the answer is over {call.body_max} bytes")
+    inflate = _Inflate(headers.get("content-encoding", "").strip().lower())
+    parts: list[bytes] = []
+    size = wire_size = 0
+    async for part in response.aiter_stream():
+        wire_size += len(part)
+        for piece in inflate.pieces(part):
+            parts.append(piece)
+            size += len(piece)
+            if size > call.body_max:
+                raise AnswerTooLarge(f"the answer is over {call.body_max} bytes")
+            if size > RATIO_FREE_BYTES and size > wire_size * RATIO_MAX:
+                raise AnswerTooLarge(f"the answer is compressed by more than {RATIO_MAX}")
+    return b"".join(parts)
+
+
+PIECE_BYTES = 256 * 1024
+WINDOW_BITS = {
+    "gzip": zlib.MAX_WBITS | 16,
+    "x-gzip": zlib.MAX_WBITS | 16,
+    "deflate": zlib.MAX_WBITS,
+}
+
+
+class _Inflate:
+    """Decompresses in pieces of bounded size, so that a bomb is noticed before it is in memory.
+
+    An encoding that it does not know passes unchanged.
+    """
+
+    def __init__(self, encoding: str) -> None:
+        self._bits = WINDOW_BITS.get(encoding, 0)
+        self._known = encoding in WINDOW_BITS
+        self._stream = zlib.decompressobj(self._bits)
+        self._begun = False
+
+    def pieces(self, part: bytes) -> Iterator[bytes]:
+        """The bytes that `part` holds. Raises Unreachable when they are corrupt."""
+        if not self._known:
+            yield part
+            return
+        while True:
+            piece = self._piece(part)
+            yield piece
+            part = self._stream.unconsumed_tail
+            if self._stream.eof and self._stream.unused_data:
+                part = self._stream.unused_data
+                self._stream = zlib.decompressobj(self._bits)
+            # A full piece may have more behind it although all input is consumed.
+            if not part and len(piece) < PIECE_BYTES:
+                return
+
+    def _piece(self, part: bytes) -> bytes:
+        try:
+            return self._inflated(part)
+        except zlib.error as error:
+            raise Unreachable(f"the answer's compression is corrupt: {error}") from error
+
+    def _inflated(self, part: bytes) -> bytes:
+        begun, self._begun = self._begun, True
+        try:
+            return self._stream.decompress(part, PIECE_BYTES)
+        except zlib.error:
+            if begun or self._bits != zlib.MAX_WBITS:
+                raise
+            # Some servers say deflate and mean it without zlib's frame.
+            self._bits = -zlib.MAX_WBITS
+            self._stream = zlib.decompressobj(self._bits)
+            return self._stream.decompress(part, PIECE_BYTES)
