@@ -1,0 +1,227 @@
+"""Publishing to streams: every acknowledgement comes back on one shared reply inbox.
+
+`publish` answers at once with a future, so that a caller awaits a whole batch and not one message
+after the other. Nothing is sent twice by itself: what a time-out means is for the caller to find
+out (for histories, `eventlog.transact` does).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+from nats import errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+PUBLISH_TIMEOUT_S = 5.0
+"""Longer than a change of leader takes on a healthy network (4 to 6 s is the broker's worst)."""
+IN_FLIGHT_MAX = 4096
+"""Under the 10,000 that a stream takes in before it drops messages without a word."""
+BACKLOG_MAX = 65_536
+"""What may wait behind those in flight before `publish` refuses."""
+
+EXPECTED_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
+
+_WRONG_LAST_SEQUENCE = (10071, 10164)
+_NO_RESPONDERS = "503"
+_SWEEP_S = 0.25
+
+
+class PublishError(Exception):
+    """A message was not acknowledged."""
+
+
+class WrongSequence(PublishError):
+    """The subject's last message is not the expected one; nothing was stored."""
+
+
+class PublishTimeout(PublishError):
+    """No acknowledgement came in time: nobody knows whether the message is stored."""
+
+
+class PublishRefused(PublishError):
+    """The server, or this publisher's own bound, refused the message; nothing was stored.
+
+    code: the server's error code, 0 where there is none.
+    """
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Unavailable(PublishRefused):
+    """Nobody is there to store it: no stream, no leader, no connection."""
+
+
+class _Error(Struct):
+    code: int = 0
+    err_code: int = 0
+    description: str = ""
+
+
+class _PubAck(Struct):
+    seq: int = 0
+    error: _Error | None = None
+
+
+class _Waiting(NamedTuple):
+    subject: str
+    body: bytes
+    headers: dict[str, str] | None
+    future: asyncio.Future[int]
+
+
+_decode_ack = msgspec.json.Decoder(_PubAck).decode
+
+
+class Publisher:
+    """Publishes to streams on a connection that somebody else owns."""
+
+    def __init__(self, nc: Client, *, timeout_s: float = PUBLISH_TIMEOUT_S) -> None:
+        self._nc = nc
+        self._timeout_s = timeout_s
+        self._inbox = ""
+        self._next = 0
+        self._in_flight: dict[str, asyncio.Future[int]] = {}
+        self._deadlines: deque[tuple[float, str]] = deque()
+        self._backlog: deque[_Waiting] = deque()
+        self._wake = asyncio.Event()
+        self._subscription: Subscription | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Listens for acknowledgements; call it once, before the first publish."""
+        self._inbox = f"{self._nc.new_inbox()}."
+        self._subscription = await self._nc.subscribe(f"{self._inbox}*", cb=self._on_ack)
+        self._tasks = [asyncio.create_task(self._write()), asyncio.create_task(self._sweep())]
+
+    async def stop(self) -> None:
+        """Waits for what is in flight, at most its time-out, then fails the rest."""
+        await self.settled()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for waiting in self._backlog:
+            _fail(waiting.future, Unavailable("the publisher has stopped"))
+        self._backlog.clear()
+        if self._subscription is not None and not self._nc.is_closed:
+            await self._subscription.unsubscribe()
+
+    @property
+    def pending(self) -> int:
+        """How many messages wait to be sent or acknowledged."""
+        return len(self._in_flight) + len(self._backlog)
+
+    async def settled(self) -> None:
+        """Returns when all that was published before is acknowledged or has failed."""
+        futures = [*self._in_flight.values(), *(waiting.future for waiting in self._backlog)]
+        if futures:
+            await asyncio.wait(futures, timeout=self._timeout_s)
+
+    def publish(
+        self,
+        subject: str,
+        body: bytes,
+        *,
+        headers: Mapping[str, str] | None = None,
+        expected: int | None = None,
+    ) -> asyncio.Future[int]:
+        """The future sequence of the message in its stream.
+
+        expected: sequence of the last message on this very subject, 0 for none; another one there
+        fails the future with `WrongSequence`. Other failures: `PublishTimeout`, `PublishRefused`
+        and, among these, `Unavailable`.
+        """
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        if len(self._backlog) >= BACKLOG_MAX:
+            future.set_exception(Unavailable(f"{BACKLOG_MAX} messages wait already"))
+            return future
+        sent = dict(headers) if headers is not None else None
+        if expected is not None:
+            sent = {EXPECTED_SEQUENCE: str(expected)} if sent is None else sent
+            sent[EXPECTED_SEQUENCE] = str(expected)
+        self._backlog.append(_Waiting(subject, body, sent, future))
+        self._wake.set()
+        return future
+
+    async def _write(self) -> None:
+        """Sends what waits, in order, as long as there is room in flight."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._backlog and len(self._in_flight) < IN_FLIGHT_MAX:
+                await self._send(self._backlog.popleft())
+
+    async def _send(self, waiting: _Waiting) -> None:
+        self._next += 1
+        key = str(self._next)
+        self._in_flight[key] = waiting.future
+        self._deadlines.append((asyncio.get_running_loop().time() + self._timeout_s, key))
+        try:
+            await self._nc.publish(
+                waiting.subject, waiting.body, self._inbox + key, waiting.headers
+            )
+        except errors.Error as error:
+            self._in_flight.pop(key, None)
+            _fail(waiting.future, _unsent(error))
+
+    async def _on_ack(self, msg: Msg) -> None:
+        future = self._in_flight.pop(msg.subject[len(self._inbox) :], None)
+        if self._backlog:
+            self._wake.set()
+        if future is None or future.done():
+            return
+        try:
+            ack = _decode_ack(msg.data)
+        except msgspec.DecodeError:
+            future.set_exception(_status(msg.headers or {}))
+            return
+        if ack.error is None:
+            future.set_result(ack.seq)
+        else:
+            future.set_exception(_refusal(ack.error))
+
+    async def _sweep(self) -> None:
+        """Fails what has waited too long; one timer for all."""
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            now = asyncio.get_running_loop().time()
+            while self._deadlines and self._deadlines[0][0] <= now:
+                future = self._in_flight.pop(self._deadlines.popleft()[1], None)
+                if future is not None:
+                    _fail(future, PublishTimeout(f"no acknowledgement in {self._timeout_s} s"))
+            while self._deadlines and self._deadlines[0][1] not in self._in_flight:
+                self._deadlines.popleft()
+            if self._backlog:
+                self._wake.set()
+
+
+def _fail(future: asyncio.Future[int], error: PublishError) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
+def _unsent(error: errors.Error) -> PublishError:
+    if isinstance(error, errors.MaxPayloadError | errors.BadSubjectError):
+        return PublishRefused(str(error))
+    return Unavailable(str(error))
+
+
+def _status(headers: Mapping[str, str]) -> PublishError:
+    status = headers.get("Status", "")
+    if status == _NO_RESPONDERS:
+        return Unavailable("no stream takes this subject now")
+    return PublishRefused(f"unreadable acknowledgement, status {status or 'none'}")
+
+
+def _refusal(error: _Error) -> PublishError:
+    if error.err_code in _WRONG_LAST_SEQUENCE:
+        return WrongSequence(error.description)
+    if error.code == int(_NO_RESPONDERS):
+        return Unavailable(error.description, error.err_code)
+    return PublishRefused(error.description, error.err_code)
