@@ -58,7 +58,7 @@ $(UV): requirements/tools.txt
 	@rm -rf .tools; "$(PYTHON)" -m venv .tools >/dev/null 2>&1 || rm -rf .tools
 	@pip="$(PYTHON) -m pip"; target="--target .tools"; \
 	test ! -x .tools/bin/pip || { pip=".tools/bin/python -m pip"; target=; }; \
-	$$pip install -q --disable-pip-version-check --require-hashes $$target -r $< \
+	$$pip install -q --disable-pip-version-check --root-user-action=ignore --require-hashes $$target -r $< \
 	|| { echo "uv could not be installed with: $$pip (python3 needs its venv or pip module)" >&2; exit 1; }
 	@touch $@
 

@@ -1,11 +1,13 @@
 """What is committed installs anywhere: no registry, no machine is named, every pin is hashed."""
 
 import re
+from importlib.metadata import EntryPoint
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from tests.architecture.tree import ROOT, files, members, shown
+from tests.architecture.tree import ROOT, files, members, project, shown
 
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 # In parts, so that this file passes its own test.
@@ -90,6 +92,22 @@ def test_make_installs_every_member() -> None:
     listed = re.search(r"^MEMBERS := (.+)$", makefile, re.MULTILINE)
     assert listed is not None
     assert sorted(listed.group(1).split()) == [shown(member) for member in members()]
+
+
+def test_make_starts_modules_that_exist() -> None:
+    started = re.findall(r"^\t\$\(RUN\) ([\w.]+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert started
+    assert [name for name in started if find_spec(name) is None] == []
+
+
+@pytest.mark.parametrize("member", members(), ids=shown)
+def test_a_member_offers_commands_that_exist(member: Path) -> None:
+    settings = project(member)["project"]
+    offered = {
+        **settings.get("scripts", {}),
+        **settings.get("entry-points", {}).get("penstock.commands", {}),
+    }
+    assert all(callable(EntryPoint(name, at, "").load()) for name, at in offered.items())
 
 
 def test_python_is_never_downloaded() -> None:
