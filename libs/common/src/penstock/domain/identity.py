@@ -1,0 +1,75 @@
+"""Who may do what: roles, the permissions that routes ask for, and the one answer to both."""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class Role(StrEnum):
+    """What a credential may do; each role may do all that the one before it may.
+
+    `platform_admin` stands above the tenants, the others inside one.
+    """
+
+    VIEWER = "viewer"
+    MEMBER = "member"
+    EDITOR = "editor"
+    ADMIN = "admin"
+    PLATFORM_ADMIN = "platform_admin"
+
+
+RANK = {role: rank for rank, role in enumerate(Role)}
+
+ALIASES = {"USER": Role.MEMBER, "MEMBER": Role.MEMBER, "ADMIN": Role.ADMIN}
+"""Spellings that older clients send."""
+
+TENANT_ROLES = frozenset(Role) - {Role.PLATFORM_ADMIN}
+"""The roles that a key of a tenant may have."""
+
+
+class Permission(StrEnum):
+    """What a route lets its caller do."""
+
+    TENANTS_MANAGE = "tenants:manage"
+    KEYS_MANAGE = "keys:manage"
+    WORKFLOWS_READ = "workflows:read"
+    WORKFLOWS_WRITE = "workflows:write"
+    RUNS_READ = "runs:read"
+    RUNS_START = "runs:start"
+    RUNS_CANCEL = "runs:cancel"
+
+
+NEEDED: dict[Permission, Role] = {
+    Permission.WORKFLOWS_READ: Role.VIEWER,
+    Permission.RUNS_READ: Role.VIEWER,
+    Permission.RUNS_START: Role.MEMBER,
+    Permission.RUNS_CANCEL: Role.MEMBER,
+    Permission.WORKFLOWS_WRITE: Role.EDITOR,
+    Permission.KEYS_MANAGE: Role.ADMIN,
+    Permission.TENANTS_MANAGE: Role.PLATFORM_ADMIN,
+}
+"""The least role that has a permission. One that is not listed, nobody has."""
+
+
+class Principal(Struct, frozen=True, kw_only=True):
+    """Who asks. `tenant_id` is None for the platform admin until a request names a tenant.
+
+    actor: `<kind>:<id>` as events record it, such as `key:0190…` or `admin:platform`.
+    """
+
+    actor: str
+    role: Role
+    tenant_id: str | None = None
+
+
+def permits(role: Role, permission: Permission) -> bool:
+    """Whether `role` has `permission`."""
+    needed = NEEDED.get(permission)
+    return needed is not None and RANK[role] >= RANK[needed]
+
+
+def role_of(text: str) -> Role | None:
+    """The role that a client means by `text`, None when there is no such role."""
+    if text in ALIASES:
+        return ALIASES[text]
+    return Role(text) if text in RANK else None

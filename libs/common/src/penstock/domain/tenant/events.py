@@ -1,0 +1,90 @@
+"""What can have happened to a tenant or to one of its API keys. Stored for ever.
+
+Moments are milliseconds since the epoch, UTC; who did it is the actor of the decision's cause.
+Neither a key nor its hash is ever part of an event.
+"""
+
+from msgspec import Struct
+
+from penstock.domain.identity import Role
+
+
+class Event(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    tag=True,
+    tag_field="type",
+    rename="camel",
+    omit_defaults=True,
+):
+    """The shape that events of tenants and keys share: tagged by their name."""
+
+
+class Limits(Struct, frozen=True, kw_only=True, rename="camel"):
+    """How much of the installation one tenant may use; None is no limit."""
+
+    max_workflows: int | None = 100
+    max_executions_per_day: int | None = 10_000
+    retention_days: int = 30
+    max_concurrent_runs: int | None = None
+    max_in_flight_steps: int | None = None
+    requests_per_minute: int | None = None
+
+
+class TenantConfig(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What an operator sets for one tenant."""
+
+    limits: Limits = Limits()
+
+
+class TenantCreated(Event, frozen=True):
+    """The tenant exists; its id is the aggregate's.
+
+    request_hash: what was asked under which Idempotency-Key, empty without one.
+    """
+
+    name: str
+    config: TenantConfig
+    created_at: int
+    created_by: str
+    request_hash: str = ""
+
+
+class TenantRenamed(Event, frozen=True):
+    """The tenant is called `name` from here on."""
+
+    name: str
+
+
+class TenantConfigured(Event, frozen=True):
+    """`config` replaces what was set before."""
+
+    config: TenantConfig
+
+
+class TenantDeleted(Event, frozen=True):
+    """Nobody acts for the tenant any more; what it had is removed."""
+
+    deleted_at: int
+
+
+class ApiKeyCreated(Event, frozen=True):
+    """The key may be used from here on, until `expires_at` if there is such a moment."""
+
+    name: str
+    role: Role
+    created_at: int
+    created_by: str
+    expires_at: int | None = None
+    request_hash: str = ""
+
+
+class ApiKeyRevoked(Event, frozen=True):
+    """The key opens nothing any more."""
+
+    revoked_at: int
+
+
+TenantEvent = TenantCreated | TenantRenamed | TenantConfigured | TenantDeleted
+ApiKeyEvent = ApiKeyCreated | ApiKeyRevoked

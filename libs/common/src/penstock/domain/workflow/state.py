@@ -1,0 +1,97 @@
+"""A workflow as a value, and the fold that makes it; None is one without history."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from penstock.domain.workflow.events import (
+    Visibility,
+    WorkflowCreated,
+    WorkflowDeleted,
+    WorkflowEvent,
+    WorkflowRenamed,
+    WorkflowVersionCreated,
+    WorkflowVersionPinned,
+    WorkflowVersionPublished,
+    WorkflowVersionUnpinned,
+)
+
+
+class Version(Struct, frozen=True):
+    """One version; its definition is in the blob store under `content_hash`."""
+
+    version_id: str
+    content_hash: str
+    published: bool = False
+
+
+class Workflow(Struct, frozen=True, kw_only=True):
+    """A workflow as it stands.
+
+    versions: the version with number n is at n - 1. pinned: a number, None without a pin.
+    """
+
+    key: str
+    name: str
+    created_at: int
+    created_by: str
+    revision: int
+    visibility: Visibility = Visibility.TENANT
+    request_hash: str = ""
+    versions: tuple[Version, ...] = ()
+    pinned: int | None = None
+    deleted_at: int | None = None
+
+
+def version(workflow: Workflow, number: int) -> Version | None:
+    """The version with this number, None when there is none."""
+    return workflow.versions[number - 1] if 1 <= number <= len(workflow.versions) else None
+
+
+def newest_published(workflow: Workflow) -> int | None:
+    """The number of the version that is run without a pin, None when none is published."""
+    numbers = range(len(workflow.versions), 0, -1)
+    return next((n for n in numbers if workflow.versions[n - 1].published), None)
+
+
+def evolve(workflow: Workflow | None, event: WorkflowEvent) -> Workflow:
+    """The workflow after `event`."""
+    if isinstance(event, WorkflowCreated):
+        return Workflow(
+            key=event.key,
+            name=event.name,
+            created_at=event.created_at,
+            created_by=event.created_by,
+            revision=event.revision,
+            visibility=event.visibility,
+            request_hash=event.request_hash,
+        )
+    assert workflow is not None, "a workflow's history begins with WorkflowCreated"
+    return replace(changed(workflow, event), revision=event.revision)
+
+
+def changed(workflow: Workflow, event: WorkflowEvent) -> Workflow:
+    """The workflow with what `event` says, its revision aside."""
+    match event:
+        case WorkflowCreated():
+            return workflow
+        case WorkflowRenamed(name=name):
+            return replace(workflow, name=name)
+        case WorkflowVersionCreated(version_id=version_id, content_hash=content_hash):
+            added = Version(version_id, content_hash)
+            return replace(workflow, versions=(*workflow.versions, added))
+        case WorkflowVersionPublished(number=number):
+            published = replace(workflow.versions[number - 1], published=True)
+            before, after = workflow.versions[: number - 1], workflow.versions[number:]
+            return replace(workflow, versions=(*before, published, *after))
+        case WorkflowVersionPinned(number=number):
+            return replace(workflow, pinned=number)
+        case WorkflowVersionUnpinned():
+            return replace(workflow, pinned=None)
+        case WorkflowDeleted(deleted_at=deleted_at):
+            return replace(workflow, deleted_at=deleted_at)
+        case _:
+            assert_never(event)
