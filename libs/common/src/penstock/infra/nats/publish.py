@@ -7,7 +7,7 @@ out (for histories, `eventlog.transact` does).
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -23,6 +23,9 @@ IN_FLIGHT_MAX = 4096
 """Under the 10,000 that a stream takes in before it drops messages without a word."""
 BACKLOG_MAX = 65_536
 """What may wait behind those in flight before `publish` refuses."""
+DIRECT_MAX_BYTES = 1024 * 1024
+"""With less than this in the connection's buffer (nats-py flushes at 2 MiB) a publish of nats-py
+only appends to it and never suspends."""
 
 EXPECTED_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
 
@@ -85,6 +88,7 @@ class Publisher:
     def __init__(self, nc: Client, *, timeout_s: float = PUBLISH_TIMEOUT_S) -> None:
         self._nc = nc
         self._timeout_s = timeout_s
+        self._loop: asyncio.AbstractEventLoop
         self._inbox = ""
         self._next = 0
         self._in_flight: dict[str, asyncio.Future[int]] = {}
@@ -96,6 +100,7 @@ class Publisher:
 
     async def start(self) -> None:
         """Listens for acknowledgements; call it once, before the first publish."""
+        self._loop = asyncio.get_running_loop()
         self._inbox = f"{self._nc.new_inbox()}."
         self._subscription = await self._nc.subscribe(f"{self._inbox}*", cb=self._on_ack)
         self._tasks = [asyncio.create_task(self._write()), asyncio.create_task(self._sweep())]
@@ -128,7 +133,7 @@ class Publisher:
         subject: str,
         body: bytes,
         *,
-        headers: Mapping[str, str] | None = None,
+        headers: dict[str, str] | None = None,
         expected: int | None = None,
     ) -> asyncio.Future[int]:
         """The future sequence of the message in its stream.
@@ -137,16 +142,21 @@ class Publisher:
         fails the future with `WrongSequence`. Other failures: `PublishTimeout`, `PublishRefused`
         and, among these, `Unavailable`.
         """
-        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[int] = self._loop.create_future()
         if len(self._backlog) >= BACKLOG_MAX:
             future.set_exception(Unavailable(f"{BACKLOG_MAX} messages wait already"))
             return future
-        sent = dict(headers) if headers is not None else None
         if expected is not None:
-            sent = {EXPECTED_SEQUENCE: str(expected)} if sent is None else sent
-            sent[EXPECTED_SEQUENCE] = str(expected)
-        self._backlog.append(_Waiting(subject, body, sent, future))
-        self._wake.set()
+            headers = {**(headers or {}), EXPECTED_SEQUENCE: str(expected)}
+        if (
+            not self._backlog
+            and len(self._in_flight) < IN_FLIGHT_MAX
+            and self._nc.pending_data_size + len(body) < DIRECT_MAX_BYTES
+        ):
+            _run_through(self._send(subject, body, headers, future))
+        else:
+            self._backlog.append(_Waiting(subject, body, headers, future))
+            self._wake.set()
         return future
 
     async def _write(self) -> None:
@@ -155,20 +165,25 @@ class Publisher:
             await self._wake.wait()
             self._wake.clear()
             while self._backlog and len(self._in_flight) < IN_FLIGHT_MAX:
-                await self._send(self._backlog.popleft())
+                await self._send(*self._backlog[0])
+                self._backlog.popleft()
 
-    async def _send(self, waiting: _Waiting) -> None:
+    async def _send(
+        self,
+        subject: str,
+        body: bytes,
+        headers: dict[str, str] | None,
+        future: asyncio.Future[int],
+    ) -> None:
         self._next += 1
         key = str(self._next)
-        self._in_flight[key] = waiting.future
-        self._deadlines.append((asyncio.get_running_loop().time() + self._timeout_s, key))
+        self._in_flight[key] = future
+        self._deadlines.append((self._loop.time() + self._timeout_s, key))
         try:
-            await self._nc.publish(
-                waiting.subject, waiting.body, self._inbox + key, waiting.headers
-            )
+            await self._nc.publish(subject, body, self._inbox + key, headers)
         except errors.Error as error:
             self._in_flight.pop(key, None)
-            _fail(waiting.future, _unsent(error))
+            _fail(future, _unsent(error))
 
     async def _on_ack(self, msg: Msg) -> None:
         future = self._in_flight.pop(msg.subject[len(self._inbox) :], None)
@@ -190,7 +205,7 @@ class Publisher:
         """Fails what has waited too long; one timer for all."""
         while True:
             await asyncio.sleep(_SWEEP_S)
-            now = asyncio.get_running_loop().time()
+            now = self._loop.time()
             while self._deadlines and self._deadlines[0][0] <= now:
                 future = self._in_flight.pop(self._deadlines.popleft()[1], None)
                 if future is not None:
@@ -199,6 +214,18 @@ class Publisher:
                 self._deadlines.popleft()
             if self._backlog:
                 self._wake.set()
+
+
+def _run_through(sending: Coroutine[None, None, None]) -> None:
+    """Runs a coroutine that does not suspend, without the cost of a task.
+
+    Should it suspend all the same, its message is already in the connection's buffer.
+    """
+    try:
+        sending.send(None)
+    except StopIteration:
+        return
+    sending.close()
 
 
 def _fail(future: asyncio.Future[int], error: PublishError) -> None:

@@ -1,0 +1,109 @@
+"""Continuous pull from a durable consumer, with back-pressure.
+
+Messages come in a callback, in order; nothing is fetched beyond what the handler has settled.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from nats import errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from penstock.infra.nats.delivery import Delivery, delivery_of
+from penstock.infra.nats.requests import Flow, PullRequests
+
+BATCH = 256
+OUTSTANDING_MAX = 1024
+"""Deliveries in the handler's hands that it has not settled."""
+
+OnMessage = Callable[[Delivery], Awaitable[None] | None]
+
+
+class Pull:
+    """Reads a durable consumer on a connection that somebody else owns.
+
+    on_message: a plain function or a coroutine function; the next message waits for its return.
+    batch: what one request asks for. max_outstanding: how many unsettled deliveries are held, at
+    most; a delivery is settled by ack, nack or term, or by an error out of on_message, which
+    goes to the connection's error callback and leaves the message to be delivered again.
+    """
+
+    def __init__(
+        self,
+        nc: Client,
+        stream: str,
+        consumer: str,
+        on_message: OnMessage,
+        *,
+        batch: int = BATCH,
+        max_outstanding: int = OUTSTANDING_MAX,
+    ) -> None:
+        self._nc = nc
+        self._on_message = on_message
+        self._max_outstanding = max_outstanding
+        self._paused = False
+        self._unsettled: set[str] = set()
+        self._requests = PullRequests(
+            nc,
+            Flow(min(batch, max_outstanding), self._wanted),
+            on_message=self._on_delivery,
+            on_missing=_wait,
+        )
+        self._requests.aim(stream, consumer)
+
+    @property
+    def outstanding(self) -> int:
+        """Deliveries that are not settled."""
+        return len(self._unsettled)
+
+    @property
+    def missing(self) -> bool:
+        """Whether the broker last said that the consumer is not there."""
+        return self._requests.missing
+
+    async def start(self) -> None:
+        """Asks for the first messages; calls on_message from now on."""
+        await self._requests.start()
+
+    def pause(self) -> None:
+        """Asks for nothing more; what was asked for may still come."""
+        self._paused = True
+
+    async def resume(self) -> None:
+        """Asks again."""
+        self._paused = False
+        await self._requests.ask()
+
+    async def stop(self) -> None:
+        """Delivers nothing any more. What is unsettled can still be settled."""
+        self._paused = True
+        await self._requests.stop()
+
+    def _wanted(self) -> int:
+        return 0 if self._paused else self._max_outstanding - len(self._unsettled)
+
+    async def _on_delivery(self, msg: Msg) -> None:
+        delivery = delivery_of(msg, self._answer)
+        self._unsettled.add(delivery.reply)
+        try:
+            handled = self._on_message(delivery)
+            if handled is not None:
+                await handled
+        except Exception:
+            self._unsettled.discard(delivery.reply)
+            raise
+
+    async def _answer(self, delivery: Delivery, body: bytes, settles: bool) -> None:
+        """An answer that cannot be sent is no error: the message is delivered again."""
+        if settles:
+            self._unsettled.discard(delivery.reply)
+        try:
+            await self._nc.publish(delivery.reply, body)
+        except errors.Error:
+            return
+        if settles:
+            await self._requests.ask()
+
+
+async def _wait() -> None:
+    """A durable consumer is made by `bootstrap` alone; until then the request is repeated."""

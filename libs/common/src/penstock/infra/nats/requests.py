@@ -1,0 +1,152 @@
+"""The standing pull requests of one consumer: always enough of them, never too many.
+
+JetStream answers a pull request with messages until its batch or its time is used up, and with
+heartbeats while there is nothing. What a request has left over is told by status messages, which
+may be lost with a connection or a server. So the count of what is still to come (`_credit`) is
+believed only while the broker is heard; else all is asked for anew. Asking twice costs a few
+messages too many, never one too few.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from nats import errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+EXPIRES_S = 30.0
+HEARTBEAT_S = 1.0
+SILENCE_MAX_S = 2.5
+"""Two heartbeats may be late; then the requests are taken for lost."""
+TICK_S = 0.2
+RETRY_S = 0.25
+"""Pause after the broker said that the consumer is not there or moves."""
+
+_HEARTBEAT = "100"
+_EXPIRED = ("404", "408")
+_NO_RESPONDERS = "503"
+_LEFT_OVER = "Nats-Pending-Messages"
+_DELETED = "Consumer Deleted"
+
+
+class Flow(NamedTuple):
+    """batch: what one request asks for. wanted: how many more messages there is room for."""
+
+    batch: int
+    wanted: Callable[[], int]
+
+
+class PullRequests:
+    """Keeps pull requests to one consumer outstanding and sorts what comes back.
+
+    on_message gets every message; on_missing is awaited when the consumer is not there (it may
+    make it, or do nothing: the request is repeated anyway).
+    """
+
+    def __init__(
+        self,
+        nc: Client,
+        flow: Flow,
+        *,
+        on_message: Callable[[Msg], Awaitable[None]],
+        on_missing: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._nc = nc
+        self._flow = flow
+        self._on_message = on_message
+        self._on_missing = on_missing
+        self._subject = ""
+        self._inbox = ""
+        self._credit = 0
+        self._heard_at = 0.0
+        self._not_before = 0.0
+        self._reconnects = 0
+        self._missing = False
+        self._subscription: Subscription | None = None
+        self._ticker: asyncio.Task[None] | None = None
+
+    @property
+    def missing(self) -> bool:
+        """Whether the broker last said that the consumer is not there."""
+        return self._missing
+
+    def aim(self, stream: str, consumer: str) -> None:
+        """From now on, pull from this consumer."""
+        self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self._credit = 0
+        self._not_before = 0.0
+
+    async def start(self) -> None:
+        """Asks for the first messages."""
+        self._inbox = self._nc.new_inbox()
+        self._reconnects = self._nc.stats["reconnects"]
+        self._subscription = await self._nc.subscribe(self._inbox, cb=self._on_reply)
+        await self.ask()
+        self._ticker = asyncio.create_task(self._tick())
+
+    async def stop(self) -> None:
+        """Asks for nothing any more and hears nothing any more."""
+        if self._ticker is not None:
+            self._ticker.cancel()
+            await asyncio.gather(self._ticker, return_exceptions=True)
+        if self._subscription is not None and not self._nc.is_closed:
+            await self._subscription.unsubscribe()
+            self._subscription = None
+
+    async def ask(self) -> None:
+        """Sends a request when less than half a batch is still to come and there is room."""
+        now = asyncio.get_running_loop().time()
+        if self._credit * 2 > self._flow.batch or now < self._not_before:
+            return
+        number = min(self._flow.batch - self._credit, self._flow.wanted() - self._credit)
+        if number <= 0 or not self._nc.is_connected:
+            return
+        self._credit += number
+        self._heard_at = now
+        body = b'{"batch":%d,"expires":%d,"idle_heartbeat":%d}' % (
+            number,
+            EXPIRES_S * 1e9,
+            HEARTBEAT_S * 1e9,
+        )
+        try:
+            await self._nc.publish(self._subject, body, self._inbox)
+        except errors.Error:
+            self._credit = 0
+
+    async def _on_reply(self, msg: Msg) -> None:
+        self._heard_at = asyncio.get_running_loop().time()
+        if msg.reply:
+            self._missing = False
+            self._credit = max(0, self._credit - 1)
+            await self._on_message(msg)
+        elif msg.headers:
+            await self._on_status(msg.headers)
+        await self.ask()
+
+    async def _on_status(self, headers: dict[str, str]) -> None:
+        status, said = headers.get("Status", ""), headers.get("Description", "")
+        if status == _HEARTBEAT:
+            self._missing = False
+            return
+        left_over = headers.get(_LEFT_OVER, "")
+        if status in _EXPIRED:
+            self._credit = max(0, self._credit - int(left_over)) if left_over.isdigit() else 0
+            return
+        self._credit = 0
+        self._not_before = self._heard_at + RETRY_S
+        if status == _NO_RESPONDERS or said == _DELETED:
+            self._missing = True
+            await self._on_missing()
+
+    async def _tick(self) -> None:
+        """Notices what nobody says: a new connection, a silent broker, room that came back."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            reconnects = self._nc.stats["reconnects"]
+            silence_s = asyncio.get_running_loop().time() - self._heard_at
+            if reconnects != self._reconnects or silence_s > SILENCE_MAX_S:
+                self._reconnects = reconnects
+                self._credit = 0
+            await self.ask()
