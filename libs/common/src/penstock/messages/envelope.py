@@ -124,13 +124,13 @@ class Envelope(Wire):
     catalogue: int = 1
 
 
-class Decision(Envelope):
+class Decision(Envelope, kw_only=True):
     """All events of one decision about one run: one message, appended whole or not at all."""
 
     events: tuple[RunEvent, ...]
 
 
-class RawDecision(Envelope):
+class RawDecision(Envelope, kw_only=True):
     """A decision whose events are left undecoded."""
 
     events: tuple[Raw, ...]
