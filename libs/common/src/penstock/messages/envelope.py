@@ -77,7 +77,9 @@ class Reports(Wire):
 class Task(Wire):
     """One attempt of one step, with all that its node reads.
 
-    payloads: by name: `run.input`, `nodes.<id>.output`, `nodes.<id>.error`, `nodes.<id>.input`.
+    payloads: by name: `run.input`; `nodes.<id>.output`; of a failed node `nodes.<id>.error` (code,
+        message, retryable), `nodes.<id>.error.details` and `nodes.<id>.input`, where there are any.
+    payloads_blob: the blob that holds `payloads` as JSON, where they do not fit into a message.
     taken: the predecessors that contribute to the step's input, in the order of the edges.
     definition: content hash; executors cache definitions by it. started_at: of the run, ms.
     """
@@ -88,6 +90,7 @@ class Task(Wire):
     definition: str
     started_at: int
     payloads: dict[str, Payload] = {}
+    payloads_blob: str | None = None
     taken: tuple[str, ...] = ()
     traceparent: str = ""
 
@@ -97,6 +100,13 @@ class Work(Wire):
 
     tenant: str
     tasks: tuple[Task, ...]
+
+
+class PackedWork(Wire):
+    """`Work` as it is written: its tasks are encoded already, because packs are cut by size."""
+
+    tenant: str
+    tasks: tuple[Raw, ...]
 
 
 class Cause(Wire):

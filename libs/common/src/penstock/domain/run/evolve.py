@@ -61,9 +61,14 @@ def fold(run: Run, events: Iterable[RunEvent]) -> Run:
 def evolve(run: Run, event: RunEvent) -> Run:
     """The run after one more event."""
     match event:
-        case StepSucceeded() | StepFailed() | StepTimedOut() | StepSkipped():
-            return settled(run, event.step_id, last_word(run.step(event.step_id), event))
-        case StepCancelled() | StepAbandoned():
+        case (
+            StepSucceeded()
+            | StepFailed()
+            | StepTimedOut()
+            | StepSkipped()
+            | StepCancelled()
+            | StepAbandoned()
+        ):
             return settled(run, event.step_id, last_word(run.step(event.step_id), event))
         case StepReady(step_id=step_id, attempt=attempt):
             return made_ready(run, step_id, attempt)
@@ -128,13 +133,16 @@ def born(run: Run, event: RunStarted) -> Run:
 
 
 def called_off(run: Run, event: RunCancelRequested) -> Run:
-    """The run after all that runs was told to stop; only the grace timer counts from now on."""
+    """The run after all that runs was told to stop; its time limit has no say any more."""
     error = event.error or RunError(code="CANCELLED", message=event.reason or "cancelled")
     grace = Timer(TimerKind.GRACE, event.grace_until)
+    timers = run.timers
+    if run.started is not None and run.started.timer_id in timers:
+        timers = timers.delete(run.started.timer_id)
     return replace(
         run,
         ending=Ending(event.cause, error, told=True),
-        timers=run.timers.set(event.timer_id, grace),
+        timers=timers.set(event.timer_id, grace),
         agenda=Queue(),
         waiting=Queue(),
     )

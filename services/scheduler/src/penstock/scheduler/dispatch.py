@@ -1,0 +1,130 @@
+"""The way out: tasks to executors, packed with whatever became ready in the same turn.
+
+The log is the outbox. A task is published after the decision that owes it is appended; the
+command that led to it is acknowledged after the task is. What is lost in between is found again by
+the repeated command, or by a roll call.
+"""
+
+import asyncio
+from collections import defaultdict
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from penstock.infra.nats import subjects
+from penstock.infra.nats.blobs import Blobs
+from penstock.infra.nats.publish import Publisher
+from penstock.messages.envelope import PackedWork, Task, encode
+from penstock.scheduler.tasks import TASK_MAX_BYTES
+
+SCOPE_SHARED = "shared"
+"""The executors that all tenants use together."""
+
+PACK_TASKS_MAX = 50
+"""Tasks in one message; a larger pack would wait behind its slowest step for too long."""
+
+PACK_MAX_BYTES = 512 * 1024
+"""Half of what the broker takes in one message."""
+
+
+class Slot(NamedTuple):
+    """Who may take a task: executors of a queue; one tenant's tasks never share a message."""
+
+    queue: str
+    tenant: str
+
+
+class Waiting(NamedTuple):
+    """An encoded task and the future of its acknowledgement."""
+
+    task: msgspec.Raw
+    published: asyncio.Future[None]
+
+
+class Dispatch:
+    """Packs tasks and publishes them at the end of the present turn of the event loop.
+
+    executors: how many are known to be there; a burst is split among them.
+    """
+
+    def __init__(self, publisher: Publisher, blobs: Blobs) -> None:
+        self._publisher = publisher
+        self._blobs = blobs
+        self._waiting: dict[Slot, list[Waiting]] = defaultdict(list)
+        self._flush_is_due = False
+        self.executors = 1
+
+    def send(self, tenant: str, queue: str, task: Task) -> asyncio.Future[None]:
+        """Publish a task soon; the future is done when the broker has it."""
+        loop = asyncio.get_running_loop()
+        published: asyncio.Future[None] = loop.create_future()
+        body = encode(task)
+        if len(body) > TASK_MAX_BYTES:
+            storing = loop.create_task(self._send_by_blob(Slot(queue, tenant), task, published))
+            storing.add_done_callback(lambda done: pass_on_failure(done, published))
+        else:
+            self._put(Slot(queue, tenant), Waiting(msgspec.Raw(body), published))
+        return published
+
+    async def _send_by_blob(
+        self, slot: Slot, task: Task, published: asyncio.Future[None]
+    ) -> None:
+        """A task that reads more than a message holds carries the name of a blob instead."""
+        blob = await self._blobs.put(encode(task.payloads), tenant=slot.tenant)
+        body = encode(replace(task, payloads={}, payloads_blob=blob))
+        self._put(slot, Waiting(msgspec.Raw(body), published))
+
+    def _put(self, slot: Slot, waiting: Waiting) -> None:
+        self._waiting[slot].append(waiting)
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_is_due = False
+        waiting, self._waiting = self._waiting, defaultdict(list)
+        for slot, tasks in waiting.items():
+            for pack in packs(tasks, self.executors):
+                self._publish(slot, pack)
+
+    def _publish(self, slot: Slot, pack: list[Waiting]) -> None:
+        body = encode(PackedWork(tenant=slot.tenant, tasks=tuple(w.task for w in pack)))
+        subject = subjects.work(SCOPE_SHARED, slot.queue, slot.tenant)
+        acknowledged = self._publisher.publish(subject, body)
+        acknowledged.add_done_callback(lambda done: settle(done, pack))
+
+
+def packs(tasks: list[Waiting], executors: int) -> list[list[Waiting]]:
+    """Tasks in the order given, split so that every executor gets its part of a burst."""
+    share = -(-len(tasks) // max(1, executors))
+    most = max(1, min(PACK_TASKS_MAX, share))
+    found: list[list[Waiting]] = []
+    size = 0
+    for waiting in tasks:
+        size += len(waiting.task)
+        if not found or len(found[-1]) >= most or size > PACK_MAX_BYTES:
+            found.append([])
+            size = len(waiting.task)
+        found[-1].append(waiting)
+    return found
+
+
+def settle(acknowledged: "asyncio.Future[int]", pack: list[Waiting]) -> None:
+    """Tell everybody whose task was in the pack how it went."""
+    error = None if acknowledged.cancelled() else acknowledged.exception()
+    for waiting in pack:
+        if waiting.published.done():
+            continue
+        if error is None:
+            waiting.published.set_result(None)
+        else:
+            waiting.published.set_exception(error)
+
+
+def pass_on_failure(done: "asyncio.Task[None]", published: asyncio.Future[None]) -> None:
+    """A blob that could not be stored fails the task that needs it."""
+    error = None if done.cancelled() else done.exception()
+    if error is not None and not published.done():
+        published.set_exception(error)
+
