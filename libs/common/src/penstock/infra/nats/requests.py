@@ -15,6 +15,7 @@ from nats import errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
+from nats.js.api import Header
 
 EXPIRES_S = 30.0
 HEARTBEAT_S = 1.0
@@ -126,7 +127,7 @@ class PullRequests:
         await self.ask()
 
     async def _on_status(self, headers: dict[str, str]) -> None:
-        status, said = headers.get("Status", ""), headers.get("Description", "")
+        status, said = headers.get("Status", ""), headers.get(Header.DESCRIPTION, "")
         if status == _HEARTBEAT:
             self._missing = False
             return
