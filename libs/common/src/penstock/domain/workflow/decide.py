@@ -62,7 +62,7 @@ def decide(command: WorkflowCommand, workflow: Workflow | None, *, at: int) -> l
         case UnpinVersion():
             if workflow.pinned is None:
                 return []
-            return [WorkflowVersionUnpinned(revision=workflow.revision + 1)]
+            return [WorkflowVersionUnpinned()]
         case _:
             assert_never(command)
 
@@ -74,7 +74,6 @@ def create(command: CreateWorkflow, workflow: Workflow | None, at: int) -> list[
             return []
         raise Conflict(f"the key {command.key!r} is taken", code="KEY_TAKEN")
     created = WorkflowCreated(
-        revision=1,
         key=command.key,
         name=command.name,
         created_at=at,
@@ -88,7 +87,6 @@ def create(command: CreateWorkflow, workflow: Workflow | None, at: int) -> list[
     return [
         created,
         WorkflowVersionCreated(
-            revision=2,
             version_id=new.version_id,
             number=1,
             content_hash=new.content_hash,
@@ -96,7 +94,7 @@ def create(command: CreateWorkflow, workflow: Workflow | None, at: int) -> list[
             created_at=at,
             created_by=command.created_by,
         ),
-        WorkflowVersionPublished(revision=3, version_id=new.version_id, number=1, published_at=at),
+        WorkflowVersionPublished(version_id=new.version_id, number=1, published_at=at),
     ]
 
 
@@ -104,14 +102,11 @@ def change(command: ChangeWorkflow, workflow: Workflow, at: int) -> list[Workflo
     """What differs from what is; a definition always makes a version, and publishes it."""
     refuse_lost_race(command.revision, workflow)
     events: list[WorkflowEvent] = []
-    revision = workflow.revision
     if command.name is not None and command.name != workflow.name:
-        revision += 1
-        events.append(WorkflowRenamed(revision=revision, name=command.name))
+        events.append(WorkflowRenamed(name=command.name))
     if command.version is not None:
-        draft = drafted(workflow, command.version, command.changed_by, at, after=revision)
+        draft = drafted(workflow, command.version, command.changed_by, at)
         published = WorkflowVersionPublished(
-            revision=draft.revision + 1,
             version_id=draft.version_id,
             number=draft.number,
             published_at=at,
@@ -121,14 +116,13 @@ def change(command: ChangeWorkflow, workflow: Workflow, at: int) -> list[Workflo
 
 
 def drafted(
-    workflow: Workflow, new: NewVersion, created_by: str, at: int, *, after: int | None = None
+    workflow: Workflow, new: NewVersion, created_by: str, at: int
 ) -> WorkflowVersionCreated:
-    """The next version. after: the revision it follows, the workflow's own when None."""
+    """The next version."""
     if len(workflow.versions) >= VERSIONS_MAX:
         said = f"a workflow has at most {VERSIONS_MAX} versions"
         raise Conflict(said, code="LIMIT_EXCEEDED")
     return WorkflowVersionCreated(
-        revision=(workflow.revision if after is None else after) + 1,
         version_id=new.version_id,
         number=len(workflow.versions) + 1,
         content_hash=new.content_hash,
@@ -145,7 +139,6 @@ def publish(workflow: Workflow, number: int, at: int) -> list[WorkflowEvent]:
         return []
     return [
         WorkflowVersionPublished(
-            revision=workflow.revision + 1,
             version_id=found.version_id,
             number=number,
             published_at=at,
@@ -160,11 +153,7 @@ def pin(workflow: Workflow, number: int) -> list[WorkflowEvent]:
         raise Conflict(f"version {number} is a draft", code="NOT_PUBLISHED")
     if workflow.pinned == number:
         return []
-    return [
-        WorkflowVersionPinned(
-            revision=workflow.revision + 1, version_id=found.version_id, number=number
-        )
-    ]
+    return [WorkflowVersionPinned(version_id=found.version_id, number=number)]
 
 
 def delete(command: DeleteWorkflow, workflow: Workflow, at: int) -> list[WorkflowEvent]:
@@ -172,7 +161,7 @@ def delete(command: DeleteWorkflow, workflow: Workflow, at: int) -> list[Workflo
     if workflow.deleted_at is not None:
         return []
     refuse_lost_race(command.revision, workflow)
-    return [WorkflowDeleted(revision=workflow.revision + 1, deleted_at=at)]
+    return [WorkflowDeleted(deleted_at=at)]
 
 
 def existing(workflow: Workflow, number: int) -> Version:

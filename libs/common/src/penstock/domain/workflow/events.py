@@ -1,7 +1,6 @@
 """What can have happened to a workflow and its versions. Stored for ever.
 
-Every event carries `revision`, the workflow's count of events with this one included: the ETag
-that clients send back. Moments are milliseconds since the epoch, UTC.
+Moments are milliseconds since the epoch, UTC.
 """
 
 from enum import StrEnum
@@ -20,9 +19,7 @@ class Event(
     rename="camel",
     omit_defaults=True,
 ):
-    """The shape that all events of a workflow share: tagged by their name, numbered."""
-
-    revision: int
+    """The shape that all events of a workflow share: tagged by their name."""
 
 
 class Visibility(StrEnum):

@@ -31,14 +31,15 @@ class Version(Struct, frozen=True):
 class Workflow(Struct, frozen=True, kw_only=True):
     """A workflow as it stands.
 
-    versions: the version with number n is at n - 1. pinned: a number, None without a pin.
+    revision: how many events it has. versions: the version with number n is at n - 1.
+    pinned: a number, None without a pin.
     """
 
     key: str
     name: str
     created_at: int
     created_by: str
-    revision: int
+    revision: int = 1
     visibility: Visibility = Visibility.TENANT
     request_hash: str = ""
     versions: tuple[Version, ...] = ()
@@ -65,12 +66,11 @@ def evolve(workflow: Workflow | None, event: WorkflowEvent) -> Workflow:
             name=event.name,
             created_at=event.created_at,
             created_by=event.created_by,
-            revision=event.revision,
             visibility=event.visibility,
             request_hash=event.request_hash,
         )
     assert workflow is not None, "a workflow's history begins with WorkflowCreated"
-    return replace(changed(workflow, event), revision=event.revision)
+    return replace(changed(workflow, event), revision=workflow.revision + 1)
 
 
 def changed(workflow: Workflow, event: WorkflowEvent) -> Workflow:
