@@ -1,0 +1,1 @@
+"""Alembic's environment and the migrations, written by hand; each says when it may run."""
