@@ -184,6 +184,10 @@ class SharedSettings(BaseSettings):
     metrics_port: Port = Field(
         9464, description="Port of `/livez`, `/readyz` and `/metrics` (the API: on its own port)"
     )
+    metrics_host: str = Field("127.0.0.1", description="Address of that port")
+    graceful_timeout_s: float = Field(
+        8, ge=1, le=600, description="Seconds to finish or hand back work after SIGTERM"
+    )
 
     @classmethod
     def settings_customise_sources(

@@ -20,15 +20,20 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 HIDDEN = "***"
 DEPTH_MAX = 4
 """Values nested deeper are shown as they are only after the look of secrets was searched."""
-LOUD_LIBRARIES = ("asyncio", "httpcore", "httpx", "nats", "opentelemetry", "psycopg", "urllib3")
-"""They speak of every request below WARNING."""
+QUIETED = {
+    # They speak of every request below WARNING.
+    **dict.fromkeys(("asyncio", "httpcore", "httpx", "opentelemetry", "urllib3"), logging.WARNING),
+    # It repeats each error of the connection, which `penstock.infra.broker` tells once.
+    "faststream": logging.ERROR,
+}
+"""Libraries, and the least severe line of theirs that is written."""
 
 bound = bound_contextvars
 bind = bind_contextvars
 unbind = reset_contextvars
 
 _SECRET_NAME = re.compile(
-    r"(authorization|cookie|credentials?|passw(or)?d|secret|token|traceback_locals|.*[_-]key"
+    r"(authorization|cookie|credentials?|passw(or)?d|secret|token|.*[_-]key"
     r"|.*[_-](password|secret|token)|(api|admin|private)key|(database|nats)_url)",
     re.IGNORECASE,
 )
@@ -61,7 +66,7 @@ class Logger(Protocol):
 
 def logger(name: str) -> Logger:
     """The logger of a module. Below the configured level a call costs less than a microsecond."""
-    found: Logger = structlog.get_logger(logger=name)
+    found: Logger = structlog.get_logger(module=name)
     return found
 
 
@@ -103,8 +108,8 @@ def _route_standard_logging(threshold: int) -> None:
     root = logging.getLogger()
     root.handlers[:] = [_Route()]
     root.setLevel(threshold)
-    for name in LOUD_LIBRARIES:
-        logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
+    for name, least in QUIETED.items():
+        logging.getLogger(name).setLevel(max(threshold, least))
     for name in list(logging.root.manager.loggerDict):
         found = logging.getLogger(name)
         found.handlers[:] = []
@@ -117,7 +122,7 @@ class _Route(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """One line; a record that cannot be written goes to logging's own last resort."""
         try:
-            line = structlog.get_logger(logger=record.name)
+            line = structlog.get_logger(module=record.name)
             line.log(record.levelno, record.getMessage(), exc_info=record.exc_info or None)
         except Exception:  # noqa: BLE001  a log line never breaks the code that wrote it
             self.handleError(record)

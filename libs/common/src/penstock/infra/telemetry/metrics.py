@@ -16,6 +16,7 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
     generate_latest,
 )
 from prometheus_client.metrics_core import Metric
@@ -23,6 +24,8 @@ from prometheus_client.registry import Collector
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SHARED = ("penstock_nats_", "penstock_process_", "process_", "python_")
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
@@ -160,6 +163,4 @@ class _Shown(Collector):
 
 def exposition(service: str) -> bytes:
     """What `/metrics` of one service answers, in Prometheus' text format (CONTENT_TYPE)."""
-    shown = CollectorRegistry()
-    shown.register(_Shown((f"penstock_{service}_", *SHARED)))
-    return generate_latest(shown)
+    return generate_latest(_Shown((f"penstock_{service}_", *SHARED)))
