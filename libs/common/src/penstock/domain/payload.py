@@ -20,6 +20,9 @@ PAYLOAD_MAX_BYTES = 64 * 1024 * 1024
 
 UNSEALED = "none"
 
+ELSEWHERE = Raw(b"")
+"""The `inline` of a payload whose bytes are not in it; JSON text is never empty."""
+
 
 class Payload(Struct, frozen=True, rename="camel", omit_defaults=True):
     """Bytes and where they are: exactly one of `inline`, `at` and `blob` is set.
@@ -27,7 +30,7 @@ class Payload(Struct, frozen=True, rename="camel", omit_defaults=True):
     size: length in bytes of what is stored.
     sha256: hex digest of what is stored.
     enc: name of the data key that sealed it; `none` says that the bytes are plain JSON.
-    inline: the bytes themselves, JSON text (for a sealed payload a base64 string).
+    inline: the bytes themselves, JSON text (for a sealed payload a base64 string), else empty.
     at: where in the log of events they are inline, `<position>/<member>`: the position
         (`<stream sequence>.<index>`) of an event and the name of its member that holds them.
     blob: the object's name in the blob store.
@@ -36,7 +39,7 @@ class Payload(Struct, frozen=True, rename="camel", omit_defaults=True):
     size: int
     sha256: str
     enc: str = UNSEALED
-    inline: Raw | None = None
+    inline: Raw = ELSEWHERE
     at: str | None = None
     blob: str | None = None
 
@@ -56,11 +59,11 @@ def at_rest(payload: Payload, place: str) -> Payload:
 
     A small one is copied out of its message, because a `Raw` keeps the whole message alive.
     """
-    if payload.inline is None:
+    if not payload.inline:
         return payload
     if payload.size <= AT_REST_MAX_BYTES:
         return msgspec.structs.replace(payload, inline=payload.inline.copy())
-    return msgspec.structs.replace(payload, inline=None, at=place)
+    return msgspec.structs.replace(payload, inline=ELSEWHERE, at=place)
 
 
 NULL = inline(b"null")

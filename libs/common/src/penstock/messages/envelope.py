@@ -22,14 +22,14 @@ class Wire(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
     """The shape that all envelopes share."""
 
 
-class Refusal(Wire):
+class Refusal(Wire, frozen=True, kw_only=True):
     """Why a command was refused: a stable code and a sentence for people."""
 
     code: str
     message: str
 
 
-class Reply(Wire):
+class Reply(Wire, frozen=True, kw_only=True):
     """The scheduler's answer to a command, sent after the append.
 
     position: of the last event that the command led to, or of the run's last event when the
@@ -41,7 +41,7 @@ class Reply(Wire):
     refusal: Refusal | None = None
 
 
-class CommandMessage(Wire):
+class CommandMessage(Wire, frozen=True, kw_only=True):
     """One command to one run. `reply_to` is a private subject, empty when nobody waits.
 
     id: what makes it the same command again; becomes the causation id of its events.
@@ -58,7 +58,7 @@ class CommandMessage(Wire):
     reply_to: str = ""
 
 
-class RunReport(Wire):
+class RunReport(Wire, frozen=True, kw_only=True):
     """One executor's word about one attempt."""
 
     tenant: str
@@ -67,14 +67,14 @@ class RunReport(Wire):
     traceparent: str = ""
 
 
-class Reports(Wire):
+class Reports(Wire, frozen=True, kw_only=True):
     """Reports about runs of one partition that were ready together."""
 
     executor_id: str
     reports: tuple[RunReport, ...]
 
 
-class Task(Wire):
+class Task(Wire, frozen=True, kw_only=True):
     """One attempt of one step, with all that its node reads.
 
     payloads: by name: `run.input`; `nodes.<id>.output`; of a failed node `nodes.<id>.error` (code,
@@ -95,21 +95,21 @@ class Task(Wire):
     traceparent: str = ""
 
 
-class Work(Wire):
+class Work(Wire, frozen=True, kw_only=True):
     """Tasks of one queue and tenant that became ready together."""
 
     tenant: str
     tasks: tuple[Task, ...]
 
 
-class PackedWork(Wire):
+class PackedWork(Wire, frozen=True, kw_only=True):
     """`Work` as it is written: its tasks are encoded already, because packs are cut by size."""
 
     tenant: str
     tasks: tuple[Raw, ...]
 
 
-class Cause(Wire):
+class Cause(Wire, frozen=True, kw_only=True):
     """Who led to the next `events` events of a decision, and by which message."""
 
     id: str
@@ -119,7 +119,7 @@ class Cause(Wire):
     traceparent: str = ""
 
 
-class Envelope(Wire):
+class Envelope(Wire, frozen=True, kw_only=True):
     """What every decision says before its events.
 
     id: of this decision. at: when it was made, ms since the epoch.

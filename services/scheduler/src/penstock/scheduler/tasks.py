@@ -18,7 +18,7 @@ TASK_MAX_BYTES = 256 * 1024
 RUN_INPUT = "run.input"
 
 
-def task_of(run: Run, step_id: str, recent: Mapping[str, Raw], *, traceparent: str) -> Task:
+def task_of(run: Run, step_id: str, recent: Mapping[str, Raw]) -> Task:
     """The task of a step's present attempt.
 
     recent: payloads that lie in the log, by place, as far as they are still at hand.
@@ -34,7 +34,7 @@ def task_of(run: Run, step_id: str, recent: Mapping[str, Raw], *, traceparent: s
         started_at=run.started.created_at,
         payloads=brought_inline(wanted, recent),
         taken=taken,
-        traceparent=traceparent,
+        traceparent=run.started.traceparent,
     )
 
 
@@ -78,7 +78,7 @@ def said_by(step_id: str, step: Step) -> list[tuple[str, Payload]]:
 
 def brought_inline(wanted: dict[str, Payload], recent: Mapping[str, Raw]) -> dict[str, Payload]:
     """The payloads, those at hand inline as long as the task stays within its bound."""
-    size = sum(p.size for p in wanted.values() if p.inline is not None)
+    size = sum(p.size for p in wanted.values() if p.inline)
     brought = {}
     for name, payload in wanted.items():
         held = recent.get(payload.at) if payload.at is not None else None

@@ -22,12 +22,12 @@ class Command(
     """The shape that all commands to a run share."""
 
 
-class StartRun(Command):
+class StartRun(Command, frozen=True, kw_only=True):
     """Begin a run of one version of a workflow.
 
     definition: content hash of the version. created_at: when the caller asked, ms.
     request_hash: digest of the canonical request; a second start under the same run id with
-    another hash is a conflict. timeout_ms: limit of the whole run, None for none.
+    another hash is a conflict. traceparent: of the request, empty for none.
     """
 
     workflow_id: str
@@ -40,25 +40,26 @@ class StartRun(Command):
     tags: tuple[str, ...] = ()
     priority: int = 0
     request_hash: str = ""
+    traceparent: str = ""
 
 
-class CancelRun(Command):
+class CancelRun(Command, frozen=True, kw_only=True):
     """Bring the run to an end; what runs is told to stop."""
 
     reason: str = ""
 
 
-class ContinueRun(Command):
+class ContinueRun(Command, frozen=True, kw_only=True):
     """Go on with the consequences that did not fit into the last decision."""
 
 
-class FireTimer(Command):
+class FireTimer(Command, frozen=True, kw_only=True):
     """A timer came due; obeyed if and only if the run waits for this very timer."""
 
     timer_id: str
 
 
-class StartStep(Command):
+class StartStep(Command, frozen=True, kw_only=True):
     """The attempt has been running for a while."""
 
     step_id: str
@@ -67,7 +68,7 @@ class StartStep(Command):
     executor_id: str
 
 
-class CompleteStep(Command):
+class CompleteStep(Command, frozen=True, kw_only=True):
     """The attempt succeeded. `branch` is the branch it chose, where its type has branches."""
 
     step_id: str
@@ -80,7 +81,7 @@ class CompleteStep(Command):
     input: Payload | None = None
 
 
-class FailStep(Command):
+class FailStep(Command, frozen=True, kw_only=True):
     """The attempt failed.
 
     timed_out: it went over the step's time limit. retry_after_ms: what the far side asked for.
@@ -97,7 +98,7 @@ class FailStep(Command):
     input: Payload | None = None
 
 
-class SuspendStep(Command):
+class SuspendStep(Command, frozen=True, kw_only=True):
     """The attempt needs no executor until the moment `until`; then its output is `output`."""
 
     step_id: str
@@ -108,7 +109,7 @@ class SuspendStep(Command):
     executor_id: str
 
 
-class ReportLost(Command):
+class ReportLost(Command, frozen=True, kw_only=True):
     """The attempt has nobody who works on it.
 
     reason: `redelivered` (its holder fell silent), `released` (handed back by a graceful stop),
@@ -120,7 +121,7 @@ class ReportLost(Command):
     reason: str
 
 
-class ConfirmCancel(Command):
+class ConfirmCancel(Command, frozen=True, kw_only=True):
     """The attempt was stopped because its run is being cancelled."""
 
     step_id: str

@@ -89,6 +89,7 @@ def start(draft: Draft, command: StartRun) -> None:
             tags=command.tags,
             priority=command.priority,
             request_hash=command.request_hash,
+            traceparent=command.traceparent,
             timer_id=None if limit_ms is None else derived(run.id, TimerKind.DEADLINE),
             deadline_at=None if limit_ms is None else draft.at + limit_ms,
         )

@@ -52,8 +52,11 @@ class RunError(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
     step_id: str | None = None
 
 
-class RunStarted(Event):
-    """The run is accepted; its definition is fixed by `definition`, the content hash."""
+class RunStarted(Event, frozen=True, kw_only=True):
+    """The run is accepted; its definition is fixed by `definition`, the content hash.
+
+    traceparent: of the request that began it, so that every step belongs to its trace.
+    """
 
     workflow_id: str
     workflow_name: str
@@ -65,11 +68,12 @@ class RunStarted(Event):
     tags: tuple[str, ...] = ()
     priority: int = 0
     request_hash: str = ""
+    traceparent: str = ""
     timer_id: str | None = None
     deadline_at: int | None = None
 
 
-class RunCancelRequested(Event):
+class RunCancelRequested(Event, frozen=True, kw_only=True):
     """Nothing new starts from here on; what runs has until `grace_until` to stop."""
 
     cause: CancelCause
@@ -79,7 +83,7 @@ class RunCancelRequested(Event):
     error: RunError | None = None
 
 
-class RunSucceeded(Event):
+class RunSucceeded(Event, frozen=True, kw_only=True):
     """Every step has settled and every failure was handled.
 
     The run's output is `output` where the definition has an output template. Else it is made of
@@ -93,32 +97,32 @@ class RunSucceeded(Event):
     output: Payload | None = None
 
 
-class RunFailed(Event):
+class RunFailed(Event, frozen=True, kw_only=True):
     """A step failed and nothing handled it; all steps have settled."""
 
     error: RunError
 
 
-class RunCancelled(Event):
+class RunCancelled(Event, frozen=True, kw_only=True):
     """The run was cancelled and all its steps have settled."""
 
     error: RunError
 
 
-class RunTimedOut(Event):
+class RunTimedOut(Event, frozen=True, kw_only=True):
     """The run went over its own time limit and all its steps have settled."""
 
     error: RunError
 
 
-class StepReady(Event):
+class StepReady(Event, frozen=True, kw_only=True):
     """Everything the step waits for has settled, so it may be dispatched."""
 
     step_id: str
     attempt: int
 
 
-class StepDispatched(Event):
+class StepDispatched(Event, frozen=True, kw_only=True):
     """The attempt is owed to the executors of `queue`; the work message follows."""
 
     step_id: str
@@ -126,7 +130,7 @@ class StepDispatched(Event):
     queue: str = "default"
 
 
-class StepStarted(Event):
+class StepStarted(Event, frozen=True, kw_only=True):
     """An executor has been working on the attempt for a while (short attempts leave it out)."""
 
     step_id: str
@@ -135,7 +139,7 @@ class StepStarted(Event):
     executor_id: str
 
 
-class StepWaiting(Event):
+class StepWaiting(Event, frozen=True, kw_only=True):
     """The attempt waits for `until` and holds no executor; `output` is what it will answer."""
 
     step_id: str
@@ -147,7 +151,7 @@ class StepWaiting(Event):
     executor_id: str
 
 
-class StepRetryScheduled(Event):
+class StepRetryScheduled(Event, frozen=True, kw_only=True):
     """The attempt failed and the next one becomes ready at `due_at`."""
 
     step_id: str
@@ -160,7 +164,7 @@ class StepRetryScheduled(Event):
     executor_id: str
 
 
-class StepLost(Event):
+class StepLost(Event, frozen=True, kw_only=True):
     """Whoever held the attempt is gone or gave it back; it says nothing about the step."""
 
     step_id: str
@@ -168,7 +172,7 @@ class StepLost(Event):
     reason: str
 
 
-class StepSucceeded(Event):
+class StepSucceeded(Event, frozen=True, kw_only=True):
     """The step has its output (None: the one that `StepWaiting` announced).
 
     input: what the step's own `input` template came to; None where the input rule applies.
@@ -184,7 +188,7 @@ class StepSucceeded(Event):
     executor_id: str = ""
 
 
-class StepFailed(Event):
+class StepFailed(Event, frozen=True, kw_only=True):
     """The step failed for good. `input` is what it had worked on, for those that handle it."""
 
     step_id: str
@@ -196,7 +200,7 @@ class StepFailed(Event):
     executor_id: str = ""
 
 
-class StepTimedOut(Event):
+class StepTimedOut(Event, frozen=True, kw_only=True):
     """The step's last attempt went over its time limit; counts as failed."""
 
     step_id: str
@@ -208,27 +212,27 @@ class StepTimedOut(Event):
     executor_id: str = ""
 
 
-class StepSkipped(Event):
+class StepSkipped(Event, frozen=True, kw_only=True):
     """No edge into the step can be taken any more, or the run ended before its turn."""
 
     step_id: str
 
 
-class StepCancelled(Event):
+class StepCancelled(Event, frozen=True, kw_only=True):
     """The step had started or waited, and was stopped."""
 
     step_id: str
     attempt: int
 
 
-class StepAbandoned(Event):
+class StepAbandoned(Event, frozen=True, kw_only=True):
     """Nobody answered the cancel in time; what the attempt may still do is unknown."""
 
     step_id: str
     attempt: int
 
 
-class ResultDiscarded(Event):
+class ResultDiscarded(Event, frozen=True, kw_only=True):
     """A result came for an attempt that had already been given up, and was not used."""
 
     step_id: str

@@ -44,7 +44,7 @@ def rested(event: E, position: str) -> E:
     changes = {}
     for member in ("input", "output"):
         held: Payload | None = getattr(event, member, None)
-        if held is not None and held.inline is not None:
+        if held is not None and held.inline:
             changes[member] = payloads.at_rest(held, f"{position}/{member}")
     return replace(event, **changes) if changes else event
 
