@@ -104,8 +104,9 @@ class Direct:
         self, stream: str, subject: str, *, after: int = 0, batch: int = BATCH
     ) -> list[Recorded]:
         """A page of what is on a subject (or pattern) after number `after`; empty at the end."""
-        request = {"seq": after + 1, "next_by_subj": subject, "batch": batch}
-        return await self._page(stream, {**request, "max_bytes": BATCH_MAX_BYTES}, single=False)
+        request: dict[str, str | int] = {"seq": after + 1, "next_by_subj": subject}
+        request.update(batch=batch, max_bytes=BATCH_MAX_BYTES)
+        return await self._page(stream, request, single=False)
 
     async def read_from(self, stream: str, seq: int, *, batch: int = BATCH) -> list[Recorded]:
         """A page of a stream from number `seq` (at least 1) on; empty at the end."""
