@@ -1,0 +1,124 @@
+"""The JSON Schemas (2020-12) of the configs of node types.
+
+They describe resolved configs. A string with a template stands for any value while a definition
+is checked, and the executor checks again what the templates gave.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+Schema = Mapping[str, Any]
+
+YEAR_MS: Final = 366 * 24 * 3600 * 1000
+REQUEST_TIMEOUT_MS: Final = 15_000
+REQUEST_TIMEOUT_MAX_MS: Final = 3_600_000
+REDIRECTS_MAX: Final = 20
+RESPONSE_BYTES_MAX: Final = 64 * 1024 * 1024
+
+ANYTHING: Final[Schema] = {"type": "object"}
+
+URL: Final[Schema] = {
+    "type": "string",
+    "pattern": "^[hH][tT][tT][pP][sS]?://[^/\\s]",
+    "maxLength": 8192,
+    "description": "An absolute http or https URL",
+}
+TEXT_VALUES: Final[Schema] = {
+    "type": "object",
+    "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+}
+ACCEPT_STATUS: Final[Schema] = {
+    "type": "array",
+    "items": {
+        "type": ["integer", "string"],
+        "minimum": 100,
+        "maximum": 599,
+        "pattern": "^[1-5]([0-9][0-9]|xx)$",
+    },
+    "description": 'Statuses that do not fail the step: 404, "404" or a class as "4xx"',
+}
+REQUEST_TIMEOUT: Final[Schema] = {
+    "type": "integer",
+    "minimum": 1,
+    "maximum": REQUEST_TIMEOUT_MAX_MS,
+    "default": REQUEST_TIMEOUT_MS,
+}
+
+HTTP_REQUEST: Final[Schema] = {
+    "type": "object",
+    "required": ["url"],
+    "additionalProperties": False,
+    "properties": {
+        "method": {
+            "type": "string",
+            "pattern": "^(?i:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS)$",
+            "default": "GET",
+        },
+        "url": URL,
+        "headers": TEXT_VALUES,
+        "query": {
+            "type": "object",
+            "additionalProperties": {"type": ["string", "number", "boolean", "null", "array"]},
+        },
+        "body": {"description": "Without it: the input as JSON for POST, PUT and PATCH"},
+        "auth": {"type": "object"},
+        "timeoutMs": REQUEST_TIMEOUT,
+        "acceptStatus": ACCEPT_STATUS,
+        "followRedirects": {"type": "boolean", "default": True},
+        "maxRedirects": {"type": "integer", "minimum": 0, "maximum": REDIRECTS_MAX, "default": 5},
+        "maxResponseBytes": {"type": "integer", "minimum": 0, "maximum": RESPONSE_BYTES_MAX},
+        "tls": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {"verify": {"type": "boolean", "default": True}},
+        },
+    },
+}
+
+TRANSFORM: Final[Schema] = {
+    "type": "object",
+    "additionalProperties": False,
+    "oneOf": [{"required": ["output"]}, {"required": ["transform"]}, {"required": ["code"]}],
+    "properties": {
+        "output": {"description": "Any value with templates; it is the output"},
+        "transform": {
+            "type": "string",
+            "enum": ["uppercase", "lowercase", "trim", "capitalize", "title", "reverse"],
+        },
+        "value": {"description": "The text to transform; default: the input, or its `text`"},
+        "code": {"type": "string"},
+        "language": {"enum": ["javascript", "python"]},
+    },
+}
+
+CONDITION: Final[Schema] = {
+    "type": "object",
+    "required": ["expression"],
+    "additionalProperties": False,
+    "properties": {
+        "expression": {"type": ["string", "boolean"], "minLength": 1},
+        "language": {"enum": ["cel", "javascript"], "default": "cel"},
+    },
+}
+
+DELAY: Final[Schema] = {
+    "type": "object",
+    "additionalProperties": False,
+    "oneOf": [{"required": ["durationMs"]}, {"required": ["until"]}],
+    "properties": {
+        "durationMs": {"type": "integer", "minimum": 0, "maximum": YEAR_MS},
+        "until": {"type": "string", "format": "date-time", "description": "RFC 3339"},
+    },
+}
+
+WEBHOOK: Final[Schema] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "url": URL,
+        "headers": TEXT_VALUES,
+        "secret": {"type": "string", "description": "Signs by the Standard Webhooks rules"},
+        "timeoutMs": REQUEST_TIMEOUT,
+        "acceptStatus": ACCEPT_STATUS,
+    },
+}

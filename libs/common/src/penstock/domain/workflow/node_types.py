@@ -1,0 +1,204 @@
+"""Every type of node: its name, version, config schema, output, and how it takes part in a graph.
+
+A type that the language has and this release does not is listed too, as not available: a
+definition that uses it is refused for that, not for an unknown name.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from msgspec import Struct
+
+from penstock.domain.workflow import config_schemas as configs
+from penstock.domain.workflow.model import Node
+
+MINUTE_MS: Final = 60_000
+STEP_TIMEOUT_MS: Final = 5 * MINUTE_MS
+"""The time limit of any step whose node and type name none."""
+
+DECISION: Final = ("true", "false")
+INPUT_METHODS: Final = frozenset({"POST", "PUT", "PATCH"})
+
+
+class NodeType(Struct, frozen=True, kw_only=True):
+    """One type of node.
+
+    branches: the names that a BRANCH edge from it may carry; None when it chooses none.
+    entry: whether it starts a workflow, passing the run's input on.
+    secret_fields: members of its config in which `secrets.` may be read.
+    expression_fields: members of its config that are expressions as they stand, without braces.
+    later: members (with the value that asks for it, None for any) that this release refuses.
+    passes: whether its input is used without being named by a template.
+    """
+
+    name: str
+    description: str
+    version: int = 1
+    aliases: tuple[str, ...] = ()
+    config_schema: Mapping[str, Any] = configs.ANYTHING
+    output: str = "any value"
+    branches: tuple[str, ...] | None = None
+    entry: bool = False
+    default_timeout_ms: int = STEP_TIMEOUT_MS
+    secret_fields: tuple[str, ...] = ()
+    expression_fields: tuple[str, ...] = ()
+    later: Mapping[str, str | None] = {}
+    passes: bool = True
+    available: bool = True
+
+
+AVAILABLE: Final = (
+    NodeType(
+        name="http_request",
+        aliases=("http",),
+        description="Sends an HTTP request; 4xx and 5xx fail the step unless acceptStatus has them",
+        config_schema=configs.HTTP_REQUEST,
+        output="{status, headers, body}",
+        secret_fields=("headers", "query", "auth"),
+        later={"auth": None},
+        passes=False,
+    ),
+    NodeType(
+        name="transform",
+        aliases=("text_transform",),
+        description="Makes a value of templates and expressions, or transforms a text",
+        config_schema=configs.TRANSFORM,
+        output="what `output` says, or the transformed text",
+        default_timeout_ms=5_000,
+        later={"code": None, "language": None},
+        passes=False,
+    ),
+    NodeType(
+        name="condition",
+        aliases=("conditional",),
+        description="Takes the branch `true` or `false`, as its expression says",
+        config_schema=configs.CONDITION,
+        output="its input",
+        branches=DECISION,
+        expression_fields=("expression",),
+        later={"language": "javascript"},
+    ),
+    NodeType(
+        name="delay",
+        description="Waits for a time or until a moment, at most a year; holds no executor",
+        config_schema=configs.DELAY,
+        output="its input",
+    ),
+    NodeType(
+        name="noop",
+        description="Passes its input on",
+        output="its input",
+    ),
+    NodeType(
+        name="webhook",
+        description="With a url: sends its input there. Without: an entry of the workflow",
+        config_schema=configs.WEBHOOK,
+        output="{status, headers, body} with a url, else the run's input",
+        secret_fields=("headers", "secret"),
+    ),
+    NodeType(
+        name="trigger",
+        description="An entry of the workflow: passes the run's input on",
+        output="the run's input",
+        entry=True,
+    ),
+)
+
+LATER: Final = (
+    NodeType(
+        name="switch",
+        description="Takes the branch that its expression names",
+        expression_fields=("expression",),
+        available=False,
+    ),
+    NodeType(
+        name="loop",
+        description="Runs a body for each of its items, or while an expression holds",
+        available=False,
+    ),
+    NodeType(
+        name="custom_code",
+        aliases=("code",),
+        description="Runs JavaScript or Python in a sandbox",
+        available=False,
+    ),
+    NodeType(
+        name="ai_completion",
+        description="Asks an OpenAI-compatible endpoint",
+        available=False,
+    ),
+    NodeType(
+        name="error_handler",
+        description="Is entered over ON_FAILURE edges",
+        available=False,
+    ),
+    NodeType(
+        name="fallback",
+        description="Stands in for a failed node's output",
+        available=False,
+    ),
+    NodeType(
+        name="approval",
+        description="Waits for a decision, with a time limit",
+        branches=("approved", "rejected"),
+        available=False,
+    ),
+    NodeType(
+        name="wait_for_signal",
+        description="Waits for a signal by name, with a time limit",
+        available=False,
+    ),
+    NodeType(
+        name="sub_workflow",
+        description="Runs another workflow and waits for it",
+        available=False,
+    ),
+    NodeType(
+        name="emit_event",
+        description="Publishes an event that triggers can match",
+        available=False,
+    ),
+    NodeType(
+        name="email",
+        description="Sends an e-mail over SMTP",
+        available=False,
+    ),
+    NodeType(
+        name="database_query",
+        description="Runs parameterised SQL over a connection",
+        available=False,
+    ),
+    NodeType(
+        name="plugin",
+        description="Runs a registered plugin in a process of its own",
+        available=False,
+    ),
+)
+
+NODE_TYPES: Final[Mapping[str, NodeType]] = {kind.name: kind for kind in (*AVAILABLE, *LATER)}
+
+SPELLINGS: Final[Mapping[str, str]] = {
+    spelling: kind.name for kind in NODE_TYPES.values() for spelling in (kind.name, *kind.aliases)
+}
+"""Every name and alias, in lower case, to the canonical name."""
+
+
+def canonical_name(spelling: str) -> str | None:
+    """The type that a name or alias, in any case, stands for; None for an unknown one."""
+    return SPELLINGS.get(spelling.lower())
+
+
+def is_entry(node: Node) -> bool:
+    """Whether the node starts the workflow: a trigger, or a webhook that nothing is sent to."""
+    return NODE_TYPES[node.type].entry or (node.type == "webhook" and "url" not in node.config)
+
+
+def passes_input(node: Node) -> bool:
+    """Whether the node uses its input although no template of its names it."""
+    if node.type == "http_request":
+        method = str(node.config.get("method", "GET")).upper()
+        return "body" not in node.config and (method in INPUT_METHODS or "{{" in method)
+    if node.type == "transform":
+        return "transform" in node.config and "value" not in node.config
+    kind = NODE_TYPES.get(node.type)
+    return kind is None or kind.passes
