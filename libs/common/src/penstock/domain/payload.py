@@ -5,7 +5,6 @@ and by reference otherwise, so that run state stays small however large the data
 """
 
 import hashlib
-from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Raw, Struct
@@ -20,13 +19,6 @@ PAYLOAD_MAX_BYTES = 64 * 1024 * 1024
 """What no single payload may exceed, wherever it is stored."""
 
 UNSEALED = "none"
-
-if TYPE_CHECKING:
-    MaybeRaw = Raw | None
-else:
-    # msgspec refuses to decode anything but null into a union of Raw and None, yet takes None as
-    # the default of a plain Raw; absent stays None either way.
-    MaybeRaw = Raw
 
 ELSEWHERE = Raw(b"")
 """The `inline` of a payload whose bytes are not in it; JSON text is never empty."""
