@@ -5,6 +5,7 @@ is checked, and the executor checks again what the templates gave.
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 Schema = Mapping[str, Any]
@@ -15,7 +16,7 @@ REQUEST_TIMEOUT_MAX_MS: Final = 3_600_000
 REDIRECTS_MAX: Final = 20
 RESPONSE_BYTES_MAX: Final = 64 * 1024 * 1024
 
-ANYTHING: Final[Schema] = {"type": "object"}
+ANYTHING: Final[Schema] = MappingProxyType({"type": "object"})
 
 URL: Final[Schema] = {
     "type": "string",
