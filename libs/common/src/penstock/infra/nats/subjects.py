@@ -16,6 +16,8 @@ ROLL_CALL = "penstock.ctl.rollcall"
 """Executors answer it with the attempts that they hold."""
 CHECKPOINT = "penstock.live.checkpoint"
 """The projector announces here how far the read models are."""
+ANY_LEASE = "penstock.lease.*"
+"""Every lease there is."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _EVENTS_TOKENS = 5
