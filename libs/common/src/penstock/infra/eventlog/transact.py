@@ -1,0 +1,220 @@
+"""Load, decide, append, retry on conflict: the only place where the core and the shell touch.
+
+One decision is one message on the aggregate's own subject, accepted only if nobody else wrote since
+the history was read. So two schedulers can do the same at once, an acknowledgement can be lost, a
+command can come twice: what is in the history happened once.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
+
+import uuid_utils
+
+from penstock.domain.decider import Decider
+from penstock.domain.errors import Contention, Refused
+from penstock.infra.eventlog.cache import Cache, Held
+from penstock.infra.eventlog.draft import BYTES_MAX, EVENTS_MAX, Addressed, Answer, Draft
+from penstock.infra.eventlog.log import (
+    AppendUnknown,
+    EventLog,
+    LogUnavailable,
+    Stored,
+    VersionConflict,
+)
+from penstock.messages.codec import Codec, Recorded
+from penstock.messages.envelope import NO_HASH, chain_hash
+
+__all__ = ["BYTES_MAX", "EVENTS_MAX", "Addressed", "Answer", "BrokenChain", "Ledger", "Outcome"]
+
+ATTEMPTS_MAX = 8
+"""Decisions on one call. Each lost race means that somebody else got through."""
+APPENDS_MAX = 3
+"""Times that one decision is sent when its acknowledgement does not come."""
+PAUSE_S = 0.005
+"""Longer with every lost race after the second: the replica that is read may lag behind."""
+
+C = TypeVar("C")
+E = TypeVar("E")
+S = TypeVar("S")
+
+
+class BrokenChain(Exception):
+    """A history is not what was once appended; nothing may be decided on it."""
+
+
+class Outcome(NamedTuple, Generic[E, S]):
+    """What a transaction led to.
+
+    state, seq: of the history afterwards. events: what it added, each with its position, payloads
+    whole. answers: one for each of the first `taken` commands; the rest did not fit, send it again.
+    """
+
+    state: S
+    seq: int
+    events: list[tuple[str, E]]
+    answers: list[Answer]
+    taken: int
+
+
+Begin = Callable[[Sequence[E], Sequence[Addressed[C]]], Awaitable[S]]
+"""The initial state of a history, told its events so far and the commands that are to be decided.
+
+It is not asked again for a history that is held, so it must know all it needs from the first
+events, or from the commands where there are none yet.
+"""
+
+Absent = Callable[[str, Sequence[Addressed[C]]], Awaitable[None]]
+"""Asked before anything is decided on an empty history: may it truly be new? Raises if not."""
+
+
+def _uuid7() -> str:
+    return str(uuid_utils.uuid7())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ledger(Generic[C, E, S]):
+    """One kind of aggregates over one log.
+
+    now: ms since the epoch, UTC. Many subjects may be in transaction at the same time; calls about
+    one subject should come one after the other, or they only get in each other's way.
+    """
+
+    log: EventLog
+    cache: Cache[S]
+    decider: Decider[C, E, S]
+    codec: Codec[E]
+    now: Callable[[], int]
+    begin: Begin[E, C, S] | None = None
+    absent: Absent[C] | None = None
+    new_id: Callable[[], str] = _uuid7
+
+    async def transact(self, subject: str, commands: Sequence[Addressed[C]]) -> Outcome[E, S]:
+        """Decides the commands in turn and appends what they add, as one decision.
+
+        Raises `Contention`, `LogUnavailable`, `AppendRefused`, `BrokenChain`, `Undecodable`; after
+        any of them the same commands may be sent again. A refused command adds nothing and stops
+        nobody: its answer says so.
+        """
+        for attempt in range(ATTEMPTS_MAX):
+            if attempt > 1:
+                await asyncio.sleep(attempt * PAUSE_S)
+            try:
+                held = self.cache.get(subject) or await self._load(subject, commands)
+            except Refused as refusal:
+                return self._refused(refusal, commands)
+            draft = Draft(self.decider, held, self.now())
+            draft.take(commands)
+            outcome = await self._append(subject, draft, commands)
+            if outcome is not None:
+                return outcome
+            self.cache.drop(subject)
+        raise Contention(f"{subject}: lost {ATTEMPTS_MAX} races")
+
+    async def _append(
+        self, subject: str, draft: Draft[C, E, S], commands: Sequence[Addressed[C]]
+    ) -> Outcome[E, S] | None:
+        """Appends the draft; None when somebody else was faster.
+
+        An append without an acknowledgement is sent again, the same bytes under the same
+        expectation: at most one of the copies can get in, and the first message after the held
+        ones tells whether one did.
+        """
+        body = self._sized(draft)
+        if not draft.events:
+            return self._settled(subject, draft, draft.held)
+        held = draft.held
+        for sent in range(APPENDS_MAX):
+            try:
+                seq = await self.log.append(subject, body, expected=held.seq)
+            except (VersionConflict, AppendUnknown) as error:
+                if sent == 0 and isinstance(error, VersionConflict):
+                    return None
+                after = await self.log.read(subject, after=held.seq)
+                if after and after[0].body == body:
+                    return await self._found(subject, draft, after, commands)
+                if after or isinstance(error, VersionConflict):
+                    return None
+            else:
+                return self._settled(subject, draft, self._held(draft, seq, body))
+        raise LogUnavailable(f"{subject}: no acknowledgement of {APPENDS_MAX} appends")
+
+    def _sized(self, draft: Draft[C, E, S]) -> bytes:
+        """The draft as a message, cut to as many commands as fit."""
+        while draft.events:
+            body = self.codec.encode(
+                draft.events,
+                draft.causes,
+                decision_id=self.new_id(),
+                at=draft.at,
+                previous_hash=draft.held.hash,
+            )
+            if len(body) <= BYTES_MAX or not draft.halve():
+                return body
+        return b""
+
+    def _held(self, draft: Draft[C, E, S], seq: int, body: bytes) -> Held[S]:
+        """The history once the draft is its last message."""
+        position = f"{seq}.{len(draft.events) - 1}"
+        return Held(seq, chain_hash(draft.held.hash, body), position, draft.state_at(seq))
+
+    async def _found(
+        self,
+        subject: str,
+        draft: Draft[C, E, S],
+        after: Sequence[Stored],
+        commands: Sequence[Addressed[C]],
+    ) -> Outcome[E, S]:
+        """The draft got in, although nobody said so; perhaps others have followed since."""
+        own = after[0]
+        if len(after) == 1:
+            return self._settled(subject, draft, self._held(draft, own.seq, own.body))
+        held = await self._load(subject, commands)
+        return self._settled(subject, draft, held, seq=own.seq)
+
+    def _settled(
+        self, subject: str, draft: Draft[C, E, S], held: Held[S], *, seq: int | None = None
+    ) -> Outcome[E, S]:
+        """The outcome of a draft that is message `seq` (by default the held history's last)."""
+        seq = held.seq if seq is None else seq
+        if held.seq:
+            self.cache.put(subject, held)
+        events = [(f"{seq}.{index}", event) for index, event in enumerate(draft.events)]
+        return Outcome(held.state, held.seq, events, draft.answers(seq), draft.taken)
+
+    def _refused(self, refusal: Refused, commands: Sequence[Addressed[C]]) -> Outcome[E, S]:
+        """Every command has the same answer: there can be no such history."""
+        answers = [Answer(refusal=refusal) for _ in commands]
+        return Outcome(self.decider.initial, 0, [], answers, len(commands))
+
+    async def _load(self, subject: str, commands: Sequence[Addressed[C]]) -> Held[S]:
+        """Reads the whole history, checks its chain, and folds it."""
+        stored = await self.log.read(subject)
+        if not stored and self.absent is not None:
+            await self.absent(subject, commands)
+        decisions, last_hash = self._verified(subject, stored)
+        placed = [
+            (f"{message.seq}.{index}", event)
+            for message, decision in zip(stored, decisions, strict=True)
+            for index, event in enumerate(decision.events)
+        ]
+        state = self.decider.initial
+        if self.begin is not None:
+            state = await self.begin([event for _, event in placed], commands)
+        for position, event in placed:
+            state = self.decider.evolve(state, self.decider.at_rest(event, position))
+        seq = stored[-1].seq if stored else 0
+        return Held(seq, last_hash, placed[-1][0] if placed else None, state)
+
+    def _verified(self, subject: str, stored: Sequence[Stored]) -> tuple[list[Recorded[E]], str]:
+        """The decisions, and the hash of the last one."""
+        last_hash = NO_HASH
+        decisions = []
+        for message in stored:
+            decision = self.codec.decode(message.body)
+            if decision.previous_hash != last_hash:
+                raise BrokenChain(f"{subject} is broken at {message.seq}")
+            last_hash = chain_hash(last_hash, message.body)
+            decisions.append(decision)
+        return decisions, last_hash
