@@ -23,7 +23,8 @@ FLUSH_MS = 1_000
 SAMPLED = 1
 
 _TRACEPARENT: Final = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?"
+    # Version 00 is 55 characters long; a later one, but ff, may go on after a dash.
+    r"(?!ff|00.{53}-)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?"
 )
 
 Value = str | bool | int | float
@@ -40,7 +41,7 @@ class Trace(NamedTuple):
 def parse(header: str | None) -> Trace | None:
     """The trace that a `traceparent` header names; None where it is missing or malformed."""
     found = _TRACEPARENT.fullmatch(header) if header else None
-    if found is None or (found[4] and found.string.startswith("00")):
+    if found is None:
         return None
     return Trace(found[1], found[2], bool(int(found[3], 16) & SAMPLED))
 
