@@ -2,6 +2,7 @@
 
 from typing import assert_never
 
+from penstock.domain.decider import Decider
 from penstock.domain.errors import Conflict, NotFound
 from penstock.domain.tenant.commands import (
     ApiKeyCommand,
@@ -22,10 +23,12 @@ from penstock.domain.tenant.events import (
     TenantEvent,
     TenantRenamed,
 )
-from penstock.domain.tenant.state import ApiKey, Tenant
+from penstock.domain.tenant.state import ApiKey, Tenant, evolve_key, evolve_tenant
 
 
-def decide_tenant(command: TenantCommand, tenant: Tenant | None, *, at: int) -> list[TenantEvent]:
+def decide_tenant(
+    command: TenantCommand, tenant: Tenant | None, /, *, at: int
+) -> list[TenantEvent]:
     """The events that `command` adds to a tenant's history. at: now, ms since the epoch.
 
     Raises Conflict when the id was given to another request, NotFound without a living tenant.
@@ -71,7 +74,7 @@ def change_tenant(command: ChangeTenant, tenant: Tenant | None) -> list[TenantEv
     return events
 
 
-def decide_key(command: ApiKeyCommand, key: ApiKey | None, *, at: int) -> list[ApiKeyEvent]:
+def decide_key(command: ApiKeyCommand, key: ApiKey | None, /, *, at: int) -> list[ApiKeyEvent]:
     """The events that `command` adds to a key's history. at: now, ms since the epoch.
 
     Raises Conflict when the id was given to another request, NotFound without such a key.
@@ -106,3 +109,11 @@ def refuse_other_request(first: str, second: str) -> None:
     """Raise Conflict unless both are one and the same request under an Idempotency-Key."""
     if not first or first != second:
         raise Conflict("the Idempotency-Key was used with another request")
+
+
+TENANT: Decider[TenantCommand, TenantEvent, Tenant | None] = Decider(
+    initial=None, evolve=evolve_tenant, decide=decide_tenant
+)
+KEY: Decider[ApiKeyCommand, ApiKeyEvent, ApiKey | None] = Decider(
+    initial=None, evolve=evolve_key, decide=decide_key
+)

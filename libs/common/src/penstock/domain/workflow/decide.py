@@ -5,6 +5,7 @@ A command that already took effect adds nothing.
 
 from typing import assert_never
 
+from penstock.domain.decider import Decider
 from penstock.domain.errors import Conflict, NotFound
 from penstock.domain.workflow.commands import (
     ChangeWorkflow,
@@ -27,20 +28,22 @@ from penstock.domain.workflow.events import (
     WorkflowVersionPublished,
     WorkflowVersionUnpinned,
 )
-from penstock.domain.workflow.state import Version, Workflow, version
+from penstock.domain.workflow.state import Version, Workflow, evolve, version
 
 VERSIONS_MAX = 1000
 """A workflow's history is read whole, so it has an end."""
 
-LOST_RACE = "LOST_RACE"
+LOST_RACE = "PRECONDITION_FAILED"
 """The code of a change that was made from an older revision."""
 
 
-def decide(command: WorkflowCommand, workflow: Workflow | None, *, at: int) -> list[WorkflowEvent]:
+def decide(
+    command: WorkflowCommand, workflow: Workflow | None, /, *, at: int
+) -> list[WorkflowEvent]:
     """The events that `command` adds to a workflow's history. at: now, ms since the epoch.
 
     Raises NotFound without a living workflow or such a version; Conflict with the code
-    KEY_TAKEN, LOST_RACE, NOT_PUBLISHED or LIMIT_EXCEEDED.
+    KEY_TAKEN, PRECONDITION_FAILED, NOT_PUBLISHED or LIMIT_EXCEEDED.
     """
     if isinstance(command, CreateWorkflow):
         return create(command, workflow, at)
@@ -177,3 +180,8 @@ def refuse_lost_race(seen: int | None, workflow: Workflow) -> None:
     if seen is not None and seen != workflow.revision:
         said = f"the workflow is at revision {workflow.revision}, not {seen}"
         raise Conflict(said, code=LOST_RACE)
+
+
+WORKFLOW: Decider[WorkflowCommand, WorkflowEvent, Workflow | None] = Decider(
+    initial=None, evolve=evolve, decide=decide
+)
