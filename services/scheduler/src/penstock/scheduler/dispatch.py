@@ -67,9 +67,7 @@ class Dispatch:
             self._put(Slot(queue, tenant), Waiting(msgspec.Raw(body), published))
         return published
 
-    async def _send_by_blob(
-        self, slot: Slot, task: Task, published: asyncio.Future[None]
-    ) -> None:
+    async def _send_by_blob(self, slot: Slot, task: Task, published: asyncio.Future[None]) -> None:
         """A task that reads more than a message holds carries the name of a blob instead."""
         blob = await self._blobs.put(encode(task.payloads), tenant=slot.tenant)
         body = encode(replace(task, payloads={}, payloads_blob=blob))
@@ -127,4 +125,3 @@ def pass_on_failure(done: "asyncio.Task[None]", published: asyncio.Future[None])
     error = None if done.cancelled() else done.exception()
     if error is not None and not published.done():
         published.set_exception(error)
-

@@ -76,7 +76,7 @@ def start(draft: Draft, command: StartRun) -> None:
                 "this idempotency key was used with another request", code="IDEMPOTENCY_CONFLICT"
             )
         return
-    limit_ms = run.drawn.run_timeout_ms
+    limit_ms = run.drawn.definition.timeout_ms
     draft.record(
         RunStarted(
             workflow_id=command.workflow_id,

@@ -9,7 +9,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from penstock.domain import payload as payloads
-from penstock.domain.payload import Payload
+from penstock.domain.payload import AT_REST_MAX_BYTES, Payload
 from penstock.domain.run.events import (
     RunEvent,
     RunStarted,
@@ -60,3 +60,9 @@ def payload_at(event: RunEvent, member: str) -> Payload | None:
             return getattr(error, "details", None)
         case _:
             return None
+
+
+def names_its_place(event: RunEvent) -> bool:
+    """Whether what state keeps of the event depends on its position: a payload is too large."""
+    held = (payload_at(event, member) for member in ("input", "output", "details"))
+    return any(payload and payload.inline and payload.size > AT_REST_MAX_BYTES for payload in held)

@@ -58,8 +58,8 @@ class Outcome(NamedTuple, Generic[E, S]):
     taken: int
 
 
-Begin = Callable[[Sequence[E], Sequence[Addressed[C]]], Awaitable[S]]
-"""The initial state of a history, told its events so far and the commands that are to be decided.
+Begin = Callable[[str, Sequence[E], Sequence[Addressed[C]]], Awaitable[S]]
+"""The initial state of the history on a subject, told its events so far and what is to be decided.
 
 It is not asked again for a history that is held, so it must know all it needs from the first
 events, or from the commands where there are none yet.
@@ -201,7 +201,7 @@ class Ledger(Generic[C, E, S]):
         ]
         state = self.decider.initial
         if self.begin is not None:
-            state = await self.begin([event for _, event in placed], commands)
+            state = await self.begin(subject, [event for _, event in placed], commands)
         for position, event in placed:
             state = self.decider.evolve(state, self.decider.at_rest(event, position))
         seq = stored[-1].seq if stored else 0

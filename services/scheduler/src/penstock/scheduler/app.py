@@ -1,0 +1,182 @@
+"""The scheduler, put together: partitions in, decisions, work out, and nobody forgotten."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from nats import errors
+
+from penstock.domain.run.commands import ContinueRun
+from penstock.infra.definitions import Definitions
+from penstock.infra.eventlog.jetstream import JetStreamLog
+from penstock.infra.eventlog.transact import Addressed
+from penstock.infra.nats import subjects
+from penstock.infra.nats.blobs import Blobs
+from penstock.infra.nats.bootstrap import verify
+from penstock.infra.nats.dead import DeadLetters
+from penstock.infra.nats.direct import Direct, ReadUnavailable
+from penstock.infra.nats.publish import Publisher
+from penstock.infra.postgres.engine import DatabaseUnavailable, Engine
+from penstock.infra.service import Context
+from penstock.infra.settings import SchedulerSettings
+from penstock.infra.telemetry import logs
+from penstock.scheduler.aside import Aside
+from penstock.scheduler.cancels import Cancels
+from penstock.scheduler.dispatch import Dispatch
+from penstock.scheduler.effects import Effects
+from penstock.scheduler.intake import Intake
+from penstock.scheduler.leases import Leases
+from penstock.scheduler.ledger import run_ledger
+from penstock.scheduler.letters import Letter
+from penstock.scheduler.live_runs import LiveRuns
+from penstock.scheduler.mailboxes import Mailboxes
+from penstock.scheduler.receipts import Receipts
+from penstock.scheduler.reconciler import Reconciler
+from penstock.scheduler.runs import Clock, Runs
+from penstock.scheduler.timers import Timers
+from penstock.scheduler.watch import RunKey, Watch
+
+DRAIN_S = 4.0
+"""What a graceful stop gives the letters in hand."""
+
+ADOPT_TOGETHER = 64
+"""Runs loaded at once after a take-over."""
+
+ADOPT_RETRY_S = 2.0
+
+DATABASE_CONNECTIONS_MAX = 2
+
+logger = logs.logger(__name__)
+
+
+def wall_ms() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+class Scheduler:
+    """One replica."""
+
+    def __init__(self, context: Context[SchedulerSettings]) -> None:
+        nc, me = context.nc, context.settings.instance
+        clock = Clock(wall_ms, time.monotonic)
+        self._nc = nc
+        self._publisher = Publisher(nc)
+        self._direct = Direct(nc)
+        self._engine = Engine(
+            context.settings.database_url,
+            name=f"penstock-{me}",
+            connections_max=DATABASE_CONNECTIONS_MAX,
+        )
+        self._blobs = Blobs(nc.jetstream())
+        self._dead = DeadLetters(self._publisher)
+        self._receipts = Receipts()
+        self._cancels = Cancels(nc)
+        self._watch = Watch()
+        dispatch = Dispatch(self._publisher, self._blobs)
+        log = JetStreamLog(self._publisher, self._direct)
+        self._runs = Runs(
+            run_ledger(log, Definitions(self._blobs), wall_ms),
+            log,
+            Effects(self._publisher, dispatch, Timers(self._publisher), self._cancels, me),
+            self._watch,
+            clock,
+            (self._reply, Aside(self._publisher).put),
+        )
+        self._mailboxes: Mailboxes[RunKey, Letter] = Mailboxes(self._runs.work_off)
+        self._live_runs = LiveRuns(self._engine, self._direct)
+        self._reconciler = Reconciler(
+            nc, self._watch, dispatch, clock, (self._mailboxes.post, self._mailboxes.is_busy)
+        )
+        self._leases = Leases(
+            self._publisher, self._direct, me, on_taken=self._take, on_lost=self._lose
+        )
+        self._intakes: dict[int, Intake] = {}
+        self._adoptions: dict[int, asyncio.Task[None]] = {}
+
+    async def start(self) -> None:
+        """Take a share of the partitions and begin."""
+        await self._engine.open()
+        await self._publisher.start()
+        await self._direct.start()
+        self._receipts.start()
+        self._cancels.start()
+        self._reconciler.start()
+        await self._leases.start()
+
+    async def stop(self) -> None:
+        """Take nothing more in, finish what is in hand, give the partitions back, leave."""
+        await self._leases.stop()
+        await self._reconciler.stop()
+        for adoption in self._adoptions.values():
+            adoption.cancel()
+        await asyncio.gather(*(intake.stop() for intake in self._intakes.values()))
+        await self._mailboxes.drained(DRAIN_S)
+        await self._runs.settled(DRAIN_S)
+        await self._receipts.stop()
+        await self._cancels.stop()
+        await self._leases.give_back()
+        await self._publisher.stop()
+        await self._direct.stop()
+        await self._engine.close()
+
+    async def ready(self) -> Mapping[str, bool]:
+        """Whether streams and database are there."""
+        return {
+            "streams": not await verify(self._nc),
+            "database": await self._engine.is_reachable(),
+        }
+
+    async def _take(self, partition: int) -> None:
+        """A partition has become this replica's: read it, and look after its live runs."""
+        intake = Intake(self._nc, partition, self._mailboxes.post, self._receipts, self._dead)
+        self._intakes[partition] = intake
+        await intake.start()
+        self._adoptions[partition] = asyncio.create_task(self._adopt(partition))
+
+    async def _lose(self, partition: int) -> None:
+        """A partition is somebody else's from now on."""
+        adoption = self._adoptions.pop(partition, None)
+        if adoption is not None:
+            adoption.cancel()
+        intake = self._intakes.pop(partition, None)
+        if intake is not None:
+            await intake.stop()
+        for key in [k for k in self._watch.runs if subjects.partition_of(k.run_id) == partition]:
+            self._watch.forget(key)
+
+    async def _adopt(self, partition: int) -> None:
+        """Find the live runs of a partition and let each go on, so that all are being watched."""
+        keys = await self._find(partition)
+        for first in range(0, len(keys), ADOPT_TOGETHER):
+            for key in keys[first : first + ADOPT_TOGETHER]:
+                if key not in self._watch.runs:
+                    self._mailboxes.post(key, go_on())
+            await self._mailboxes.drained(DRAIN_S)
+        logger.info("partition taken over", partition=partition, live_runs=len(keys))
+
+    async def _find(self, partition: int) -> list[RunKey]:
+        """The live runs of a partition, as soon as they can be known."""
+        while True:
+            try:
+                return await self._live_runs.of_partition(partition)
+            except (DatabaseUnavailable, ReadUnavailable) as error:
+                logger.warning("live runs unknown", partition=partition, error=str(error))
+            await asyncio.sleep(ADOPT_RETRY_S)
+
+    async def _reply(self, subject: str, body: bytes) -> None:
+        """Answer whoever waits; somebody who has gone is no error."""
+        try:
+            await self._nc.publish(subject, body)
+        except errors.Error as error:
+            logger.debug("no reply", error=str(error))
+
+
+def go_on() -> Letter:
+    """The letter that only has a run loaded and its open consequences drawn."""
+    return Letter(Addressed(command=ContinueRun(), id="adopt", actor="scheduler:adopt"))
+
+
+async def build(context: Context[SchedulerSettings]) -> Scheduler:
+    """The scheduler of a process."""
+    return Scheduler(context)

@@ -1,0 +1,102 @@
+"""What follows from a decision outside the log: tasks, timers, cancels, replies.
+
+Everything here may happen twice and none of it is the truth. The messages that led to the
+decision are settled when the broker has all that follows from it.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+
+from msgspec import Raw
+from uuid_utils import uuid7
+
+from penstock.domain.run.commands import ContinueRun
+from penstock.domain.run.consequences import is_owed
+from penstock.domain.run.events import RunCancelRequested, RunEvent, StepDispatched
+from penstock.domain.run.rest import payload_at
+from penstock.domain.run.state import Run
+from penstock.domain.run.timers import timers_begun
+from penstock.infra.nats import subjects
+from penstock.infra.nats.publish import Publisher
+from penstock.messages.envelope import CommandMessage, encode
+from penstock.scheduler.cancels import Cancels
+from penstock.scheduler.dispatch import Dispatch
+from penstock.scheduler.tasks import task_of
+from penstock.scheduler.timers import Timers
+from penstock.scheduler.watch import RunKey
+
+RECENT_MAX_BYTES = 32 * 1024 * 1024
+"""Payloads kept at hand so that tasks can carry them instead of a place in the log."""
+
+RECENT_MIN_BYTES = 1024
+"""Smaller ones are part of the run's state anyway."""
+
+
+class Recent(OrderedDict[str, Raw]):
+    """Payloads that this process has just appended, by their place; the oldest goes first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._size = 0
+
+    def keep(self, recorded: Iterable[tuple[str, RunEvent]]) -> None:
+        """Keep the larger payloads of events that were just appended at these positions."""
+        for position, event in recorded:
+            for member in ("output", "input", "details"):
+                payload = payload_at(event, member)
+                if payload is None or not payload.inline or payload.size < RECENT_MIN_BYTES:
+                    continue
+                self[f"{position}/{member}"] = payload.inline
+                self._size += payload.size
+        while self._size > RECENT_MAX_BYTES:
+            _, oldest = self.popitem(last=False)
+            self._size -= len(oldest)
+
+
+class Effects:
+    """Publishes what decisions owe."""
+
+    def __init__(
+        self, publisher: Publisher, dispatch: Dispatch, timers: Timers, cancels: Cancels, me: str
+    ) -> None:
+        self._publisher = publisher
+        self._dispatch = dispatch
+        self._timers = timers
+        self._cancels = cancels
+        self._me = me
+        self._recent = Recent()
+
+    def follow(
+        self, key: RunKey, run: Run, recorded: Sequence[tuple[str, RunEvent]], at: int
+    ) -> "list[asyncio.Future[None] | asyncio.Future[int]]":
+        """Publish what `recorded`, (position, event) pairs, asks for; futures of the broker's word.
+
+        run: as it stands now; what it does not owe any more is not published.
+        """
+        self._recent.keep(recorded)
+        events = [event for _, event in recorded]
+        sent: list[asyncio.Future[None] | asyncio.Future[int]] = []
+        for event in events:
+            if isinstance(event, StepDispatched) and run.awaits(event.step_id, event.attempt):
+                task = task_of(run, event.step_id, self._recent)
+                sent.append(self._dispatch.send(key.tenant, event.queue, task))
+            elif isinstance(event, RunCancelRequested) and run.is_live:
+                self._cancels.begin(key)
+        for timer_id, timer in timers_begun(events):
+            if timer_id in run.timers:
+                sent.append(self._timers.set(key.tenant, key.run_id, timer_id, timer))
+        if not run.is_live:
+            self._cancels.end(key)
+        elif is_owed(run):
+            sent.append(self.continue_run(key, at))
+        return sent
+
+    def continue_run(self, key: RunKey, at: int) -> "asyncio.Future[int]":
+        """Ask for the consequences that did not fit."""
+        message = CommandMessage(
+            id=str(uuid7()), actor=f"scheduler:{self._me}", at=at, command=ContinueRun()
+        )
+        return self._publisher.publish(
+            subjects.command(key.tenant, "run", key.run_id), encode(message)
+        )

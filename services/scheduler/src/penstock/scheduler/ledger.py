@@ -1,0 +1,59 @@
+"""The ledger of runs: the run's rules over the event log, with definitions as graphs."""
+
+from collections.abc import Callable, Sequence
+
+from penstock.domain.decider import Decider
+from penstock.domain.run.commands import RunCommand, StartRun
+from penstock.domain.run.decide import decide
+from penstock.domain.run.events import RunEvent, RunStarted
+from penstock.domain.run.evolve import evolve
+from penstock.domain.run.rest import at_rest, names_its_place
+from penstock.domain.run.state import Run, unborn
+from penstock.infra.definitions import Definitions
+from penstock.infra.eventlog.cache import Cache
+from penstock.infra.eventlog.log import EventLog
+from penstock.infra.eventlog.transact import Addressed, Ledger
+from penstock.infra.nats import subjects
+from penstock.messages.catalogue import RUN as RUN_KIND
+from penstock.messages.codec import codec_for
+
+RUN: Decider[RunCommand, RunEvent, Run] = Decider(
+    initial=unborn("", None),
+    evolve=evolve,
+    decide=decide,
+    at_rest=at_rest,
+    names_its_place=names_its_place,
+)
+
+
+class Beginnings:
+    """Runs before their first event, each with the graph of its definition."""
+
+    def __init__(self, definitions: Definitions) -> None:
+        self._definitions = definitions
+
+    async def begin(
+        self, subject: str, events: Sequence[RunEvent], commands: Sequence[Addressed[RunCommand]]
+    ) -> Run:
+        """The unborn run of a subject; its definition is told by its start, past or to come."""
+        about = subjects.parse_events(subject)
+        starts = [event for event in events if isinstance(event, RunStarted)]
+        asked = [item.command for item in commands if isinstance(item.command, StartRun)]
+        started = [*starts, *asked]
+        if not started:
+            return unborn(about.id, None)
+        return unborn(about.id, await self._definitions.graph(about.tenant, started[0].definition))
+
+
+def run_ledger(
+    log: EventLog, definitions: Definitions, now: Callable[[], int]
+) -> Ledger[RunCommand, RunEvent, Run]:
+    """The ledger of runs over a log; now: ms since the epoch."""
+    return Ledger(
+        log=log,
+        cache=Cache(),
+        decider=RUN,
+        codec=codec_for(RUN_KIND),
+        now=now,
+        begin=Beginnings(definitions).begin,
+    )

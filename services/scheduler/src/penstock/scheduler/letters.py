@@ -1,0 +1,38 @@
+"""A letter: one command to one run, and what its sender waits for."""
+
+from typing import NamedTuple
+
+from penstock.domain.run.commands import RunCommand
+from penstock.infra.eventlog.transact import Addressed
+from penstock.scheduler.receipts import Receipt
+
+FAILURES_HEADER = "Penstock-Failures"
+"""On a message that was published again: how often handling it has failed by a fault of ours."""
+
+FAILURES_MAX = 5
+"""After so many it is a dead letter."""
+
+
+class Letter(NamedTuple):
+    """A command on its way to its run.
+
+    receipt: of the message it came in; None for what the scheduler tells itself. reply_to: where
+    its sender waits, empty for nobody. deliveries: how often the message has been delivered.
+    failures: how often handling it has failed by a fault of ours.
+    """
+
+    addressed: Addressed[RunCommand]
+    receipt: Receipt | None = None
+    reply_to: str = ""
+    deliveries: int = 1
+    failures: int = 0
+
+    def done(self) -> None:
+        """It has taken effect, or needs none."""
+        if self.receipt is not None:
+            self.receipt.done()
+
+    def failed(self, delay_s: float) -> None:
+        """It must come again."""
+        if self.receipt is not None:
+            self.receipt.failed(delay_s)

@@ -1,0 +1,186 @@
+"""Every live run has exactly one owner of its next move; here is who makes sure.
+
+Every two seconds the fold's open ends are held against what executors say they hold and against
+the clock. What nobody owns is mended by an ordinary command that goes the way of all commands, so
+that being wrong costs a repetition and never a wrong history.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+from nats import errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.errors import Error as JetStreamError
+
+from penstock.domain.run.commands import ContinueRun, ReportLost
+from penstock.infra.eventlog.transact import Addressed
+from penstock.infra.nats import subjects
+from penstock.infra.nats.streams import WORK, work_consumer
+from penstock.infra.telemetry import logs, metrics
+from penstock.messages.rollcall import RollCall
+from penstock.scheduler.dispatch import SCOPE_SHARED, Dispatch
+from penstock.scheduler.intake import Post, timer_fired
+from penstock.scheduler.letters import Letter
+from penstock.scheduler.runs import Clock
+from penstock.scheduler.watch import Attempt, RunKey, Waited, Watch
+
+EVERY_S = 2.0
+
+ANSWER_S = 0.5
+"""How long executors have to answer a roll call."""
+
+SILENCE_S = 10.0
+"""An executor that answered so recently is taken to be busy, not dead: nothing is concluded."""
+
+OUT_S = 3.0
+"""Younger attempts may still be on their way to an executor."""
+
+MISSES_MAX = 2
+"""After so many roll calls in a row without it an attempt is lost."""
+
+OVERDUE_MS = 2_000
+"""A timer that is late by so much is fired from here."""
+
+MENDED_MAX = 1_000
+"""Runs mended in one round; the others follow in the next."""
+
+logger = logs.logger(__name__)
+read_answer = msgspec.json.Decoder(RollCall).decode
+
+
+class RollCalls:
+    """Asks all executors which attempts they hold."""
+
+    def __init__(self, nc: Client, now: Callable[[], float]) -> None:
+        self._nc = nc
+        self._now = now
+        self._heard_at: dict[str, float] = {}
+
+    async def call(self) -> tuple[set[Attempt] | None, int]:
+        """The attempts that are held, None if somebody who should be there did not answer.
+
+        Also the number of executors that answered. Run ids are unique over tenants, so attempts
+        are named without one.
+        """
+        answers: list[RollCall] = []
+
+        async def hear(msg: Msg) -> None:
+            answers.append(read_answer(msg.data))
+
+        inbox = self._nc.new_inbox()
+        hearing = await self._nc.subscribe(inbox, cb=hear)
+        with metrics.scheduler_roll_call_seconds.time():
+            await self._nc.publish(subjects.ROLL_CALL, b"", reply=inbox)
+            await asyncio.sleep(ANSWER_S)
+        await hearing.unsubscribe()
+        now = self._now()
+        self._heard_at.update({answer.executor_id: now for answer in answers})
+        self._heard_at = {e: at for e, at in self._heard_at.items() if now - at < SILENCE_S}
+        held = {
+            Attempt(RunKey("", run_id), step_id, attempt)
+            for answer in answers
+            for run_id, step_id, attempt in answer.held
+        }
+        complete = bool(answers) and len(self._heard_at) == len({a.executor_id for a in answers})
+        return (held if complete else None), len(answers)
+
+
+class Reconciler:
+    """Looks after the runs of the partitions that this scheduler holds.
+
+    mailbox: where letters to runs go, and whether a run has letters that are being worked on;
+    such a run is looked at next time.
+    """
+
+    def __init__(
+        self,
+        nc: Client,
+        watch: Watch,
+        dispatch: Dispatch,
+        clock: Clock,
+        mailbox: tuple[Post, Callable[[RunKey], bool]],
+    ) -> None:
+        self._nc = nc
+        self._watch = watch
+        self._dispatch = dispatch
+        self._clock = clock
+        self._post, self._is_busy = mailbox
+        self._calls = RollCalls(nc, clock.monotonic)
+        self._looker: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Look after them from now on."""
+        self._looker = asyncio.create_task(self._look_for_ever())
+
+    async def stop(self) -> None:
+        """Look no more."""
+        if self._looker is not None:
+            self._looker.cancel()
+            await asyncio.gather(self._looker, return_exceptions=True)
+
+    async def _look_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(EVERY_S - ANSWER_S)
+            try:
+                await self._look()
+            except (errors.Error, JetStreamError, OSError, TimeoutError) as error:
+                logger.warning("no roll call now", error=repr(error))
+                await asyncio.sleep(ANSWER_S)
+
+    async def _look(self) -> None:
+        """One round."""
+        held, executors = await self._calls.call()
+        self._dispatch.executors = max(1, executors)
+        at = self._clock.wall() - OVERDUE_MS
+        metrics.scheduler_live_runs.set(len(self._watch.runs))
+        if held is not None:
+            await self._count_absent(held)
+        metrics.scheduler_unowned_runs.set(self._watch.unowned(at))
+        self._mend(at)
+
+    async def _count_absent(self, held: set[Attempt]) -> None:
+        """Count the roll calls that did not find an attempt, unless it may still be queued."""
+        idle: dict[str, bool] = {}
+        before = self._clock.monotonic() - OUT_S
+        for attempt, waited in list(self._watch.out_since(before)):
+            if attempt._replace(run=RunKey("", attempt.run.run_id)) in held:
+                waited.missed = 0
+                continue
+            if waited.queue not in idle:
+                idle[waited.queue] = await self._is_drained(waited.queue)
+            waited.missed = waited.missed + 1 if idle[waited.queue] else 0
+
+    async def _is_drained(self, queue: str) -> bool:
+        """Whether no task of the queue waits for an executor."""
+        consumer = work_consumer(SCOPE_SHARED, queue)
+        info = await self._nc.jetstream().consumer_info(WORK, consumer)
+        return not info.num_pending
+
+    def _mend(self, at: int) -> None:
+        """Tell the runs that lack an owner what they need to go on."""
+        lost = [self._vanished(a, w) for a, w in self._watch.attempts.items()]
+        mended = [item for item in lost if item is not None]
+        mended += [
+            (key, timer_fired(timer_id), "timer") for key, timer_id in self._watch.overdue(at)
+        ]
+        go_on = Addressed(command=ContinueRun(), id="continue", actor="scheduler:reconciler")
+        mended += [(key, go_on, "continue") for key in self._watch.owed()]
+        for key, addressed, cause in mended[:MENDED_MAX]:
+            if not self._is_busy(key):
+                metrics.scheduler_mended_runs.labels(cause).inc()
+                self._post(key, Letter(addressed))
+
+    def _vanished(
+        self, attempt: Attempt, waited: Waited
+    ) -> "tuple[RunKey, Addressed[ReportLost], str] | None":
+        if waited.missed < MISSES_MAX:
+            return None
+        report = ReportLost(step_id=attempt.step_id, attempt=attempt.attempt, reason="vanished")
+        addressed = Addressed(
+            command=report,
+            id=f"ReportLost:{attempt.step_id}:{attempt.attempt}",
+            actor="scheduler:reconciler",
+        )
+        return attempt.run, addressed, "attempt"

@@ -1,0 +1,183 @@
+"""Commands in, decisions out: what happens to the letters of one run.
+
+The only place of the scheduler that changes history, and it does so through `transact`. Faults
+are told apart by who can act: a refusal goes to the sender, a fault of the infrastructure makes
+the message come again, and a fault of ours is tried a few times alone and then put aside as a
+dead letter.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
+from penstock.domain.errors import Contention
+from penstock.domain.run.commands import RunCommand
+from penstock.domain.run.events import RunEvent
+from penstock.domain.run.state import Run
+from penstock.infra.eventlog.log import AppendUnknown, EventLog, LogUnavailable
+from penstock.infra.eventlog.transact import Answer, Ledger, Outcome
+from penstock.infra.nats import subjects
+from penstock.infra.nats.publish import PublishError
+from penstock.infra.telemetry import logs, metrics
+from penstock.messages.codec import decode_run_decision
+from penstock.messages.envelope import Refusal, Reply, encode
+from penstock.scheduler.effects import Effects
+from penstock.scheduler.letters import Letter
+from penstock.scheduler.receipts import RETRY_DELAY_S
+from penstock.scheduler.watch import RunKey, Watch
+
+HAND_BACKS_MAX = 10
+"""How often a command to a run that has no history yet is handed back, before it is refused."""
+
+HAND_BACK_DELAY_S = 0.5
+
+TEMPORARY = (AppendUnknown, LogUnavailable, PublishError, Contention, TimeoutError, OSError)
+"""Faults of the infrastructure: the same message may simply come again, without a limit."""
+
+Send = Callable[[str, bytes], Awaitable[None]]
+PutAside = Callable[[RunKey, Letter, Exception], Awaitable[None]]
+
+logger = logs.logger(__name__)
+
+
+class Clock(NamedTuple):
+    """wall: milliseconds since the epoch. monotonic: seconds."""
+
+    wall: Callable[[], int]
+    monotonic: Callable[[], float]
+
+
+class Runs:
+    """Works off the letters of runs.
+
+    send: publishes a reply on a private subject. put_aside: what to do with a letter that this
+    code cannot handle.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger[RunCommand, RunEvent, Run],
+        log: EventLog,
+        effects: Effects,
+        watch: Watch,
+        clock: Clock,
+        doors: tuple[Send, PutAside],
+    ) -> None:
+        self._ledger = ledger
+        self._log = log
+        self._effects = effects
+        self._watch = watch
+        self._clock = clock
+        self._send, self._put_aside = doors
+        self._settling: set[asyncio.Task[None]] = set()
+
+    async def work_off(self, key: RunKey, letters: list[Letter]) -> None:
+        """Decide about all letters, in as few decisions as they fit into. Never raises."""
+        try:
+            await self._decide(key, letters)
+        except TEMPORARY as error:
+            logger.warning("letters must come again", run_id=key.run_id, error=repr(error))
+            for letter in letters:
+                letter.failed(RETRY_DELAY_S)
+        except Exception as error:  # noqa: BLE001 - the fault is ours, the stream must go on
+            await self._blame(key, letters, error)
+
+    async def _blame(self, key: RunKey, letters: list[Letter], error: Exception) -> None:
+        """Find out which letter it was by trying them one at a time; put that one aside."""
+        if len(letters) > 1:
+            for letter in letters:
+                await self.work_off(key, [letter])
+            return
+        logger.exception("a letter could not be handled", run_id=key.run_id, exc_info=error)
+        try:
+            await self._put_aside(key, letters[0], error)
+            letters[0].done()
+        except TEMPORARY:
+            letters[0].failed(RETRY_DELAY_S)
+
+    async def _decide(self, key: RunKey, letters: list[Letter]) -> None:
+        subject = subjects.run_events(key.tenant, key.run_id)
+        rest: Sequence[Letter] = letters
+        while rest:
+            with metrics.scheduler_append_seconds.time():
+                outcome = await self._ledger.transact(subject, [item.addressed for item in rest])
+            await self._follow(key, outcome, rest[: outcome.taken])
+            rest = rest[outcome.taken :]
+
+    async def _follow(
+        self, key: RunKey, outcome: Outcome[RunEvent, Run], letters: Sequence[Letter]
+    ) -> None:
+        """Publish what the decision owes, answer the senders, settle the letters."""
+        run, at = outcome.state, self._clock.wall()
+        events = [event for _, event in outcome.events]
+        self._watch.follow(key, run, events, self._clock.monotonic())
+        recorded = list(outcome.events)
+        for letter, answer in zip(letters, outcome.answers, strict=True):
+            if letter.deliveries > 1 and answer.replayed:
+                recorded += await self._led_to(key, letter.addressed.id)
+        sent = self._effects.follow(key, run, recorded, at=at)
+        handled = [
+            letter
+            for letter, answer in zip(letters, outcome.answers, strict=True)
+            if await self._answer(letter, answer)
+        ]
+        self._settle_after(sent, handled)
+
+    async def _led_to(self, key: RunKey, causation_id: str) -> list[tuple[str, RunEvent]]:
+        """The events, with their positions, that a repeated command led to the first time."""
+        stored = await self._log.read(subjects.run_events(key.tenant, key.run_id))
+        found: list[tuple[str, RunEvent]] = []
+        for message in stored:
+            decision = decode_run_decision(message.body)
+            first = 0
+            for cause in decision.causes:
+                if cause.id == causation_id:
+                    numbered = enumerate(decision.events[first : first + cause.events], first)
+                    found += [(f"{message.seq}.{i}", event) for i, event in numbered]
+                first += cause.events
+        return found
+
+    async def _answer(self, letter: Letter, answer: Answer) -> bool:
+        """Tell the sender; False when the command is handed back because its run is not there."""
+        refusal = answer.refusal
+        if refusal is not None and refusal.code == "NOT_FOUND":
+            if letter.receipt is not None and letter.deliveries < HAND_BACKS_MAX:
+                letter.failed(HAND_BACK_DELAY_S)
+                return False
+        if letter.reply_to:
+            said = None if refusal is None else Refusal(code=refusal.code, message=str(refusal))
+            reply = Reply(position=answer.position, replayed=answer.replayed, refusal=said)
+            await self._send(letter.reply_to, encode(reply))
+        return True
+
+    def _settle_after(
+        self,
+        sent: Sequence[asyncio.Future[None] | asyncio.Future[int]],
+        letters: Sequence[Letter],
+    ) -> None:
+        """Settle the letters when the broker has everything that follows from them."""
+        if not sent:
+            for letter in letters:
+                letter.done()
+            return
+        settling = asyncio.get_running_loop().create_task(settle_when(sent, letters))
+        self._settling.add(settling)
+        settling.add_done_callback(self._settling.discard)
+
+    async def settled(self, timeout_s: float) -> None:
+        """Wait, within the time given, for the broker's word about what was published."""
+        if self._settling:
+            await asyncio.wait(self._settling, timeout=timeout_s)
+
+
+async def settle_when(
+    sent: Sequence[asyncio.Future[None] | asyncio.Future[int]], letters: Sequence[Letter]
+) -> None:
+    """Settle letters by how the publishing of what follows from them went."""
+    results = await asyncio.gather(*sent, return_exceptions=True)
+    failed = any(isinstance(result, BaseException) for result in results)
+    for letter in letters:
+        if failed:
+            letter.failed(RETRY_DELAY_S)
+        else:
+            letter.done()
