@@ -1,4 +1,4 @@
-"""What comes in: the commands, reports and due timers of one partition, as letters to their runs."""
+"""What comes in: the commands, reports and due timers of one partition, as letters to runs."""
 
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar

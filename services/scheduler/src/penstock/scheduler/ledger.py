@@ -37,12 +37,10 @@ class Beginnings:
     ) -> Run:
         """The unborn run of a subject; its definition is told by its start, past or to come."""
         about = subjects.parse_events(subject)
-        starts = [event for event in events if isinstance(event, RunStarted)]
-        asked = [item.command for item in commands if isinstance(item.command, StartRun)]
-        started = [*starts, *asked]
-        if not started:
-            return unborn(about.id, None)
-        return unborn(about.id, await self._definitions.graph(about.tenant, started[0].definition))
+        hashes = [event.definition for event in events if isinstance(event, RunStarted)]
+        hashes += [c.command.definition for c in commands if isinstance(c.command, StartRun)]
+        graph = await self._definitions.graph(about.tenant, hashes[0]) if hashes else None
+        return unborn(about.id, graph)
 
 
 def run_ledger(

@@ -6,7 +6,8 @@ that being wrong costs a repetition and never a wrong history.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 import msgspec
 from nats import errors
@@ -14,7 +15,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.errors import Error as JetStreamError
 
-from penstock.domain.run.commands import ContinueRun, ReportLost
+from penstock.domain.run.commands import ContinueRun, ReportLost, RunCommand
 from penstock.infra.eventlog.transact import Addressed
 from penstock.infra.nats import subjects
 from penstock.infra.nats.streams import WORK, work_consumer
@@ -24,7 +25,7 @@ from penstock.scheduler.dispatch import SCOPE_SHARED, Dispatch
 from penstock.scheduler.intake import Post, timer_fired
 from penstock.scheduler.letters import Letter
 from penstock.scheduler.runs import Clock
-from penstock.scheduler.watch import Attempt, RunKey, Waited, Watch
+from penstock.scheduler.watch import Attempt, RunKey, Watch
 
 EVERY_S = 2.0
 
@@ -45,6 +46,8 @@ OVERDUE_MS = 2_000
 
 MENDED_MAX = 1_000
 """Runs mended in one round; the others follow in the next."""
+
+ACTOR = "scheduler:reconciler"
 
 logger = logs.logger(__name__)
 read_answer = msgspec.json.Decoder(RollCall).decode
@@ -160,27 +163,24 @@ class Reconciler:
 
     def _mend(self, at: int) -> None:
         """Tell the runs that lack an owner what they need to go on."""
-        lost = [self._vanished(a, w) for a, w in self._watch.attempts.items()]
-        mended = [item for item in lost if item is not None]
-        mended += [
-            (key, timer_fired(timer_id), "timer") for key, timer_id in self._watch.overdue(at)
-        ]
-        go_on = Addressed(command=ContinueRun(), id="continue", actor="scheduler:reconciler")
-        mended += [(key, go_on, "continue") for key in self._watch.owed()]
-        for key, addressed, cause in mended[:MENDED_MAX]:
+        for key, addressed, cause in islice(self._pushes(at), MENDED_MAX):
             if not self._is_busy(key):
                 metrics.scheduler_mended_runs.labels(cause).inc()
                 self._post(key, Letter(addressed))
 
-    def _vanished(
-        self, attempt: Attempt, waited: Waited
-    ) -> "tuple[RunKey, Addressed[ReportLost], str] | None":
-        if waited.missed < MISSES_MAX:
-            return None
-        report = ReportLost(step_id=attempt.step_id, attempt=attempt.attempt, reason="vanished")
-        addressed = Addressed(
-            command=report,
-            id=f"ReportLost:{attempt.step_id}:{attempt.attempt}",
-            actor="scheduler:reconciler",
-        )
-        return attempt.run, addressed, "attempt"
+    def _pushes(self, at: int) -> Iterator[tuple[RunKey, Addressed[RunCommand], str]]:
+        """A command for each open end that nobody owns, and what it mends."""
+        for attempt, waited in list(self._watch.attempts.items()):
+            if waited.missed >= MISSES_MAX:
+                yield attempt.run, vanished(attempt), "attempt"
+        for key, timer_id in list(self._watch.overdue(at)):
+            yield key, timer_fired(timer_id), "timer"
+        for key in list(self._watch.owed()):
+            yield key, Addressed(ContinueRun(), id="continue", actor=ACTOR), "continue"
+
+
+def vanished(attempt: Attempt) -> Addressed[RunCommand]:
+    """The report that no executor holds an attempt."""
+    step_id, number = attempt.step_id, attempt.attempt
+    report = ReportLost(step_id=step_id, attempt=number, reason="vanished")
+    return Addressed(report, id=f"ReportLost:{step_id}:{number}", actor=ACTOR)

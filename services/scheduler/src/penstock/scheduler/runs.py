@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from penstock.domain.errors import Contention
+from penstock.domain.errors import Contention, NotFound
 from penstock.domain.run.commands import RunCommand
 from penstock.domain.run.events import RunEvent
 from penstock.domain.run.state import Run
@@ -88,7 +88,7 @@ class Runs:
             for letter in letters:
                 await self.work_off(key, [letter])
             return
-        logger.exception("a letter could not be handled", run_id=key.run_id, exc_info=error)
+        logger.error("a letter could not be handled", run_id=key.run_id, exc_info=error)
         try:
             await self._put_aside(key, letters[0], error)
             letters[0].done()
@@ -140,10 +140,10 @@ class Runs:
     async def _answer(self, letter: Letter, answer: Answer) -> bool:
         """Tell the sender; False when the command is handed back because its run is not there."""
         refusal = answer.refusal
-        if refusal is not None and refusal.code == "NOT_FOUND":
-            if letter.receipt is not None and letter.deliveries < HAND_BACKS_MAX:
-                letter.failed(HAND_BACK_DELAY_S)
-                return False
+        unborn = refusal is not None and refusal.code == NotFound.code
+        if unborn and letter.receipt is not None and letter.deliveries < HAND_BACKS_MAX:
+            letter.failed(HAND_BACK_DELAY_S)
+            return False
         if letter.reply_to:
             said = None if refusal is None else Refusal(code=refusal.code, message=str(refusal))
             reply = Reply(position=answer.position, replayed=answer.replayed, refusal=said)

@@ -9,7 +9,6 @@ from typing import assert_never
 
 from immutables import Map
 from msgspec.structs import replace
-from penstock.domain.workflow.graph import Graph
 
 from penstock.domain.queue import Queue
 from penstock.domain.run.events import (
@@ -48,6 +47,7 @@ from penstock.domain.run.state import (
     Timer,
     TimerKind,
 )
+from penstock.domain.workflow.graph import Graph
 from penstock.domain.workflow.model import Edge, EdgeType, Join
 
 
@@ -137,8 +137,9 @@ def called_off(run: Run, event: RunCancelRequested) -> Run:
     error = event.error or RunError(code="CANCELLED", message=event.reason or "cancelled")
     grace = Timer(TimerKind.GRACE, event.grace_until)
     timers = run.timers
-    if run.started is not None and run.started.timer_id in timers:
-        timers = timers.delete(run.started.timer_id)
+    deadline = run.started.timer_id if run.started is not None else None
+    if deadline is not None and deadline in timers:
+        timers = timers.delete(deadline)
     return replace(
         run,
         ending=Ending(event.cause, error, told=True),

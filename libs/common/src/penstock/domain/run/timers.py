@@ -19,13 +19,13 @@ def timers_begun(events: Iterable[RunEvent]) -> list[tuple[str, Timer]]:
         match event:
             case StepRetryScheduled():
                 timer = Timer(TimerKind.RETRY, event.due_at, event.step_id)
+                found.append((event.timer_id, timer))
             case StepWaiting():
-                timer = Timer(TimerKind.WAIT, event.until, event.step_id)
+                found.append((event.timer_id, Timer(TimerKind.WAIT, event.until, event.step_id)))
             case RunCancelRequested():
-                timer = Timer(TimerKind.GRACE, event.grace_until)
-            case RunStarted(timer_id=str(), deadline_at=int()):
-                timer = Timer(TimerKind.DEADLINE, event.deadline_at)
+                found.append((event.timer_id, Timer(TimerKind.GRACE, event.grace_until)))
+            case RunStarted(timer_id=str(timer_id), deadline_at=int(deadline_at)):
+                found.append((timer_id, Timer(TimerKind.DEADLINE, deadline_at)))
             case _:
-                continue
-        found.append((event.timer_id, timer))
+                pass
     return found
