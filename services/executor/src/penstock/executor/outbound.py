@@ -59,7 +59,11 @@ class RedirectsExceeded(Exception):
 
 
 class Call(Struct, frozen=True, kw_only=True):
-    """A request to make. timeout_ms: of all of it, redirects included. body_max: of the answer."""
+    """A request to make.
+
+    timeout_ms: of all of it, redirects included. redirects_max: with 0 a redirect is the answer.
+    body_max: bytes of the answer. verify: whether the far side's certificate must be valid.
+    """
 
     method: str
     url: str
@@ -67,8 +71,9 @@ class Call(Struct, frozen=True, kw_only=True):
     query: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
     timeout_ms: int
-    follow_redirects: bool = True
+    redirects_max: int = REDIRECTS_MAX
     body_max: int = BODY_BYTES_MAX
+    verify: bool = True
 
 
 class Answer(Struct, frozen=True):
@@ -88,7 +93,9 @@ async def send(transport: GuardedTransport, call: Call) -> Answer:
     try:
         async with asyncio.timeout(call.timeout_ms / 1000):
             return await _follow(transport, call)
-    except (TimeoutError, httpcore.TimeoutException) as error:
+    except httpcore.TimeoutException as error:
+        raise Unreachable(str(error) or "no connection in time") from error
+    except TimeoutError as error:
         raise CallTimedOut(f"no answer within {call.timeout_ms} ms") from error
     except httpcore.LocalProtocolError as error:
         raise CallInvalid(f"the request is not valid: {error}") from error
@@ -98,14 +105,14 @@ async def send(transport: GuardedTransport, call: Call) -> Answer:
 
 async def _follow(transport: GuardedTransport, call: Call) -> Answer:
     request = _request(call)
-    for _ in range(REDIRECTS_MAX + 1):
-        async with transport.response(request) as response:
+    for _ in range(call.redirects_max + 1):
+        async with transport.response(request, verify=call.verify) as response:
             headers = _headers(response)
             location = headers.get("location")
-            if not (call.follow_redirects and location and response.status in REDIRECTS):
+            if not (call.redirects_max and location and response.status in REDIRECTS):
                 return Answer(response.status, headers, await _body(response, headers, call))
         request = _redirected(request, response.status, location)
-    raise RedirectsExceeded(f"more than {REDIRECTS_MAX} redirects")
+    raise RedirectsExceeded(f"more than {call.redirects_max} redirects")
 
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})

@@ -93,19 +93,36 @@ async def _only_to(
 
 
 class GuardedTransport:
-    """One shared connection pool behind the guard. Close it when the process stops."""
+    """Shared connection pools behind the guard. Close it when the process stops.
+
+    One pool verifies the far side; the other, made when a step asks for it, does not.
+    """
 
     def __init__(self, allowed: Allowed, *, tls: ssl.SSLContext | None = None) -> None:
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=tls or httpx.create_ssl_context(trust_env=False),
+        self._backend = GuardedBackend(allowed)
+        self._verifying = self._pool(tls or httpx.create_ssl_context(trust_env=False))
+        self._trusting: httpcore.AsyncConnectionPool | None = None
+
+    def _pool(self, tls: ssl.SSLContext) -> httpcore.AsyncConnectionPool:
+        return httpcore.AsyncConnectionPool(
+            ssl_context=tls,
             max_connections=CONNECTIONS_MAX,
             max_keepalive_connections=KEEPALIVE_MAX,
             keepalive_expiry=KEEPALIVE_SECONDS,
-            network_backend=GuardedBackend(allowed),
+            network_backend=self._backend,
         )
 
+    def _pool_that(self, verify: bool) -> httpcore.AsyncConnectionPool:
+        if verify:
+            return self._verifying
+        if self._trusting is None:
+            self._trusting = self._pool(httpx.create_ssl_context(verify=False, trust_env=False))
+        return self._trusting
+
     @asynccontextmanager
-    async def response(self, request: httpx.Request) -> AsyncIterator[httpcore.Response]:
+    async def response(
+        self, request: httpx.Request, *, verify: bool = True
+    ) -> AsyncIterator[httpcore.Response]:
         """The response's head; its body is read inside the context, still encoded.
 
         Raises EgressRefused, and httpcore's own errors.
@@ -122,7 +139,7 @@ class GuardedTransport:
             content=request.stream,
             extensions={"timeout": TIMEOUTS},
         )
-        response = await self._pool.handle_async_request(wire)
+        response = await self._pool_that(verify).handle_async_request(wire)
         try:
             yield response
         finally:
@@ -130,4 +147,6 @@ class GuardedTransport:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._pool.aclose()
+        await self._verifying.aclose()
+        if self._trusting is not None:
+            await self._trusting.aclose()

@@ -1,0 +1,118 @@
+"""The executor, put together: work comes in, runs, and leaves as reports."""
+
+import asyncio
+from collections.abc import Mapping
+
+from faststream.nats import NatsRouter
+from nats.aio.client import Client
+
+from penstock.executor import control
+from penstock.executor.egress import parse_allowed
+from penstock.executor.errands import Errands
+from penstock.executor.holdings import Holdings
+from penstock.executor.intake import Intake
+from penstock.executor.payloads import Payloads
+from penstock.executor.plans import Plans
+from penstock.executor.report import Reporter
+from penstock.executor.transport import GuardedTransport
+from penstock.executor.worker import Worker
+from penstock.infra.definitions import Definitions
+from penstock.infra.expressions import Expressions
+from penstock.infra.nats.blobs import Blobs
+from penstock.infra.nats.dead import DeadLetters
+from penstock.infra.nats.direct import Direct
+from penstock.infra.nats.publish import Publisher
+from penstock.infra.nats.streams import EVENTS
+from penstock.infra.service import Context, StartRefused
+from penstock.infra.settings import ExecutorSettings
+from penstock.infra.telemetry.logs import logger
+from penstock.infra.telemetry.metrics import executor_capacity
+
+LAST_WORDS_SECONDS = 1.0
+"""What a stop keeps for the last reports to be acknowledged."""
+RESERVED_SECONDS = 3.0
+"""What a stop keeps for all that follows the grace of running steps."""
+GRACE_SECONDS_MAX = 5.0
+
+_log = logger(__name__)
+
+
+class Executor:
+    """One executor on a connection that somebody else owns."""
+
+    def __init__(self, nc: Client, settings: ExecutorSettings) -> None:
+        self.executor_id = settings.instance
+        self._grace = min(GRACE_SECONDS_MAX, settings.graceful_timeout_s - RESERVED_SECONDS)
+        self._publisher = Publisher(nc)
+        self._direct = Direct(nc)
+        self._transport = GuardedTransport(parse_allowed(settings.egress_allow))
+        self._errands = Errands()
+        blobs = Blobs(nc.jetstream())
+        self.holdings = Holdings(lambda delivery: self._errands.add(delivery.ack))
+        self._reporter = Reporter(self._publisher, self.executor_id, self.holdings.settle)
+        self.worker = Worker(
+            plans=Plans(Definitions(blobs), Expressions().evaluate),
+            payloads=Payloads(blobs, self._events_at),
+            reporter=self._reporter,
+            transport=self._transport,
+            executor_id=self.executor_id,
+            concurrency=settings.executor_concurrency,
+        )
+        self._intake = Intake(
+            nc,
+            worker=self.worker,
+            reporter=self._reporter,
+            holdings=self.holdings,
+            errands=self._errands,
+            letters=DeadLetters(self._publisher),
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+        executor_capacity.set(settings.executor_concurrency)
+
+    async def start(self) -> None:
+        """Take in work from now on."""
+        await self._publisher.start()
+        await self._direct.start()
+        self._tasks = [
+            asyncio.create_task(self._errands.run()),
+            asyncio.create_task(self._intake.keep_alive()),
+        ]
+        await self._intake.start()
+
+    async def stop(self) -> None:
+        """Finish or hand back what is in hand, say so, and leave."""
+        await self._intake.stop()
+        await self.worker.leave(max(0.0, self._grace))
+        try:
+            async with asyncio.timeout(LAST_WORDS_SECONDS):
+                await self._reporter.silence()
+                await self._errands.done()
+                await self._publisher.stop()
+        except TimeoutError:
+            _log.warning("left with reports unacknowledged", reports=self._reporter.unacknowledged)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._transport.close()
+        await self._direct.stop()
+
+    async def ready(self) -> Mapping[str, bool]:
+        """Whether its stream and consumer are there."""
+        return {"streams": not self._intake.missing}
+
+    async def _events_at(self, sequence: int) -> bytes | None:
+        recorded = await self._direct.by_seq(EVENTS, sequence)
+        return None if recorded is None else recorded.body
+
+
+async def build(context: Context[ExecutorSettings]) -> Executor:
+    """The executor of this process."""
+    try:
+        return Executor(context.nc, context.settings)
+    except ValueError as error:
+        raise StartRefused(f"PENSTOCK_EGRESS_ALLOW: {error}") from error
+
+
+def subscribers(executor: Executor) -> NatsRouter:
+    """What it hears besides work."""
+    return control.router(executor.executor_id, executor.worker, executor.holdings)

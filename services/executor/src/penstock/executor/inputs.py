@@ -1,0 +1,130 @@
+"""What a step works on: the input rule, and the names that its templates read.
+
+Payloads stay bytes until somebody looks into them: a step that passes its input on never decodes
+it, and the outputs of many predecessors are put together as text.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from penstock.domain.payload import Payload
+from penstock.executor.outcome import StepFault
+
+RUN_INPUT: Final = "run.input"
+NOTHING: Final = Raw(b"null")
+
+decode = msgspec.json.decode
+encode = msgspec.json.encode
+
+
+class StepInput:
+    """A step's input: a payload to pass on, its JSON text, or its value, each made when asked."""
+
+    __slots__ = ("_decoded", "_payload", "_raw", "_value")
+
+    def __init__(self, payload: Payload | None = None, raw: Raw | None = None) -> None:
+        self._payload = payload
+        self._raw = raw
+        self._value: Any = None
+        self._decoded = False
+
+    @classmethod
+    def of_value(cls, value: object) -> "StepInput":
+        """An input that was made here."""
+        made = cls(raw=Raw(encode(value)))
+        made._value, made._decoded = value, True
+        return made
+
+    @property
+    def payload(self) -> Payload | None:
+        """The payload it came in, where it came in one."""
+        return self._payload
+
+    @property
+    def raw(self) -> Raw:
+        """Its JSON text."""
+        if self._raw is None:
+            assert self._payload is not None
+            assert self._payload.inline, "an input that is read was opened before"
+            self._raw = self._payload.inline
+        return self._raw
+
+    @property
+    def value(self) -> Any:
+        """Its value. Callers must not change it."""
+        if not self._decoded:
+            self._value, self._decoded = decode(self.raw), True
+        return self._value
+
+
+class Sources(Struct, frozen=True):
+    """Where a node's input comes from: its declared predecessors, each once.
+
+    forgiving: those with an `ON_FAILURE` or `ALWAYS` edge to the node.
+    """
+
+    declared: tuple[str, ...]
+    forgiving: frozenset[str]
+
+    @property
+    def only(self) -> str | None:
+        """The name of the one payload that is the input as it is; None when it is put together."""
+        match self.declared:
+            case ():
+                return RUN_INPUT
+            case (source,):
+                return f"nodes.{source}.output"
+            case _:
+                return None
+
+
+def input_by_rule(
+    sources: Sources, taken: tuple[str, ...], payloads: Mapping[str, Payload]
+) -> StepInput:
+    """The input rule of the workflow language, without decoding anything."""
+    if not sources.declared:
+        return StepInput(needed(payloads, RUN_INPUT))
+    if len(sources.declared) == 1:
+        output = payloads.get(f"nodes.{sources.declared[0]}.output")
+        if output is not None:
+            return StepInput(output)
+        return StepInput(raw=contribution(sources.declared[0], sources, payloads))
+    members = {source: contribution(source, sources, payloads) for source in taken}
+    return StepInput(raw=Raw(encode(members)))
+
+
+def contribution(source: str, sources: Sources, payloads: Mapping[str, Payload]) -> Raw:
+    """What one predecessor gives: its output, or its failure."""
+    output = payloads.get(f"nodes.{source}.output")
+    if output is not None:
+        return raw_of(output)
+    failure: dict[str, Any] = {"error": error_value(source, payloads)}
+    if source in sources.forgiving:
+        worked_on = payloads.get(f"nodes.{source}.input")
+        failure["failedNode"] = source
+        failure["input"] = NOTHING if worked_on is None else raw_of(worked_on)
+    return Raw(encode(failure))
+
+
+def error_value(source: str, payloads: Mapping[str, Payload]) -> dict[str, Any]:
+    """A step's error as templates see it: code, message, retryable, details."""
+    error: dict[str, Any] = decode(raw_of(needed(payloads, f"nodes.{source}.error")))
+    details = payloads.get(f"nodes.{source}.error.details")
+    return error | {"details": None if details is None else decode(raw_of(details))}
+
+
+def needed(payloads: Mapping[str, Payload], name: str) -> Payload:
+    """The payload of this name, which the task must have brought."""
+    payload = payloads.get(name)
+    if payload is None:
+        raise StepFault("INPUT_MISSING", f"{name} is not known to this step")
+    return payload
+
+
+def raw_of(payload: Payload) -> Raw:
+    """The bytes of an opened payload."""
+    assert payload.inline, "a payload that is read was opened before"
+    return payload.inline

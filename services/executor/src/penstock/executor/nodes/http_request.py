@@ -1,0 +1,233 @@
+"""`http_request`: one HTTP call; what came back is the output.
+
+Output `{status, headers, body}`: header names in lower case; the body parsed when it is JSON, as
+text when it is text, else as base64 with `encoding: "base64"` beside it; null when there is none.
+"""
+
+import base64
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from penstock.domain.workflow.config_schemas import REQUEST_TIMEOUT_MS
+from penstock.executor.context import StepContext
+from penstock.executor.egress import EgressRefused
+from penstock.executor.inputs import StepInput, encode
+from penstock.executor.outbound import (
+    BODY_BYTES_MAX,
+    REDIRECTS_MAX,
+    Answer,
+    AnswerTooLarge,
+    Call,
+    CallInvalid,
+    CallTimedOut,
+    RedirectsExceeded,
+    Unreachable,
+    send,
+)
+from penstock.executor.outcome import Done, StepFault, TimedOut
+from penstock.infra.telemetry.metrics import executor_egress_refused
+from penstock.infra.telemetry.tracing import child
+
+DETAILS_BODY_MAX = 64 * 1024
+"""Bytes of a refused answer's body that the error keeps."""
+RETRYABLE_STATUSES = frozenset({408, 425, 429})
+INPUT_METHODS = frozenset({"POST", "PUT", "PATCH"})
+RETRY_AFTER_MAX_MS = 24 * 3600 * 1000
+
+Scalar = str | int | float | bool | None
+
+
+class Tls(Struct, frozen=True):
+    """verify: whether the far side has to prove who it is."""
+
+    verify: bool = True
+
+
+class HttpConfig(Struct, frozen=True, rename="camel", kw_only=True):
+    """The config of `http_request`, its templates filled in."""
+
+    url: str
+    method: str = "GET"
+    headers: dict[str, Scalar] = {}
+    query: dict[str, Scalar | list[Scalar]] = {}
+    body: Any | UnsetType = UNSET
+    timeout_ms: int = REQUEST_TIMEOUT_MS
+    accept_status: list[int | str] = []
+    follow_redirects: bool = True
+    max_redirects: int = REDIRECTS_MAX
+    max_response_bytes: int = BODY_BYTES_MAX
+    tls: Tls = Tls()
+
+
+async def run(context: StepContext, config: Mapping[str, Any], given: StepInput) -> Done:
+    """Make the call. Raises StepFault for anything but an accepted answer."""
+    wanted = typed(config, HttpConfig)
+    method = wanted.method.upper()
+    body, content_type = body_of(wanted, method, given)
+    headers = {"idempotency-key": context.step_key}
+    if content_type:
+        headers["content-type"] = content_type
+    headers |= {name.lower(): text for name, text in texts(wanted.headers)}
+    headers["traceparent"] = child(context.traceparent)
+    call = Call(
+        method=method,
+        url=wanted.url,
+        headers=tuple(headers.items()),
+        query=tuple(query_of(wanted.query)),
+        body=body,
+        timeout_ms=wanted.timeout_ms,
+        redirects_max=min(wanted.max_redirects, REDIRECTS_MAX) if wanted.follow_redirects else 0,
+        body_max=wanted.max_response_bytes,
+        verify=wanted.tls.verify,
+    )
+    return output_of(await answered(context, call), wanted.accept_status)
+
+
+C = Any
+
+
+def typed(config: Mapping[str, Any], shape: type[C]) -> C:
+    """The config as `shape`. Raises StepFault, final, where the templates gave something else."""
+    try:
+        return msgspec.convert(config, shape)
+    except msgspec.ValidationError as error:
+        raise StepFault("CONFIG_INVALID", str(error)) from error
+
+
+def body_of(config: HttpConfig, method: str, given: StepInput) -> tuple[bytes | None, str]:
+    """The bytes to send and their type; without `body` the input, where the method takes one."""
+    if config.body is UNSET:
+        return (bytes(given.raw), JSON_TYPE) if method in INPUT_METHODS else (None, "")
+    if isinstance(config.body, str):
+        return config.body.encode(), "text/plain; charset=utf-8"
+    return encode(config.body), JSON_TYPE
+
+
+JSON_TYPE = "application/json"
+
+
+def texts(values: Mapping[str, Scalar]) -> list[tuple[str, str]]:
+    """Names with their values as text; those that are null are left out."""
+    return [(name, text_of(value)) for name, value in values.items() if value is not None]
+
+
+def query_of(query: Mapping[str, Scalar | list[Scalar]]) -> list[tuple[str, str]]:
+    """Query parameters; a list repeats its name."""
+    pairs: list[tuple[str, str]] = []
+    for name, value in query.items():
+        several = value if isinstance(value, list) else [value]
+        pairs.extend((name, text_of(one)) for one in several if one is not None)
+    return pairs
+
+
+def text_of(value: Scalar) -> str:
+    """A value in a header or query, as JSON writes it; a string as it is."""
+    return value if isinstance(value, str) else encode(value).decode()
+
+
+async def answered(context: StepContext, call: Call) -> Answer:
+    """The answer to `call`; what prevents one becomes a fault."""
+    try:
+        return await send(context.transport, call)
+    except CallInvalid as error:
+        raise StepFault("CONFIG_INVALID", str(error)) from error
+    except EgressRefused as error:
+        executor_egress_refused.inc()
+        context.logger.warning("egress refused", error=str(error), **context.log_keys)
+        raise StepFault("EGRESS_REFUSED", str(error)) from error
+    except Unreachable as error:
+        raise StepFault("CONNECTION_ERROR", str(error), retryable=True) from error
+    except CallTimedOut as error:
+        raise TimedOut(call.timeout_ms) from error
+    except AnswerTooLarge as error:
+        raise StepFault("PAYLOAD_TOO_LARGE", str(error)) from error
+    except RedirectsExceeded as error:
+        raise StepFault("TOO_MANY_REDIRECTS", str(error)) from error
+
+
+def output_of(answer: Answer, accepted: list[int | str]) -> Done:
+    """The answer as output. Raises StepFault when its status fails the step."""
+    if is_failure(answer.status) and not is_accepted(answer.status, accepted):
+        raise StepFault(
+            "HTTP_STATUS",
+            f"the answer was {answer.status}",
+            retryable=is_retryable(answer.status),
+            details={"status": answer.status, "body": body_value(answer, DETAILS_BODY_MAX)},
+            retry_after_ms=retry_after_ms(answer.headers.get("retry-after")),
+        )
+    output: dict[str, Any] = {"status": answer.status, "headers": answer.headers}
+    output["body"] = body_value(answer, len(answer.body))
+    if answer.body and text_of_body(answer) is None:
+        output["encoding"] = "base64"
+    return Done(Raw(encode(output)))
+
+
+def is_failure(status: int) -> bool:
+    """Whether the status fails a step that does not accept it."""
+    return status >= 400
+
+
+def is_accepted(status: int, accepted: list[int | str]) -> bool:
+    """Whether `accepted` names the status: 404, "404", or its class as "4xx"."""
+    return any(str(one).lower() in {str(status), f"{status // 100}xx"} for one in accepted)
+
+
+def is_retryable(status: int) -> bool:
+    """Whether the same request may be answered otherwise later."""
+    return status in RETRYABLE_STATUSES or status >= 500
+
+
+def retry_after_ms(header: str | None) -> int | None:
+    """What `Retry-After` asks for, seconds or a date, in ms; None when it asks for nothing."""
+    if header is None:
+        return None
+    try:
+        seconds = float(header)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds()
+        except (TypeError, ValueError):
+            return None
+    if not math.isfinite(seconds) or seconds < 0:
+        return None
+    return min(round(seconds * 1000), RETRY_AFTER_MAX_MS)
+
+
+def body_value(answer: Answer, limit: int) -> Any:
+    """The body as a value; one over `limit` bytes is cut and then no longer parsed."""
+    if not answer.body:
+        return None
+    text = text_of_body(answer)
+    if len(answer.body) > limit:
+        cut = answer.body[:limit]
+        return base64.b64encode(cut).decode() if text is None else cut.decode(errors="ignore")
+    if text is None:
+        return base64.b64encode(answer.body).decode()
+    if is_json(answer.headers.get("content-type", "")):
+        try:
+            return msgspec.json.decode(text)
+        except (msgspec.DecodeError, RecursionError):
+            return text
+    return text
+
+
+def is_json(content_type: str) -> bool:
+    """Whether a media type is JSON: `application/json`, or any with the suffix `+json`."""
+    media = content_type.partition(";")[0].strip().lower()
+    return media in {JSON_TYPE, "text/json"} or media.endswith("+json")
+
+
+def text_of_body(answer: Answer) -> str | None:
+    """The body as text under its charset, UTF-8 unless told; None when it is none."""
+    parameters = answer.headers.get("content-type", "").lower().partition("charset=")[2]
+    charset = parameters.partition(";")[0].strip().strip("\"'") or "utf-8"
+    try:
+        return answer.body.decode(charset)
+    except (LookupError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,52 @@
+"""The step registry: which function runs a node of which type.
+
+A type that never waits is a plain function and runs at once, in the turn of the event loop that
+brought its task; one that calls the outside is a coroutine function and gets a task of its own.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from penstock.domain.workflow.model import Node
+from penstock.executor.context import StepContext
+from penstock.executor.inputs import StepInput
+from penstock.executor.nodes import condition, delay, http_request, noop, transform, webhook
+from penstock.executor.outcome import Outcome, StepFault
+
+Immediate = Callable[[StepContext, Mapping[str, Any], StepInput], Outcome]
+Waiting = Callable[[StepContext, Mapping[str, Any], StepInput], Awaitable[Outcome]]
+
+
+class Handler(Struct, frozen=True):
+    """How a node is run: exactly one of `immediate` and `waiting` is set.
+
+    looks: whether it looks into its input, which is then opened before.
+    """
+
+    immediate: Immediate | None = None
+    waiting: Waiting | None = None
+    looks: bool = False
+
+
+PASSES_ON = Handler(immediate=noop.run)
+HANDLERS: Mapping[str, Handler] = {
+    "noop": PASSES_ON,
+    "trigger": PASSES_ON,
+    "condition": Handler(immediate=condition.run),
+    "delay": Handler(immediate=delay.run),
+    "transform": Handler(immediate=transform.run, looks=True),
+    "http_request": Handler(waiting=http_request.run, looks=True),
+    "webhook": Handler(waiting=webhook.run, looks=True),
+}
+
+
+def handler_of(node: Node) -> Handler:
+    """The handler of `node`. Raises StepFault for a type that this executor does not have."""
+    if node.type == "webhook" and "url" not in node.config:
+        return PASSES_ON
+    handler = HANDLERS.get(node.type)
+    if handler is None:
+        raise StepFault("NODE_TYPE_UNKNOWN", f"this executor has no step type {node.type!r:.100}")
+    return handler

@@ -1,0 +1,147 @@
+"""From what an attempt came to, to what is reported about it.
+
+First the bytes that the report carries find their payloads, at once where they are few, through
+the blob store where they are many; then the report is a plain value.
+"""
+
+import time
+from typing import assert_never
+
+from msgspec import Raw, Struct
+
+from penstock.domain.payload import Payload
+from penstock.domain.run.commands import CompleteStep, FailStep, Report, ReportLost, SuspendStep
+from penstock.domain.run.events import StepError
+from penstock.executor.holdings import Held
+from penstock.executor.inputs import StepInput, encode
+from penstock.executor.outcome import Done, Outcome, Rest, StepFault, TimedOut
+from penstock.executor.payloads import Payloads, inline_if_small
+from penstock.messages.envelope import Task
+
+MESSAGE_MAX = 2000
+"""Characters of an error's message that are kept."""
+
+Carried = Payload | Raw | None
+"""What a report is to carry: a payload that exists, bytes that need one, or nothing."""
+
+
+class Burden(Struct, frozen=True):
+    """All that a report is to carry."""
+
+    output: Carried = None
+    input: Carried = None
+    details: Carried = None
+
+
+class Kept(Struct, frozen=True):
+    """The same as payloads."""
+
+    output: Payload | None = None
+    input: Payload | None = None
+    details: Payload | None = None
+
+
+NOTHING_KEPT = Kept()
+
+
+def now_ms() -> int:
+    """The wall clock, ms since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def burden_of(held: Held, found: Outcome | StepFault) -> Burden:
+    """What the report of `found` is to carry."""
+    plan, given = held.plan, held.given
+    if isinstance(found, StepFault):
+        tells = plan is not None and plan.tells_input and given is not None
+        return Burden(
+            input=passed_on(given) if tells else None,
+            details=None if found.details is None else Raw(encode(found.details)),
+        )
+    own = found.output if isinstance(found, Done) else None
+    made_input = plan is not None and plan.input is not None and isinstance(found, Done)
+    return Burden(
+        output=passed_on(given) if own is None else own,
+        input=passed_on(given) if made_input else None,
+    )
+
+
+def passed_on(given: StepInput | None) -> Carried:
+    """A step's input, to be said again."""
+    assert given is not None, "a step that ran was given something"
+    return given.raw if given.payload is None else given.payload
+
+
+def kept_at_once(burden: Burden) -> Kept | None:
+    """The payloads of a burden; None when something in it is too large for a message."""
+    carried = (burden.output, burden.input, burden.details)
+    found = [inline_if_small(one) if isinstance(one, Raw) else one for one in carried]
+    if any(one is not None and kept is None for one, kept in zip(carried, found, strict=True)):
+        return None
+    return Kept(*found)
+
+
+async def kept(burden: Burden, payloads: Payloads, tenant: str) -> Kept:
+    """The payloads of a burden, large ones put into the blob store. Raises StepFault."""
+
+    async def one(carried: Carried) -> Payload | None:
+        return await payloads.kept(carried, tenant) if isinstance(carried, Raw) else carried
+
+    return Kept(await one(burden.output), await one(burden.input), await one(burden.details))
+
+
+def report_of(held: Held, executor_id: str, found: Outcome | StepFault, kept: Kept) -> Report:
+    """What is said to the scheduler about an attempt that came to `found`."""
+    task, started_at = held.task, held.started_at
+    match found:
+        case Done():
+            assert kept.output is not None
+            return CompleteStep(
+                step_id=task.step_id,
+                attempt=task.attempt,
+                output=kept.output,
+                branch=found.branch,
+                input=kept.input,
+                started_at=started_at,
+                finished_at=now_ms(),
+                executor_id=executor_id,
+            )
+        case Rest():
+            assert kept.output is not None
+            return SuspendStep(
+                step_id=task.step_id,
+                attempt=task.attempt,
+                until=found.until,
+                output=kept.output,
+                started_at=started_at,
+                executor_id=executor_id,
+            )
+        case StepFault():
+            return FailStep(
+                step_id=task.step_id,
+                attempt=task.attempt,
+                error=error_of(found, kept.details),
+                input=kept.input,
+                timed_out=isinstance(found, TimedOut),
+                retry_after_ms=found.retry_after_ms,
+                started_at=started_at,
+                finished_at=now_ms(),
+                executor_id=executor_id,
+            )
+        case _:
+            assert_never(found)
+
+
+def error_of(fault: StepFault, details: Payload | None) -> StepError:
+    """A fault as history keeps it."""
+    return StepError(
+        code=fault.code,
+        message=fault.message[:MESSAGE_MAX],
+        retryable=fault.retryable,
+        details=details,
+    )
+
+
+def lost(task: Task, reason: str) -> ReportLost:
+    """What is said of an attempt that nobody works on."""
+    return ReportLost(step_id=task.step_id, attempt=task.attempt, reason=reason)

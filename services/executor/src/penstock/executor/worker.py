@@ -1,0 +1,291 @@
+"""The worker: runs the attempts that this executor holds, each to exactly one report.
+
+What never waits runs at once, in the turn of the event loop that brought it. All else gets a task
+of its own, `concurrency` of them at a time, and waits here for its turn.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+
+from penstock.domain.payload import Payload
+from penstock.domain.run.commands import ConfirmCancel, Report, StartStep
+from penstock.executor.context import StepContext
+from penstock.executor.holdings import Held, Stop
+from penstock.executor.measures import measured
+from penstock.executor.outcome import Outcome, StepFault, TimedOut
+from penstock.executor.payloads import Payloads
+from penstock.executor.plans import Plan, Plans
+from penstock.executor.report import Reporter
+from penstock.executor.transport import GuardedTransport
+from penstock.executor.verdict import (
+    NOTHING_KEPT,
+    burden_of,
+    kept,
+    kept_at_once,
+    lost,
+    now_ms,
+    report_of,
+)
+from penstock.infra.telemetry.logs import logger
+from penstock.infra.telemetry.metrics import executor_in_flight
+from penstock.messages.envelope import Task
+
+MENTION_AFTER_SECONDS = 0.3
+"""A shorter attempt tells when it started in its report."""
+STOP_SECONDS_MAX = 1.0
+"""How long an attempt that was told to stop may take for it, when the process leaves."""
+
+RELEASED = "released"
+
+_log = logger(__name__)
+
+
+class Worker:
+    """Runs attempts."""
+
+    def __init__(
+        self,
+        *,
+        plans: Plans,
+        payloads: Payloads,
+        reporter: Reporter,
+        transport: GuardedTransport,
+        executor_id: str,
+        concurrency: int,
+    ) -> None:
+        self._plans = plans
+        self._payloads = payloads
+        self._reporter = reporter
+        self._transport = transport
+        self._executor_id = executor_id
+        self._concurrency = concurrency
+        self._running: set[Held] = set()
+        self._waiting: deque[Held] = deque()
+        self._leaving = False
+
+    @property
+    def free(self) -> int:
+        """How many attempts could begin now."""
+        busy = len(self._running) + len(self._waiting)
+        return 0 if self._leaving else max(0, self._concurrency - busy)
+
+    def begin(self, held: Held) -> None:
+        """Run an attempt as soon as possible."""
+        if self._leaving:
+            self._lose(held, RELEASED)
+            return
+        plan = self._plans.at_hand(held.task)
+        if plan is not None and plan.handler.immediate is not None and at_hand(held.task):
+            held.plan = plan
+            if self._at_once(held, plan):
+                return
+        if len(self._running) < self._concurrency:
+            self._start(held)
+        else:
+            self._waiting.append(held)
+
+    def cancel(self, tenant: str, run_id: str) -> None:
+        """Stop all attempts of a run, those that run and those that wait here for their turn."""
+
+        def is_of_it(held: Held) -> bool:
+            return held.task.run_id == run_id and held.pack.tenant == tenant
+
+        self._drop_waiting([held for held in self._waiting if is_of_it(held)], self._confirm)
+        for held in [held for held in self._running if is_of_it(held)]:
+            self._stop(held, Stop.CANCEL)
+
+    async def leave(self, grace_seconds: float) -> None:
+        """Begin nothing more, finish what ends within the grace, hand back the rest."""
+        self._leaving = True
+        self._drop_waiting(list(self._waiting), lambda held: self._lose(held, RELEASED))
+        await self._ended_within(grace_seconds)
+        for held in list(self._running):
+            self._stop(held, Stop.RELEASE)
+        await self._ended_within(STOP_SECONDS_MAX)
+
+    # --- at once ---------------------------------------------------------------------------------
+
+    def _at_once(self, held: Held, plan: Plan) -> bool:
+        """Run an attempt to its report; False when that is too large to be sent at once.
+
+        Such an attempt is run again at leisure, which does no harm: what never waits has no
+        effect on anything either.
+        """
+        held.started_at = now_ms()
+        found = self._found_at_once(held, plan)
+        payloads = kept_at_once(burden_of(held, found))
+        if payloads is None:
+            return False
+        self._say(held, report_of(held, self._executor_id, found, payloads))
+        return True
+
+    def _found_at_once(self, held: Held, plan: Plan) -> Outcome | StepFault:
+        assert plan.handler.immediate is not None
+        task = held.task
+        try:
+            held.given = given = plan.given(task, task.payloads)
+            config = plan.filled(task, task.payloads, given)
+            return plan.handler.immediate(self._context(held), config, given)
+        except StepFault as fault:
+            return fault
+        except Exception as error:  # noqa: BLE001 - a fault of ours ends the step, not the process
+            return unforeseen(held, error)
+
+    def _context(self, held: Held) -> StepContext:
+        task = held.task
+        return StepContext(
+            held.pack.tenant,
+            task.run_id,
+            task.step_id,
+            task.attempt,
+            held.started_at,
+            task.traceparent,
+            self._transport,
+        )
+
+    # --- at leisure ------------------------------------------------------------------------------
+
+    def _start(self, held: Held) -> None:
+        self._running.add(held)
+        executor_in_flight.set(len(self._running))
+        held.started_at = now_ms()
+        held.runner = asyncio.create_task(self._run(held))
+        mention = asyncio.get_running_loop().call_later(MENTION_AFTER_SECONDS, self._mention, held)
+        held.alarms = (mention,)
+
+    async def _run(self, held: Held) -> None:
+        """From the start of an attempt to its report."""
+        held.begun = True
+        try:
+            if held.stop is None:
+                report = await self._word(held)
+            else:
+                report = await self._stopped(held, held.stop)
+        except asyncio.CancelledError:
+            if held.stop is None:
+                raise
+            report = await self._stopped(held, held.stop)
+        finally:
+            self._end(held)
+        self._say(held, report)
+
+    def _end(self, held: Held) -> None:
+        for alarm in held.alarms:
+            alarm.cancel()
+        self._running.discard(held)
+        executor_in_flight.set(len(self._running))
+        while self._waiting and len(self._running) < self._concurrency:
+            self._start(self._waiting.popleft())
+
+    async def _word(self, held: Held) -> Report:
+        """What is to be said about an attempt that is left to come to its end."""
+        try:
+            found: Outcome | StepFault = await self._outcome(held)
+        except StepFault as fault:
+            found = fault
+        except Exception as error:  # noqa: BLE001 - a fault of ours ends the step, not the process
+            found = unforeseen(held, error)
+        return await self._report(held, found)
+
+    async def _outcome(self, held: Held) -> Outcome:
+        task, tenant = held.task, held.pack.tenant
+        held.plan = plan = await self._plans.plan(tenant, task)
+        self._limit(held, plan)
+        payloads = await self._opened(task, plan, tenant)
+        held.given = given = plan.given(task, payloads)
+        config = plan.filled(task, payloads, given)
+        if plan.handler.waiting is not None:
+            return await plan.handler.waiting(self._context(held), config, given)
+        assert plan.handler.immediate is not None
+        return plan.handler.immediate(self._context(held), config, given)
+
+    def _limit(self, held: Held, plan: Plan) -> None:
+        spent = (now_ms() - held.started_at) / 1000
+        loop = asyncio.get_running_loop()
+        left = max(0.0, plan.limit_ms / 1000 - spent)
+        held.alarms = (*held.alarms, loop.call_later(left, self._stop, held, Stop.TIME))
+
+    async def _opened(self, task: Task, plan: Plan, tenant: str) -> Mapping[str, Payload]:
+        """The task's payloads with their bytes; an object that is only passed on stays one."""
+        opened: dict[str, Payload] = {}
+        for name, payload in task.payloads.items():
+            passed = payload.blob is not None and name == plan.passed
+            opened[name] = payload if passed else await self._payloads.opened(payload, tenant)
+        return opened
+
+    async def _report(self, held: Held, found: Outcome | StepFault) -> Report:
+        burden = burden_of(held, found)
+        try:
+            payloads = await kept(burden, self._payloads, held.pack.tenant)
+        except StepFault as fault:
+            # Of a fault about keeping bytes, nothing more is kept than its words.
+            found, payloads = fault, NOTHING_KEPT
+        return report_of(held, self._executor_id, found, payloads)
+
+    # --- stopping --------------------------------------------------------------------------------
+
+    def _mention(self, held: Held) -> None:
+        task = held.task
+        start = StartStep(
+            step_id=task.step_id,
+            attempt=task.attempt,
+            started_at=held.started_at,
+            executor_id=self._executor_id,
+        )
+        self._reporter.mention(held, start)
+
+    def _stop(self, held: Held, stop: Stop) -> None:
+        """Tell a running attempt to stop; the first reason counts.
+
+        One that has a task and no turn yet looks by itself: a task that is cancelled before its
+        first turn never runs, and would say nothing.
+        """
+        if held.stop is None and held.runner is not None:
+            held.stop = stop
+            if held.begun:
+                held.runner.cancel()
+
+    async def _stopped(self, held: Held, stop: Stop) -> Report:
+        task = held.task
+        match stop:
+            case Stop.CANCEL:
+                return ConfirmCancel(step_id=task.step_id, attempt=task.attempt)
+            case Stop.RELEASE:
+                return lost(task, RELEASED)
+            case Stop.TIME:
+                limit_ms = 0 if held.plan is None else held.plan.limit_ms
+                return await self._report(held, TimedOut(limit_ms))
+
+    def _drop_waiting(self, dropped: list[Held], say: Callable[[Held], None]) -> None:
+        for held in dropped:
+            self._waiting.remove(held)
+            say(held)
+
+    def _confirm(self, held: Held) -> None:
+        task = held.task
+        self._say(held, ConfirmCancel(step_id=task.step_id, attempt=task.attempt))
+
+    def _lose(self, held: Held, reason: str) -> None:
+        self._say(held, lost(held.task, reason))
+
+    def _say(self, held: Held, report: Report) -> None:
+        measured(held, report)
+        self._reporter.say(held, report)
+
+    async def _ended_within(self, seconds: float) -> None:
+        runners = [held.runner for held in self._running if held.runner is not None]
+        if runners:
+            await asyncio.wait(runners, timeout=seconds)
+
+
+def at_hand(task: Task) -> bool:
+    """Whether all that the task reads came with it."""
+    return all(payload.inline for payload in task.payloads.values())
+
+
+def unforeseen(held: Held, error: Exception) -> StepFault:
+    """The fault of an attempt that failed in a way nobody thought of; its log line says how."""
+    run_id, step_id = held.task.run_id, held.task.step_id
+    _log.error("step failed by our fault", run_id=run_id, step_id=step_id, exc_info=error)
+    return StepFault("INTERNAL_ERROR", "the executor failed; its log says why")
