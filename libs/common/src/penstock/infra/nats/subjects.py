@@ -14,6 +14,8 @@ PARTITIONS = 16
 ROOT = "penstock"
 ROLL_CALL = "penstock.ctl.rollcall"
 """Executors answer it with the attempts that they hold."""
+ANY_CANCEL = "penstock.ctl.cancel.*.*"
+"""What executors listen to: every cancel."""
 CHECKPOINT = "penstock.live.checkpoint"
 """The projector announces here how far the read models are."""
 ANY_LEASE = "penstock.lease.*"
@@ -23,6 +25,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _EVENTS_TOKENS = 5
 _COMMAND_TOKENS = 6
 _TIMER_TOKENS = 7
+_CANCEL_TOKENS = 5
 
 
 class BadToken(ValueError):
@@ -58,6 +61,13 @@ class TimerSubject(NamedTuple):
     tenant: str
     run_id: str
     timer_id: str
+
+
+class CancelSubject(NamedTuple):
+    """The run whose steps are to stop."""
+
+    tenant: str
+    run_id: str
 
 
 def token(text: str) -> str:
@@ -154,6 +164,14 @@ def parse_command(subject: str) -> CommandSubject:
     if len(tokens) != _COMMAND_TOKENS or tokens[:2] != [ROOT, "cmd"]:
         raise BadSubject(subject)
     return CommandSubject(tokens[2], _number(tokens[3], subject), tokens[4], tokens[5])
+
+
+def parse_cancel(subject: str) -> CancelSubject:
+    """The run that a cancel is about, else `BadSubject`."""
+    tokens = subject.split(".")
+    if len(tokens) != _CANCEL_TOKENS or tokens[:3] != [ROOT, "ctl", "cancel"]:
+        raise BadSubject(subject)
+    return CancelSubject(tokens[3], tokens[4])
 
 
 def parse_timer(subject: str) -> TimerSubject:
