@@ -1,9 +1,9 @@
 """What can be known of an expression without evaluating it: its names, its cost, its CEL text.
 
-Penstock's expressions are CEL with four liberties, which are taken back here, token by token:
+Penstock's expressions are CEL with five liberties, which are taken back here, token by token:
 `===` and `!==` are `==` and `!=`; every number literal is a double; a node's id stands literally
 after `nodes.`, dashes included; a name that is no root means a member of `input`. `default(path,
-value)` becomes CEL's optional selection. No grammar is parsed: CEL's compiler has the last word.
+value)` becomes a choice. No grammar is parsed: CEL's compiler has the last word.
 """
 
 import json
@@ -18,7 +18,7 @@ from penstock.domain.errors import Invalid
 EXPRESSION_BYTES_MAX: Final = 4096
 """A longer expression is a program; programs belong into a step of their own."""
 
-COPIES_MAX: Final = 4096
+COPIES_MAX: Final = 256
 """How often a macro's variables may be repeated, multiplied over all macros.
 
 `["a"].map(x, x + x).map(x, x + x)…` doubles with every macro: without this bound, an expression
@@ -30,7 +30,7 @@ RUN_FIELDS: Final = frozenset({"id", "input", "startedAt"})
 NODE_FIELDS: Final = frozenset({"output", "error"})
 
 MACROS: Final = frozenset({"all", "exists", "exists_one", "filter", "map"})
-NAMESPACES: Final = frozenset({"math", "optional"})
+NAMESPACES: Final = frozenset({"math"})
 WORDS: Final = frozenset(
     {"true", "false", "null", "in"}
     | {"bool", "bytes", "double", "dyn", "int", "list", "map", "null_type", "string", "uint"}
@@ -41,6 +41,8 @@ FUNCTIONS: Final = {"string": "text"}
 
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 LITERAL_NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
+OPENERS: Final = frozenset({"(", "[", "[?", "{"})
+CLOSERS: Final = frozenset({")", "]", "}"})
 NODE_ID: Final = re.compile(r"\s*\.\s*([A-Za-z0-9_-]{1,64})")
 TOKEN: Final = re.compile(
     r"""
@@ -74,17 +76,32 @@ class Path(Struct, frozen=True):
         """The path as a template writes it: `nodes.fetch.output.items[0]`."""
         return self.root + "".join(map(step_text, self.steps))
 
-    def cel(self, *, optional: bool = False) -> str:
-        """The path in CEL, by optional selection where asked."""
-        root = f"optional.of({self.root})" if optional else self.root
-        return root + "".join(step_cel(step, optional=optional) for step in self.steps)
+    def cel(self) -> str:
+        """The path in CEL."""
+        return self.root + "".join(map(step_cel, self.steps))
+
+    def cel_exists(self) -> str:
+        """In CEL, whether the path exists; an error where it selects from what has no members."""
+        made, conditions = self.root, ["true"]
+        for step in self.steps:
+            conditions.append(member_cel(made, step))
+            made += step_cel(step)
+        return " && ".join(conditions)
 
 
 class Scan(Struct, frozen=True):
-    """An expression's CEL text and every path that it reads, in the order of reading."""
+    """What is known of an expression.
+
+    cel: its text for CEL, which names roots and, for each of `defaults`, a `default_name`.
+    paths: every path that it reads, each once, in the order of reading.
+    defaults: the paths of `default(path, value)`; whether they exist is bound as a boolean.
+    copies: how often it may repeat what is bound, in the value that it makes.
+    """
 
     cel: str
     paths: tuple[Path, ...]
+    defaults: tuple[Path, ...]
+    copies: int
 
     @property
     def roots(self) -> frozenset[str]:
@@ -100,10 +117,11 @@ class Token(Struct, frozen=True):
 
 
 class Frame(Struct):
-    """An open bracket: the variable that a macro binds inside it, and how often that is named."""
+    """An open bracket: a macro's variable, how often it is named, what is written at its end."""
 
-    variable: str | None
+    variable: str | None = None
     named: int = 0
+    closer: str = ""
 
 
 END: Final = Token("end", "")
@@ -118,12 +136,21 @@ def scan(text: str) -> Scan:
         scanner.step()
     if scanner.copies > COPIES_MAX:
         raise ExpressionError(
-            f"its macros repeat their variables up to {scanner.copies} times, over {COPIES_MAX}"
+            f"its macros may repeat a value {scanner.copies} times, more than {COPIES_MAX}"
         )
-    cel = " ".join(scanner.cel)
-    if not cel:
+    if not scanner.cel:
         raise ExpressionError("an expression is missing")
-    return Scan(cel, tuple(dict.fromkeys(scanner.paths)))
+    return Scan(
+        cel=" ".join(scanner.cel),
+        paths=tuple(dict.fromkeys(scanner.paths)),
+        defaults=tuple(scanner.defaults),
+        copies=scanner.copies * max(1, len(scanner.paths)),
+    )
+
+
+def default_name(number: int) -> str:
+    """The variable that tells whether the path of the expression's n-th `default` exists."""
+    return f"has_{number}_"
 
 
 def tokens(text: str) -> Iterator[Token]:
@@ -152,6 +179,7 @@ class Scanner:
         self.at = 0
         self.cel: list[str] = []
         self.paths: list[Path] = []
+        self.defaults: list[Path] = []
         self.frames: list[Frame] = []
         self.copies = 1
 
@@ -177,11 +205,13 @@ class Scanner:
 
     def mark(self, text: str) -> None:
         """Writes an operator or bracket, and keeps the account of open brackets."""
-        if text in {"(", "[", "[?", "{"}:
-            self.frames.append(Frame(self.macro_variable() if text == "(" else None))
-        elif text in {")", "]", "}"} and self.frames:
-            self.copies *= max(1, self.frames.pop().named - 1)
         self.cel.append({"===": "==", "!==": "!="}.get(text, text))
+        if text in OPENERS:
+            self.frames.append(Frame(self.macro_variable() if text == "(" else None))
+        elif text in CLOSERS and self.frames:
+            frame = self.frames.pop()
+            self.copies *= max(1, frame.named - 1)
+            self.cel += [frame.closer] if frame.closer else []
 
     def macro_variable(self) -> str | None:
         """What the bracket just passed binds: `x` in `.map(x, …)`, else nothing."""
@@ -204,22 +234,29 @@ class Scanner:
         """Whether this is `math` in `math.floor(…)`."""
         return name in NAMESPACES and self.peek(1).text == "." and self.peek(3).text == "("
 
-    def path(self, *, optional: bool = False) -> None:
+    def bound(self, name: str) -> Frame | None:
+        """The macro whose variable this name is, the innermost first."""
+        return next((frame for frame in reversed(self.frames) if frame.variable == name), None)
+
+    def path(self) -> None:
         """Writes a name and what is selected from it, and keeps it unless a macro bound it."""
+        frame, path = self.take_path()
+        self.cel.append(path.cel())
+        if frame is None:
+            self.paths.append(checked(path))
+
+    def take_path(self) -> tuple[Frame | None, Path]:
+        """Takes a name and what is selected from it, with the macro that bound it, if one did."""
         name = self.peek().text
         self.at += 1
-        frame = next((frame for frame in reversed(self.frames) if frame.variable == name), None)
+        frame = self.bound(name)
         if frame is not None:
             frame.named += 1
         is_member = frame is None and name not in ROOTS
-        root = "input" if is_member else name
         steps: list[str | int] = [name] if is_member else []
         while (step := self.path_step()) is not None:
             steps.append(step)
-        path = Path(root, tuple(steps))
-        self.cel.append(path.cel(optional=optional))
-        if frame is None:
-            self.paths.append(checked(path))
+        return frame, Path("input" if is_member else name, tuple(steps))
 
     def path_step(self) -> str | int | None:
         """Takes `.name`, `["name"]` or `[0]` when it comes next and is not a method's call."""
@@ -237,17 +274,27 @@ class Scanner:
         return None
 
     def default(self) -> None:
-        """`default(path, value)`: the path by optional selection, else the value."""
+        """`default(path, value)`: the path where it exists, else the value.
+
+        Whether a path into the scope exists is found by walking it before the evaluation;
+        of one from a macro's variable CEL is asked, which fails on what is no object.
+        """
         self.at += 2
         first = self.peek()
         if first.kind != "name" or first.text in WORDS or self.peek(1).text == "(":
             raise ExpressionError("default(path, value) needs a path first")
-        self.path(optional=True)
+        frame, path = self.take_path()
         if self.peek().text != ",":
             raise ExpressionError("default(path, value) needs a path, then a value")
         self.at += 1
-        self.cel.append(". orValue (")
-        self.frames.append(Frame(None))
+        self.frames.append(Frame(closer=")"))
+        if frame is None:
+            exists = default_name(len(self.defaults))
+            self.paths.append(checked(path))
+            self.defaults.append(path)
+        else:
+            exists = path.cel_exists()
+        self.cel.append(f"( {exists} ? {path.cel()} : (")
 
 
 def as_double(number: str) -> str:
@@ -264,14 +311,18 @@ def literal_step(token: Token) -> str | int | None:
     return None
 
 
-def step_cel(step: str | int, *, optional: bool) -> str:
+def step_cel(step: str | int) -> str:
     """One selection in CEL; names are indexed where CEL would not take them after a dot."""
-    mark = "?" if optional else ""
+    if isinstance(step, str) and NAME.fullmatch(step):
+        return f".{step}"
+    return f"[{json.dumps(step)}]"
+
+
+def member_cel(value: str, step: str | int) -> str:
+    """In CEL, whether `value` has this member or position."""
     if isinstance(step, int):
-        return f"[{mark}{step}]"
-    if NAME.fullmatch(step):
-        return f".{mark}{step}"
-    return f"[{mark}{json.dumps(step)}]"
+        return f"size({value}) > {step}.0"
+    return f"has({value}.{step})" if NAME.fullmatch(step) else f"{json.dumps(step)} in {value}"
 
 
 def step_text(step: str | int) -> str:
