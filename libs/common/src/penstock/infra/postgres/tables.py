@@ -89,6 +89,7 @@ runs = _table(
     Column("input", JSON, nullable=False, comment="payload"),
     Column("output", JSON, comment="payload, where the definition has an output template"),
     Column("sinks", ARRAY(Text), comment="steps whose outputs make the output"),
+    Column("is_keyed", Boolean, comment="whether that output is an object by step id"),
     Column("error", JSON, comment="RunError"),
     _uuid("parent_run_id", nullable=True),
     Column("forked_from", JSON, comment="{runId, position}"),

@@ -38,6 +38,7 @@ create table penstock.runs (
     input json not null,
     output json,
     sinks text[],
+    is_keyed boolean,
     error json,
     parent_run_id uuid,
     forked_from json,
@@ -55,6 +56,7 @@ comment on column penstock.runs.failed is 'and timed out';
 comment on column penstock.runs.input is 'payload';
 comment on column penstock.runs.output is 'payload, where the definition has an output template';
 comment on column penstock.runs.sinks is 'steps whose outputs make the output';
+comment on column penstock.runs.is_keyed is 'whether that output is an object by step id';
 comment on column penstock.runs.error is 'RunError';
 comment on column penstock.runs.forked_from is '{runId, position}';
 comment on column penstock.runs.last_seq is 'of the last decision in this row';

@@ -1,0 +1,213 @@
+"""A batch of entries to the changes it makes: each row once, however often the batch touches it.
+
+Pure but for `Memory`, which it moves forward; what it needs to find there is named by `wanted`.
+"""
+
+from collections.abc import Sequence
+from typing import Any, get_args
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from penstock.domain.run.events import RunStarted
+from penstock.messages.catalogue import RUN
+from penstock.messages.envelope import NO_HASH, Cause, Decision
+from penstock.projector.chains import Broken, Head, checked_previous, link, message_hash
+from penstock.projector.entry import Entry, Log
+from penstock.projector.ids import uuid_bytes
+from penstock.projector.memory import LiveRun, Memory
+from penstock.projector.projections.event_archive import ArchiveRow
+from penstock.projector.projections.registry import Statement, registry_statements
+from penstock.projector.projections.run_steps import StepRow, step_after
+from penstock.projector.projections.runs import COUNTED, Origin, RunEvent, born, run_after
+
+OF_THE_RUN = frozenset(get_args(RunEvent))
+"""Events about the run itself; all others are about one of its steps."""
+
+
+class Wanted(Struct, frozen=True):
+    """What a batch needs in memory that is not there: entries by subject, and ids."""
+
+    heads: dict[str, Entry]
+    runs: dict[str, Entry]
+    tenants: set[bytes]
+    definitions: dict[str, str]
+
+    def __bool__(self) -> bool:
+        return bool(self.heads or self.runs or self.tenants or self.definitions)
+
+
+class Quarantine(Struct, frozen=True):
+    """A message that the rows do not have."""
+
+    tenant: bytes
+    seq: int
+    subject: str
+    reason: str
+
+
+class Changes:
+    """What one batch changes."""
+
+    def __init__(self, log: Log, before: Head) -> None:
+        self.log = log
+        self.before = before
+        self.archive: list[ArchiveRow] = []
+        self.runs: dict[str, LiveRun] = {}
+        self.tenants: dict[bytes, Head] = {}
+        self.statements: list[Statement] = []
+        self.quarantined: list[Quarantine] = []
+
+
+def wanted(batch: Sequence[Entry], memory: Memory) -> Wanted:
+    """What must be read before `fold`.
+
+    A run that says that it begins has no row and no earlier message; should that be wrong, the
+    insertion of its row fails.
+    """
+    found = Wanted({}, {}, set(), {})
+    begun: set[str] = set()
+    for entry in batch:
+        subject, decision = entry.subject, entry.decision
+        if entry.tenant not in memory.tenants:
+            found.tenants.add(entry.tenant)
+        if subject in begun:
+            continue
+        first = decision.events[0] if decision is not None and decision.events else None
+        if isinstance(first, RunStarted) and subject not in memory.runs:
+            begun.add(subject)
+            if first.definition not in memory.totals:
+                found.definitions[first.definition] = entry.subject.split(".")[2]
+            if decision is not None and decision.previous_hash == NO_HASH:
+                continue
+        elif entry.kind == RUN and subject not in memory.runs:
+            found.runs.setdefault(subject, entry)
+        if subject not in memory.heads:
+            found.heads.setdefault(subject, entry)
+    return found
+
+
+def fold(batch: Sequence[Entry], memory: Memory, log: Log, *, now_ms: int) -> Changes:
+    """The changes of a batch; raises Broken where the log does not hang together.
+
+    now_ms: the moment that a message gets which says none.
+    """
+    changes = Changes(log, memory.head)
+    for entry in batch:
+        _archive(entry, memory, changes, now_ms)
+        problem = entry.flaw
+        if entry.decision is not None:
+            if isinstance(entry.decision, Decision):
+                problem = _project_run(entry, entry.decision, memory, changes)
+            else:
+                changes.statements += registry_statements(entry, entry.decision)
+        if problem:
+            _quarantine(entry, problem, memory, changes)
+    return changes
+
+
+def _archive(entry: Entry, memory: Memory, changes: Changes, now_ms: int) -> None:
+    """Continue the chains and the archive by one message."""
+    head, subject, seq = memory.head, entry.subject, entry.seq
+    if seq != head.seq + 1:
+        raise Broken(f"{entry.log} goes on with {seq} after {head.seq}")
+    expected = memory.heads.get(subject)
+    decision = entry.decision
+    if decision is None:
+        previous = expected.hex() if expected is not None else NO_HASH
+    else:
+        previous = decision.previous_hash
+        checked_previous(expected, previous, seq=seq, subject=subject)
+    own = message_hash(previous, entry.body)
+    name = subject.encode()
+    memory.heads[subject] = own
+    memory.head = Head(seq, head.decisions + 1, link(head.hash, seq, own, name))
+    before = memory.tenants.get(entry.tenant) or Head()
+    tenant = Head(seq, before.decisions + 1, link(before.hash, seq, own, name))
+    memory.tenants[entry.tenant] = changes.tenants[entry.tenant] = tenant
+    changes.archive.append(
+        ArchiveRow(
+            entry,
+            decision.at if decision is not None else now_ms,
+            decision.catalogue if decision is not None else None,
+            own,
+            bytes.fromhex(previous) if expected is None else expected,
+            memory.head.hash,
+            tenant.hash,
+        )
+    )
+
+
+def _project_run(entry: Entry, decision: Decision, memory: Memory, changes: Changes) -> str:
+    """Apply a run's decision to its rows; what is wrong with it, else an empty text."""
+    live = memory.runs.get(entry.subject)
+    events = decision.events
+    if events and isinstance(events[0], RunStarted):
+        if live is not None:
+            return "the run begins twice"
+        workflow_id = uuid_bytes(events[0].workflow_id)
+        if workflow_id is None:
+            return "the workflow's id is no UUID"
+        live = _new_run(entry, decision, workflow_id, memory)
+        memory.runs[entry.subject] = live
+    if live is None:
+        return "the run has no beginning"
+    if live.row.is_quarantined:
+        return ""
+    changes.runs[entry.subject] = live
+    _apply(live, events, decision.at)
+    live.row = replace(live.row, last_seq=entry.seq)
+    return ""
+
+
+def _new_run(entry: Entry, decision: Any, workflow_id: bytes, memory: Memory) -> LiveRun:
+    started: RunStarted = decision.events[0]
+    cause: Cause | None = decision.causes[0] if decision.causes else None
+    origin = Origin(
+        workflow_id=workflow_id,
+        started=started,
+        started_at=decision.at,
+        total=memory.totals.get(started.definition),
+        correlation_id=cause.correlation_id if cause else "",
+        traceparent=started.traceparent or (cause.traceparent if cause else ""),
+    )
+    return LiveRun(entry.tenant, entry.id, born(origin), is_stored=False)
+
+
+def _apply(live: LiveRun, events: Sequence[Any], at: int) -> None:
+    """Every event to the row it is about, and the counters with them."""
+    steps, changed = live.steps, live.changed
+    for event in events:
+        if type(event) in OF_THE_RUN:
+            live.row = run_after(live.row, event, at)
+            continue
+        before: StepRow | None = steps.get(event.step_id)
+        after = step_after(before, event, at)
+        if after is None or after is before:
+            continue
+        steps[after.step_id] = after
+        changed[after.step_id] = None
+        was = COUNTED.get(before.status) if before is not None else None
+        now = COUNTED.get(after.status)
+        if was is not None:
+            live.counts[was] -= 1
+        if now is not None:
+            live.counts[now] += 1
+
+
+def _quarantine(entry: Entry, reason: str, memory: Memory, changes: Changes) -> None:
+    changes.quarantined.append(Quarantine(entry.tenant, entry.seq, entry.subject, reason))
+    live = memory.runs.get(entry.subject)
+    if live is not None:
+        live.row = replace(live.row, is_quarantined=True)
+        changes.runs[entry.subject] = live
+
+
+def settle(memory: Memory, changes: Changes) -> None:
+    """After the commit: memory drops what the tables have now and what has ended."""
+    for subject, live in changes.runs.items():
+        live.written()
+        if live.row.finished_at is not None:
+            memory.runs.pop(subject, None)
+            memory.heads.pop(subject, None)
+    memory.trim()

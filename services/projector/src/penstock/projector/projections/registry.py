@@ -1,0 +1,220 @@
+"""What the registry's events change: tenants, API keys, workflows and their versions.
+
+They are rare beside those of runs, so each is a statement of its own.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, assert_never
+
+import msgspec
+
+from penstock.domain.payload import Payload
+from penstock.domain.tenant.events import (
+    ApiKeyCreated,
+    ApiKeyEvent,
+    ApiKeyRevoked,
+    TenantConfigured,
+    TenantCreated,
+    TenantDeleted,
+    TenantEvent,
+    TenantRenamed,
+)
+from penstock.domain.workflow.events import (
+    WorkflowCreated,
+    WorkflowDeleted,
+    WorkflowEvent,
+    WorkflowRenamed,
+    WorkflowVersionCreated,
+    WorkflowVersionPinned,
+    WorkflowVersionPublished,
+    WorkflowVersionUnpinned,
+)
+from penstock.messages.catalogue import KEY, TENANT, WORKFLOW
+from penstock.messages.codec import Recorded
+from penstock.projector.arrays import MS_MAX
+from penstock.projector.entry import Entry
+from penstock.projector.ids import uuid_text
+
+Parameters = dict[str, Any]
+
+
+class Statement(NamedTuple):
+    """SQL with `%(name)s` parameters."""
+
+    sql: str
+    parameters: Parameters
+
+
+class _Nodes(msgspec.Struct):
+    nodes: list[msgspec.Raw] = []
+
+
+def node_count(definition: bytes) -> int | None:
+    """How many nodes a definition's canonical bytes draw, None where that cannot be read."""
+    try:
+        return len(msgspec.json.decode(definition, type=_Nodes).nodes)
+    except msgspec.MsgspecError:
+        return None
+
+
+def registry_statements(entry: Entry, decision: Recorded[Any]) -> list[Statement]:
+    """What a decision of the registry does, in its order."""
+    key = {"tenant": uuid_text(entry.tenant), "id": entry.subject_id}
+    made: list[Statement] = []
+    for event in decision.events:
+        at = _moment(decision.at)
+        if entry.kind == TENANT:
+            made.append(tenant_statement(event, key | {"at": at}))
+        elif entry.kind == KEY:
+            made.append(key_statement(event, key))
+        elif entry.kind == WORKFLOW:
+            made += workflow_statements(event, key | {"at": at})
+    return made
+
+
+def tenant_statement(event: TenantEvent, key: Parameters) -> Statement:
+    """key: tenant, id, at."""
+    match event:
+        case TenantCreated():
+            sql = (
+                "insert into penstock.tenants (tenant_id, name, config, created_at, updated_at) "
+                "values (%(id)s, %(name)s, %(config)s, %(created_at)s, %(created_at)s)"
+            )
+            values = {
+                "name": _text(event.name),
+                "config": _json(event.config),
+                "created_at": _moment(event.created_at),
+            }
+        case TenantRenamed():
+            sql = _update("tenants", "name = %(name)s, updated_at = %(at)s", "tenant_id = %(id)s")
+            values = {"name": _text(event.name)}
+        case TenantConfigured():
+            sql = _update(
+                "tenants", "config = %(config)s, updated_at = %(at)s", "tenant_id = %(id)s"
+            )
+            values = {"config": _json(event.config)}
+        case TenantDeleted():
+            sql = _update(
+                "tenants", "deleted_at = %(deleted_at)s, updated_at = %(at)s", "tenant_id = %(id)s"
+            )
+            values = {"deleted_at": _moment(event.deleted_at)}
+        case _:
+            assert_never(event)
+    return Statement(sql, key | values)
+
+
+OF_ID = "tenant_id = %(tenant)s and id = %(id)s"
+OF_WORKFLOW = "tenant_id = %(tenant)s and workflow_id = %(id)s and number = %(number)s"
+
+
+def key_statement(event: ApiKeyEvent, key: Parameters) -> Statement:
+    """key: tenant, id."""
+    match event:
+        case ApiKeyCreated():
+            sql = (
+                "insert into penstock.api_keys "
+                "(tenant_id, id, name, role, created_by, created_at, expires_at) values "
+                "(%(tenant)s, %(id)s, %(name)s, %(role)s, %(by)s, %(created_at)s, %(expires_at)s)"
+            )
+            values: Parameters = {
+                "name": _text(event.name),
+                "role": str(event.role),
+                "by": _text(event.created_by),
+                "created_at": _moment(event.created_at),
+                "expires_at": _moment(event.expires_at),
+            }
+        case ApiKeyRevoked():
+            sql = _update("api_keys", "revoked_at = %(revoked_at)s", OF_ID)
+            values = {"revoked_at": _moment(event.revoked_at)}
+        case _:
+            assert_never(event)
+    return Statement(sql, key | values)
+
+
+def workflow_statements(event: WorkflowEvent, key: Parameters) -> list[Statement]:
+    """key: tenant, id, at. Every event is one revision."""
+    changed = "updated_at = %(at)s, revision = revision + 1"
+    match event:
+        case WorkflowCreated():
+            return [_workflow_created(event, key)]
+        case WorkflowVersionCreated():
+            sql = _update("workflows", f"latest_number = %(number)s, {changed}", OF_ID)
+            return [_version_created(event, key), Statement(sql, key | {"number": event.number})]
+        case WorkflowVersionPublished():
+            values = {"number": event.number, "published_at": _moment(event.published_at)}
+            publish = "status = 'published', published_at = %(published_at)s"
+            newest = "published_number = greatest(published_number, %(number)s)"
+            return [
+                Statement(_update("workflow_versions", publish, OF_WORKFLOW), key | values),
+                Statement(_update("workflows", f"{newest}, {changed}", OF_ID), key | values),
+            ]
+        case WorkflowVersionPinned():
+            sql = _update("workflows", f"pinned_number = %(number)s, {changed}", OF_ID)
+            return [Statement(sql, key | {"number": event.number})]
+        case WorkflowVersionUnpinned():
+            return [Statement(_update("workflows", f"pinned_number = null, {changed}", OF_ID), key)]
+        case WorkflowRenamed():
+            sql = _update("workflows", f"name = %(name)s, {changed}", OF_ID)
+            return [Statement(sql, key | {"name": _text(event.name)})]
+        case WorkflowDeleted():
+            sql = _update("workflows", f"deleted_at = %(deleted_at)s, {changed}", OF_ID)
+            return [Statement(sql, key | {"deleted_at": _moment(event.deleted_at)})]
+        case _:
+            assert_never(event)
+
+
+def _workflow_created(event: WorkflowCreated, key: Parameters) -> Statement:
+    return Statement(
+        "insert into penstock.workflows (tenant_id, id, key, name, visibility, created_by, "
+        "created_at, updated_at, revision) values (%(tenant)s, %(id)s, %(key)s, %(name)s, "
+        "%(visibility)s, %(by)s, %(created_at)s, %(created_at)s, 1)",
+        key
+        | {
+            "key": _text(event.key),
+            "name": _text(event.name),
+            "visibility": str(event.visibility),
+            "by": _text(event.created_by),
+            "created_at": _moment(event.created_at),
+        },
+    )
+
+
+def _version_created(event: WorkflowVersionCreated, key: Parameters) -> Statement:
+    return Statement(
+        "insert into penstock.workflow_versions (tenant_id, workflow_id, number, id, status, "
+        "content_hash, definition, node_count, created_by, created_at) values (%(tenant)s, "
+        "%(id)s, %(number)s, %(version_id)s, 'draft', %(content_hash)s, %(definition)s, "
+        "%(node_count)s, %(by)s, %(created_at)s)",
+        key
+        | {
+            "number": event.number,
+            "version_id": event.version_id,
+            "content_hash": event.content_hash,
+            "definition": _json(event.definition),
+            "node_count": _count_inline(event.definition),
+            "by": _text(event.created_by),
+            "created_at": _moment(event.created_at),
+        },
+    )
+
+
+def _count_inline(definition: Payload) -> int | None:
+    return node_count(bytes(definition.inline)) if definition.inline else None
+
+
+def _update(table: str, changes: str, condition: str) -> str:
+    return f"update penstock.{table} set {changes} where {condition}"
+
+
+def _moment(at_ms: int | None) -> datetime | None:
+    if at_ms is None or not 0 < at_ms < MS_MAX:
+        return None
+    return datetime.fromtimestamp(at_ms / 1000, UTC)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _text(value: str) -> str:
+    return value.replace("\0", "\ufffd")

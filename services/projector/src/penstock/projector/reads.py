@@ -1,0 +1,175 @@
+"""What a batch needs from the tables: ends of chains, rows of live runs, sizes of definitions."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import msgspec
+from psycopg import AsyncConnection
+
+from penstock.projector import arrays
+from penstock.projector.chains import Head
+from penstock.projector.entry import Entry, Log
+from penstock.projector.fold import Wanted
+from penstock.projector.memory import LiveRun, Memory
+from penstock.projector.projections.registry import node_count
+from penstock.projector.projections.run_steps import Attempt, Status, StepRow
+from penstock.projector.projections.runs import COUNTERS, RunRow, RunStatus
+
+Row = dict[str, Any]
+Connection = AsyncConnection[Row]
+
+FetchDefinition = Callable[[str], Awaitable[bytes | None]]
+"""The canonical bytes by blob name, None where there are none."""
+
+CHECKPOINT = "select seq, hash from penstock.checkpoints where log = %s"
+
+HEADS = """
+select u.tenant_id, u.subject_id, last.hash
+from unnest(%s, %s, %s) as u(tenant_id, kind, subject_id)
+cross join lateral (
+    select a.hash from penstock.event_archive a
+    where a.tenant_id = u.tenant_id and a.subject_id = u.subject_id
+      and a.kind = u.kind and a.log = %s
+    order by a.seq desc limit 1
+) last
+"""
+
+TENANTS = """
+select tenant_id, seq, decisions, hash from penstock.chain_heads
+where log = %s and tenant_id = any(%s)
+"""
+
+
+def _ms(column: str) -> str:
+    return f"(extract(epoch from {column}) * 1000)::bigint as {column.rpartition('.')[2]}"
+
+
+RUNS = f"""
+select r.tenant_id, r.id, r.status, {", ".join("r." + name for name in COUNTERS)},
+       r.is_quarantined, r.last_seq, {_ms("r.finished_at")}
+from unnest(%s, %s) as u(tenant_id, id) join penstock.runs r using (tenant_id, id)
+"""
+
+STEPS = f"""
+select s.tenant_id, s.run_id, s.step_id, s.status, s.attempt, s.executor_id, s.branch, s.attempts,
+       {_ms("s.ready_at")}, {_ms("s.started_at")}, {_ms("s.attempt_started_at")},
+       {_ms("s.wake_at")}
+from unnest(%s, %s) as u(tenant_id, run_id) join penstock.run_steps s using (tenant_id, run_id)
+where s.finished_at is null
+"""
+
+TOTALS = """
+select distinct on (content_hash) content_hash, node_count from penstock.workflow_versions
+where content_hash = any(%s) and node_count is not null
+"""
+
+
+async def checkpoint(connection: Connection, log: Log) -> Head:
+    """Where the tables are in the log."""
+    row = await (await connection.execute(CHECKPOINT, [str(log)])).fetchone()
+    assert row is not None, "the migration makes the checkpoints"
+    return Head(row["seq"], 0, bytes(row["hash"]))
+
+
+async def load(
+    connection: Connection, wanted: Wanted, memory: Memory, log: Log, fetch: FetchDefinition
+) -> None:
+    """Put into memory what `wanted` names; what is nowhere stays out of it."""
+    if wanted.heads:
+        await _load_heads(connection, wanted.heads, memory, log)
+    if wanted.tenants:
+        await _load_tenants(connection, wanted.tenants, memory, log)
+    if wanted.runs:
+        await _load_runs(connection, wanted.runs, memory)
+    if wanted.definitions:
+        await _load_totals(connection, wanted.definitions, memory, fetch)
+
+
+async def _load_heads(
+    connection: Connection, subjects: dict[str, Entry], memory: Memory, log: Log
+) -> None:
+    entries = list(subjects.values())
+    cursor = await connection.execute(
+        HEADS,
+        [
+            arrays.uuids([entry.tenant for entry in entries]),
+            arrays.texts([entry.kind for entry in entries]),
+            arrays.texts([entry.subject_id for entry in entries]),
+            str(log),
+        ],
+    )
+    found = {(row["tenant_id"].bytes, row["subject_id"]): row["hash"] async for row in cursor}
+    for subject, entry in subjects.items():
+        known = found.get((entry.tenant, entry.subject_id))
+        memory.heads[subject] = None if known is None else bytes(known)
+
+
+async def _load_tenants(
+    connection: Connection, tenants: Iterable[bytes], memory: Memory, log: Log
+) -> None:
+    cursor = await connection.execute(TENANTS, [str(log), arrays.uuids(list(tenants))])
+    async for row in cursor:
+        head = Head(row["seq"], row["decisions"], bytes(row["hash"]))
+        memory.tenants[row["tenant_id"].bytes] = head
+
+
+async def _load_runs(connection: Connection, subjects: dict[str, Entry], memory: Memory) -> None:
+    entries = list(subjects.values())
+    key = [
+        arrays.uuids([entry.tenant for entry in entries]),
+        arrays.uuids([entry.id for entry in entries]),
+    ]
+    runs: dict[tuple[bytes, bytes], LiveRun] = {}
+    async for row in await connection.execute(RUNS, key):
+        run = _live_run(row)
+        runs[run.tenant, run.id] = run
+    async for row in await connection.execute(STEPS, key):
+        step = _step(row)
+        runs[row["tenant_id"].bytes, row["run_id"].bytes].steps[step.step_id] = step
+    for subject, entry in subjects.items():
+        if (known := runs.get((entry.tenant, entry.id))) is not None:
+            memory.runs[subject] = known
+
+
+def _live_run(row: Row) -> LiveRun:
+    kept = RunRow(
+        status=RunStatus(row["status"]),
+        finished_at=row["finished_at"],
+        is_quarantined=row["is_quarantined"],
+        last_seq=row["last_seq"],
+    )
+    run = LiveRun(row["tenant_id"].bytes, row["id"].bytes, kept, is_stored=True)
+    run.counts = [row[name] for name in COUNTERS]
+    return run
+
+
+_attempts = msgspec.json.Decoder(tuple[Attempt, ...])
+
+
+def _step(row: Row) -> StepRow:
+    return StepRow(
+        step_id=row["step_id"],
+        status=Status(row["status"]),
+        attempt=row["attempt"],
+        ready_at=row["ready_at"],
+        started_at=row["started_at"],
+        attempt_started_at=row["attempt_started_at"],
+        wake_at=row["wake_at"],
+        executor_id=row["executor_id"],
+        branch=row["branch"],
+        attempts=() if row["attempts"] is None else _attempts.decode(row["attempts"]),
+        is_stored=True,
+    )
+
+
+async def _load_totals(
+    connection: Connection, definitions: dict[str, str], memory: Memory, fetch: FetchDefinition
+) -> None:
+    cursor = await connection.execute(TOTALS, [arrays.texts(list(definitions))])
+    async for row in cursor:
+        memory.totals[row["content_hash"]] = row["node_count"]
+    for definition, tenant in definitions.items():
+        if definition not in memory.totals:
+            body = await fetch(f"{tenant}/{definition}")
+            if body is not None and (count := node_count(body)) is not None:
+                memory.totals[definition] = count

@@ -1,0 +1,160 @@
+"""The projector's own connection to Postgres: the lock of the one writer, and its transactions.
+
+Rows, archive and checkpoint of a batch commit together or not at all, and the checkpoint moves
+only from where memory says that it is. So a projector that lost its lock without noticing, or
+that does not know whether its last commit took effect, can do no harm: it starts over from there.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+
+from psycopg import AsyncConnection, AsyncCursor
+from psycopg.errors import DataError, IntegrityError, ProgramLimitExceeded
+from psycopg.rows import dict_row
+
+from penstock.infra.postgres.engine import JsonText, conninfo
+from penstock.infra.telemetry import logs
+from penstock.projector import arrays
+from penstock.projector.chains import Head
+from penstock.projector.entry import Entry, Log
+from penstock.projector.fold import Changes, fold, settle, wanted
+from penstock.projector.memory import Memory
+from penstock.projector.projections.event_archive import RETENTION, month
+from penstock.projector.reads import Connection, FetchDefinition, Row, checkpoint, load
+from penstock.projector.writes import Bulk, statements
+
+WRITER_LOCK = 0x70656E74
+"""The advisory lock of the one projector that writes: `pent`."""
+
+CONNECT_TIMEOUT_S = 3
+STATEMENT_TIMEOUT_MS = 60_000
+
+SETTINGS = {
+    "TimeZone": "UTC",
+    "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+    "synchronous_commit": "off",  # the log is the truth; what a crash takes is read again
+    "enable_hashjoin": "off",  # a few known keys never need the whole table
+    "enable_mergejoin": "off",
+    "plan_cache_mode": "force_generic_plan",
+    "jit": "off",
+}
+
+POISON = (DataError, IntegrityError, ProgramLimitExceeded)
+"""What a single message can cause that no repetition mends."""
+
+MOVE_CHECKPOINT = """
+update penstock.checkpoints set seq = %s, hash = %s, updated_at = now()
+where log = %s and seq = %s and hash = %s
+"""
+
+_log = logs.logger(__name__)
+
+
+class CheckpointMoved(Exception):
+    """Somebody else has written; what memory says is out of date."""
+
+
+class Store:
+    """One connection. Any error of psycopg's leaves it fit only to be closed."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._partitions: set[tuple[str, date]] = set()
+        self._memories: dict[Log, Memory] = {}
+
+    @classmethod
+    async def connect(cls, url: str, *, name: str) -> "Store":
+        """Raises psycopg's OperationalError while Postgres is away."""
+        connection = await AsyncConnection.connect(
+            conninfo(url),
+            autocommit=True,
+            row_factory=dict_row,
+            prepare_threshold=1,
+            connect_timeout=CONNECT_TIMEOUT_S,
+            application_name=name,
+            options=" ".join(f"-c {key}={value}" for key, value in SETTINGS.items()),
+        )
+        connection.adapters.register_loader("json", JsonText)
+        arrays.register(connection)
+        return cls(connection)
+
+    async def close(self) -> None:
+        """Give the lock back, too."""
+        await self._connection.close()
+
+    async def became_writer(self) -> bool:
+        """Whether this connection holds the writer's lock now; it does as long as it lives."""
+        sql = "select pg_try_advisory_lock(%s) as held"
+        row = await (await self._connection.execute(sql, [WRITER_LOCK])).fetchone()
+        return row is not None and bool(row["held"])
+
+    async def head(self, log: Log) -> Head:
+        """Where the tables are in the log; begins its memory anew."""
+        head = await checkpoint(self._connection, log)
+        self._memories[log] = Memory(head)
+        return head
+
+    async def apply(
+        self, log: Log, batch: Sequence[Entry], *, now_ms: int, fetch: FetchDefinition
+    ) -> None:
+        """Write a batch that begins right after the checkpoint.
+
+        A message that the tables refuse is archived and what it is about quarantined; to find it
+        the batch is halved. Raises Broken, CheckpointMoved, or psycopg's OperationalError.
+        """
+        try:
+            await self._write(log, batch, now_ms=now_ms, fetch=fetch)
+        except POISON as error:
+            head = await self.head(log)
+            rest = [entry for entry in batch if entry.seq > head.seq]
+            if len(rest) > 1:
+                middle = len(rest) // 2
+                await self.apply(log, rest[:middle], now_ms=now_ms, fetch=fetch)
+                await self.apply(log, rest[middle:], now_ms=now_ms, fetch=fetch)
+            elif rest and not rest[0].flaw:
+                _log.error("message refused by the tables", seq=rest[0].seq, error=str(error))
+                await self.apply(log, [rest[0].flawed(str(error))], now_ms=now_ms, fetch=fetch)
+            elif rest:
+                raise
+
+    async def _write(
+        self, log: Log, batch: Sequence[Entry], *, now_ms: int, fetch: FetchDefinition
+    ) -> None:
+        memory = self._memories[log]
+        if needs := wanted(batch, memory):
+            await load(self._connection, needs, memory, log, fetch)
+        changes = fold(batch, memory, log, now_ms=now_ms)
+        await self._make_partitions(changes)
+        await self._commit(changes, memory.head)
+        settle(memory, changes)
+
+    async def _commit(self, changes: Changes, head: Head) -> None:
+        """All statements in one go; a second trip commits once they are known to be good."""
+        before = changes.before
+        async with self._connection.transaction():
+            async with self._connection.pipeline():
+                done = await self._executed(statements(changes))
+                moved = await self._connection.execute(
+                    MOVE_CHECKPOINT,
+                    [head.seq, head.hash, str(changes.log), before.seq, before.hash],
+                )
+            if moved.rowcount != 1:
+                raise CheckpointMoved(f"{changes.log} is not at {before.seq} any more")
+        for bulk, cursor in done:
+            if bulk.rows is not None and cursor.rowcount != bulk.rows:
+                _log.error(
+                    "rows are missing", sql=bulk.sql[:60], want=bulk.rows, found=cursor.rowcount
+                )
+
+    async def _executed(self, bulks: Iterable[Bulk]) -> list[tuple[Bulk, AsyncCursor[Row]]]:
+        """Sent in a pipeline: what they did is known when that ends."""
+        return [(bulk, await self._connection.execute(bulk.sql, bulk.parameters)) for bulk in bulks]
+
+    async def _make_partitions(self, changes: Changes) -> None:
+        retention = RETENTION[changes.log]
+        months = {(retention, month(row.recorded_at)) for row in changes.archive}
+        for class_, first in months - self._partitions:
+            await self._connection.execute(
+                "select penstock.add_archive_partition(%s, %s)", [class_, first]
+            )
+        self._partitions |= months

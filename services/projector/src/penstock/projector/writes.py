@@ -1,0 +1,250 @@
+"""The changes of a batch as bulk statements: a few per batch, whatever its size.
+
+Each statement takes whole columns (`arrays`) and unnests them. Row security refuses COPY on its
+tables, and a temporary table in between costs small batches more than it saves large ones.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+from zlib import crc32
+
+import msgspec
+
+from penstock.infra.nats.subjects import PARTITIONS
+from penstock.projector import arrays
+from penstock.projector.arrays import Packed
+from penstock.projector.fold import Changes
+from penstock.projector.ids import uuid_text
+from penstock.projector.memory import LiveRun
+from penstock.projector.projections.event_archive import RETENTION, ArchiveRow
+from penstock.projector.projections.run_steps import StepRow
+from penstock.projector.projections.runs import COUNTERS, Origin
+
+
+class Bulk(NamedTuple):
+    """One statement. rows: how many it must touch; None where that does not matter."""
+
+    sql: str
+    parameters: Sequence[Any]
+    rows: int | None
+
+
+Columns = dict[str, Packed]
+
+
+def statements(changes: Changes) -> Iterator[Bulk]:
+    """Everything but the checkpoint."""
+    yield _inserted("event_archive", archive_columns(changes))
+    runs = list(changes.runs.values())
+    if born := [run for run in runs if not run.is_stored]:
+        yield _inserted("runs", run_columns(born), arrays_of_texts=("tags", "sinks"))
+        if any(_origin(run).started.tags for run in born):
+            yield _inserted("run_tags", tag_columns(born))
+    if known := [run for run in runs if run.is_stored]:
+        yield _runs_updated(known)
+    steps = [(run, run.steps[step_id]) for run in runs for step_id in run.changed]
+    if new := [(run, step) for run, step in steps if not step.is_stored]:
+        yield _inserted("run_steps", step_columns(new))
+    if old := [(run, step) for run, step in steps if step.is_stored]:
+        yield _steps_updated(old)
+    yield _heads_moved(changes)
+    if changes.quarantined:
+        yield _quarantined(changes)
+    for sql, parameters in changes.statements:
+        yield Bulk(sql, parameters, None)  # type: ignore[arg-type]
+
+
+def archive_columns(changes: Changes) -> Columns:
+    """The messages themselves."""
+    rows: list[ArchiveRow] = changes.archive
+    log, count = str(changes.log), len(rows)
+    return {
+        "tenant_id": arrays.uuids([row.entry.tenant for row in rows]),
+        "log": arrays.texts([log] * count),
+        "seq": arrays.bigints([row.entry.seq for row in rows]),
+        "kind": arrays.texts([row.entry.kind for row in rows]),
+        "subject_id": arrays.texts([row.entry.subject_id for row in rows]),
+        "recorded_at": arrays.moments([row.recorded_at for row in rows]),
+        "catalogue": arrays.ints([row.catalogue for row in rows]),
+        "body": arrays.byteas([row.entry.body for row in rows]),
+        "hash": arrays.byteas([row.hash for row in rows]),
+        "previous_hash": arrays.byteas([row.previous_hash for row in rows]),
+        "log_hash": arrays.byteas([row.log_hash for row in rows]),
+        "tenant_hash": arrays.byteas([row.tenant_hash for row in rows]),
+        "retention_class": arrays.texts([RETENTION[changes.log]] * count),
+    }
+
+
+def run_columns(runs: Sequence[LiveRun]) -> Columns:
+    """Runs that the table does not have."""
+    origins = [_origin(run) for run in runs]
+    started = [origin.started for origin in origins]
+    return {
+        **_of_runs(runs),
+        "workflow_id": arrays.uuids([origin.workflow_id for origin in origins]),
+        "workflow_name": arrays.texts([event.workflow_name for event in started]),
+        "version": arrays.ints([event.version for event in started]),
+        "definition": arrays.texts([event.definition for event in started]),
+        "trigger": arrays.texts([event.trigger for event in started]),
+        "tags": arrays.texts([arrays.literal(event.tags) for event in started]),
+        "priority": arrays.ints([event.priority for event in started]),
+        "created_at": arrays.moments([_created_at(origin) for origin in origins]),
+        "started_at": arrays.moments([origin.started_at for origin in origins]),
+        "deadline_at": arrays.moments([event.deadline_at for event in started]),
+        "total": arrays.ints([origin.total for origin in origins]),
+        "input": arrays.jsons([_json(event.input) for event in started]),
+        "request_hash": arrays.texts([event.request_hash for event in started]),
+        "correlation_id": arrays.texts([origin.correlation_id for origin in origins]),
+        "traceparent": arrays.texts([origin.traceparent for origin in origins]),
+        "partition": arrays.ints([_partition(run) for run in runs]),
+    }
+
+
+def tag_columns(runs: Sequence[LiveRun]) -> Columns:
+    """A row for each tag of each run."""
+    tagged = [(run, origin, tag) for run in runs for origin, tag in _tags(run)]
+    return {
+        "tenant_id": arrays.uuids([run.tenant for run, _, _ in tagged]),
+        "tag": arrays.texts([tag for _, _, tag in tagged]),
+        "created_at": arrays.moments([_created_at(origin) for _, origin, _ in tagged]),
+        "run_id": arrays.uuids([run.id for run, _, _ in tagged]),
+    }
+
+
+def step_columns(steps: Sequence[tuple[LiveRun, StepRow]]) -> Columns:
+    """Steps with all their columns; null payloads of known rows mean no change."""
+    rows = [row for _, row in steps]
+    return {
+        "tenant_id": arrays.uuids([run.tenant for run, _ in steps]),
+        "run_id": arrays.uuids([run.id for run, _ in steps]),
+        "step_id": arrays.texts([row.step_id for row in rows]),
+        "status": arrays.texts([row.status for row in rows]),
+        "attempt": arrays.ints([row.attempt for row in rows]),
+        "ready_at": arrays.moments([row.ready_at for row in rows]),
+        "started_at": arrays.moments([row.started_at for row in rows]),
+        "attempt_started_at": arrays.moments([row.attempt_started_at for row in rows]),
+        "finished_at": arrays.moments([row.finished_at for row in rows]),
+        "wake_at": arrays.moments([row.wake_at for row in rows]),
+        "executor_id": arrays.texts([row.executor_id for row in rows]),
+        "branch": arrays.texts([row.branch for row in rows]),
+        "input": arrays.jsons([_json(row.input) for row in rows]),
+        "output": arrays.jsons([_json(row.output) for row in rows]),
+        "error": arrays.jsons([_json(row.error) for row in rows]),
+        "attempts": arrays.jsons([_json(row.attempts or None) for row in rows]),
+    }
+
+
+STEP_KEY = ("tenant_id", "run_id", "step_id")
+KEPT = ("input", "output", "error", "attempts", "sinks", "is_keyed")
+"""Columns that are written once: null says that they stay."""
+
+
+def _steps_updated(steps: Sequence[tuple[LiveRun, StepRow]]) -> Bulk:
+    return _updated("run_steps", step_columns(steps), STEP_KEY, len(steps))
+
+
+def _runs_updated(runs: Sequence[LiveRun]) -> Bulk:
+    return _updated("runs", _of_runs(runs), ("tenant_id", "id"), len(runs))
+
+
+def _of_runs(runs: Sequence[LiveRun]) -> Columns:
+    """The columns of runs that change, and their keys."""
+    rows = [run.row for run in runs]
+    sinks = [None if row.sinks is None else arrays.literal(row.sinks) for row in rows]
+    return {
+        "tenant_id": arrays.uuids([run.tenant for run in runs]),
+        "id": arrays.uuids([run.id for run in runs]),
+        "status": arrays.texts([row.status for row in rows]),
+        "finished_at": arrays.moments([row.finished_at for row in rows]),
+        **{
+            name: arrays.ints([run.counts[index] for run in runs])
+            for index, name in enumerate(COUNTERS)
+        },
+        "output": arrays.jsons([_json(row.output) for row in rows]),
+        "sinks": arrays.texts(sinks),
+        "is_keyed": arrays.bools([row.is_keyed for row in rows]),
+        "error": arrays.jsons([_json(row.error) for row in rows]),
+        "is_quarantined": arrays.bools([row.is_quarantined for row in rows]),
+        "last_seq": arrays.bigints([row.last_seq for row in rows]),
+    }
+
+
+def _heads_moved(changes: Changes) -> Bulk:
+    heads = changes.tenants
+    columns: Columns = {
+        "tenant_id": arrays.uuids(list(heads)),
+        "log": arrays.texts([str(changes.log)] * len(heads)),
+        "seq": arrays.bigints([head.seq for head in heads.values()]),
+        "decisions": arrays.bigints([head.decisions for head in heads.values()]),
+        "hash": arrays.byteas([head.hash for head in heads.values()]),
+    }
+    insert = _inserted("chain_heads", columns)
+    return insert._replace(
+        sql=f"{insert.sql} on conflict (tenant_id, log) do update set "
+        "seq = excluded.seq, decisions = excluded.decisions, hash = excluded.hash"
+    )
+
+
+def _quarantined(changes: Changes) -> Bulk:
+    found = changes.quarantined
+    when = {row.entry.seq: row.recorded_at for row in changes.archive}
+    columns: Columns = {
+        "tenant_id": arrays.uuids([each.tenant for each in found]),
+        "log": arrays.texts([str(changes.log)] * len(found)),
+        "seq": arrays.bigints([each.seq for each in found]),
+        "subject": arrays.texts([each.subject for each in found]),
+        "reason": arrays.texts([each.reason for each in found]),
+        "found_at": arrays.moments([when[each.seq] for each in found]),
+    }
+    return _inserted("quarantined", columns)
+
+
+def _inserted(table: str, columns: Columns, *, arrays_of_texts: Iterable[str] = ()) -> Bulk:
+    names = ", ".join(columns)
+    cast = {name: f"u.{name}::text[]" for name in arrays_of_texts}
+    chosen = ", ".join(cast.get(name, f"u.{name}") for name in columns)
+    marks = ", ".join(["%s"] * len(columns))
+    sql = (
+        f"insert into penstock.{table} ({names}) select {chosen} from unnest({marks}) as u({names})"
+    )
+    return Bulk(sql, list(columns.values()), None)
+
+
+def _updated(table: str, columns: Columns, key: Sequence[str], rows: int) -> Bulk:
+    marks = ", ".join(["%s"] * len(columns))
+    changes = ", ".join(f"{name} = {_kept(name)}" for name in columns if name not in key)
+    same = " and ".join(f"t.{name} = u.{name}" for name in key)
+    sql = (
+        f"update penstock.{table} as t set {changes} "
+        f"from unnest({marks}) as u({', '.join(columns)}) where {same}"
+    )
+    return Bulk(sql, list(columns.values()), rows)
+
+
+def _kept(name: str) -> str:
+    given = "u.sinks::text[]" if name == "sinks" else f"u.{name}"
+    return f"coalesce({given}, t.{name})" if name in KEPT else given
+
+
+def _origin(run: LiveRun) -> Origin:
+    assert run.row.origin is not None, "a run that is not stored has its origin"
+    return run.row.origin
+
+
+def _created_at(origin: Origin) -> int:
+    """When the run was asked for; where that is no moment, when it began."""
+    asked = origin.started.created_at
+    return asked if 0 < asked < arrays.MS_MAX else origin.started_at
+
+
+def _tags(run: LiveRun) -> Iterator[tuple[Origin, str]]:
+    origin = _origin(run)
+    return ((origin, tag) for tag in dict.fromkeys(origin.started.tags))
+
+
+def _partition(run: LiveRun) -> int:
+    return crc32(uuid_text(run.id).encode()) % PARTITIONS
+
+
+def _json(value: object) -> bytes | None:
+    return None if value is None else msgspec.json.encode(value)
