@@ -70,7 +70,8 @@ class RollCalls:
         answers: list[RollCall] = []
 
         async def hear(msg: Msg) -> None:
-            answers.append(read_answer(msg.data))
+            if msg.data:  # without one, the broker says that nobody listens
+                answers.append(read_answer(msg.data))
 
         inbox = self._nc.new_inbox()
         hearing = await self._nc.subscribe(inbox, cb=hear)
