@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from faststream.nats import JStream, NatsMessage, PullSub
 
 from penstock.dev.nats_server import NatsServer
+from penstock.domain.errors import Refused
 from penstock.infra import broker as module
 from penstock.infra.broker import Broker
 from penstock.infra.settings import SharedSettings
@@ -68,6 +70,38 @@ async def test_a_server_that_is_away_is_no_loss(
         while not await broker.ping(1):
             pass
     assert losses.reasons == []
+
+
+async def test_a_refused_message_of_a_stream_is_acknowledged_and_a_fault_is_not(
+    nats: NatsServer,
+) -> None:
+    nats.start()
+    broker = Broker(SharedSettings(nats_url=nats.url), "test")
+    seen: list[bytes] = []
+
+    @broker.subscriber(
+        "things.>", stream=JStream("THINGS", declare=False), durable="tests", pull_sub=PullSub()
+    )
+    async def on_thing(message: NatsMessage) -> None:
+        seen.append(bytes(message.body))
+        if message.body == b"refuse":
+            raise Refused
+        raise RuntimeError("a fault of ours")
+
+    jetstream = (await broker.connect()).jetstream()
+    await jetstream.add_stream(name="THINGS", subjects=["things.>"])
+    await broker.start()
+    try:
+        for body in (b"refuse", b"fail"):
+            await jetstream.publish("things.one", body)
+        async with asyncio.timeout(20):
+            info = await jetstream.consumer_info("THINGS", "tests")
+            while len(seen) < 2 or info.num_ack_pending != 1:
+                info = await jetstream.consumer_info("THINGS", "tests")
+        assert info.ack_floor is not None
+        assert info.ack_floor.stream_seq == 1
+    finally:
+        await broker.stop()
 
 
 async def test_leaving_is_no_loss(broker: Broker, losses: Losses) -> None:

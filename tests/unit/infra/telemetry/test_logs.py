@@ -1,5 +1,6 @@
 """Logs: one line an event, its context on it, secrets never."""
 
+import errno
 import io
 import json
 import logging
@@ -17,6 +18,11 @@ log = logs.logger("tests")
 class Terminal(io.BytesIO):
     def isatty(self) -> bool:
         return True
+
+
+class FullDisk(io.BytesIO):
+    def write(self, _line: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 class Written:
@@ -155,3 +161,9 @@ def test_a_terminal_gets_lines_for_people() -> None:
     assert "Traceback" in shown
     assert "s3cr3t" not in shown
     assert "hunter2" not in shown
+
+
+def test_a_full_disk_does_not_break_who_logs() -> None:
+    logs.configure("api", "api-0", "info", stream=FullDisk())
+    log.info("lost")
+    logging.getLogger("some.library").error("lost too")

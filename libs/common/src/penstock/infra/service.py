@@ -165,15 +165,15 @@ class Process(Generic[S, V]):
 
     async def _assemble(self) -> None:
         """Before FastStream starts subscribers: the connection, then the service's parts."""
-        await _persistently("connect to nats", self._broker.connect)
-        self._service = await _persistently("build", lambda: self._build(self._context))
+        await persistently("connect to nats", self._broker.connect)
+        self._service = await persistently("build", lambda: self._build(self._context))
         if self._subscribers is not None:
             self._broker.include_router(self._subscribers(self._service))
 
     async def _begin(self) -> None:
         """After FastStream started subscribers: the service's own work."""
         if self._service is not None:
-            await _persistently("start", self._service.start)
+            await persistently("start", self._service.start)
         # What exists now lives as long as the process: the collector need not walk it again.
         gc.collect()
         gc.freeze()
@@ -257,7 +257,7 @@ class Process(Generic[S, V]):
 R = TypeVar("R")
 
 
-async def _persistently(what: str, attempt: Callable[[], Awaitable[R]]) -> R:
+async def persistently(what: str, attempt: Callable[[], Awaitable[R]]) -> R:
     """`attempt` until it succeeds, with growing pauses; only `StartRefused` ends it."""
     pause = RETRY_FIRST_S
     while True:

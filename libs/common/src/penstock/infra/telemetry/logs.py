@@ -10,6 +10,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, BinaryIO, Protocol
 
 import msgspec
@@ -97,10 +98,25 @@ def configure(
     structlog.configure(
         processors=[*shared, *render],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.BytesLoggerFactory(out),
+        logger_factory=lambda *_: _Lines(out),
         cache_logger_on_first_use=stream is None,
     )
     _route_standard_logging(threshold)
+
+
+class _Lines:
+    """Writes lines; a full disk or a reader that left never breaks the code that logs."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+
+    def msg(self, line: bytes) -> None:
+        """One line, in one write so that lines of threads do not mix."""
+        with suppress(OSError, ValueError):
+            self._out.write(line + b"\n")
+            self._out.flush()
+
+    debug = info = warning = error = critical = exception = fatal = msg
 
 
 def _route_standard_logging(threshold: int) -> None:
