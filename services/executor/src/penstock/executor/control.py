@@ -9,11 +9,9 @@ from faststream.nats import NatsMessage, NatsRouter
 from penstock.executor.holdings import Holdings
 from penstock.executor.worker import Worker
 from penstock.infra.nats.streams import DEFAULT_QUEUE
-from penstock.infra.nats.subjects import ROLL_CALL
+from penstock.infra.nats.subjects import ANY_CANCEL, ROLL_CALL, parse_cancel
 from penstock.messages.envelope import encode
 from penstock.messages.rollcall import RollCall
-
-ANY_CANCEL = "penstock.ctl.cancel.*.*"
 
 
 def router(executor_id: str, worker: Worker, holdings: Holdings) -> NatsRouter:
@@ -22,19 +20,16 @@ def router(executor_id: str, worker: Worker, holdings: Holdings) -> NatsRouter:
 
     @made.subscriber(ANY_CANCEL, title="Cancel", description="Stop what runs of a run")
     async def on_cancel(message: NatsMessage) -> None:
-        tenant, run_id = message.raw_message.subject.split(".")[3:]
-        worker.cancel(tenant, run_id)
+        worker.cancel(*parse_cancel(message.raw_message.subject))
 
     @made.subscriber(ROLL_CALL, title="RollCall", description="Say which attempts are in hand")
     async def on_roll_call(message: NatsMessage) -> bytes:
-        return encode(answer())
-
-    def answer() -> RollCall:
-        return RollCall(
+        answer = RollCall(
             executor_id=executor_id,
             held=holdings.keys,
             queues=(DEFAULT_QUEUE,),
             free=worker.free,
         )
+        return encode(answer)
 
     return made
