@@ -1,0 +1,201 @@
+"""The async client: `async with AsyncClient() as penstock: await penstock.runs.start("hello")`.
+
+Its methods are the functions of `runs`, `workflows` and `tenants`, with the same arguments: each
+sends the call that its function makes, again if need be, and returns what the call answers.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from types import TracebackType
+from typing import Any, Generic, ParamSpec, Self, TypeVar
+
+import httpx
+
+from penstock.client import health, runs, tenants, transport, workflows
+from penstock.client.calls import Answer, Call, NoAnswer
+from penstock.client.follow import Follow, ended_well
+from penstock.client.models import Event, Page, Run
+from penstock.client.pages import PAGES_MAX, following, in_full
+from penstock.client.retry import RETRIES, Pause, Retries, attempts
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Noun:
+    """What the methods below are about; knows the client that sends for them."""
+
+    def __init__(self, client: "AsyncClient") -> None:
+        self.client = client
+
+
+class Sends(Generic[P, T]):
+    """A function that makes a call, as a method that sends it."""
+
+    def __init__(self, make: Callable[P, Call[T]]) -> None:
+        self.make = make
+        self.__doc__ = make.__doc__
+
+    def __get__(self, noun: Noun, owner: type) -> Callable[P, Awaitable[T]]:
+        def method(*args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+            return noun.client.send(self.make(*args, **kwargs))
+
+        return method
+
+
+class Runs(Noun):
+    """Start runs, read them, wait for them, stop them."""
+
+    start = Sends(runs.start)
+    get = Sends(runs.get_run)
+    list = Sends(runs.list_runs)
+    steps = Sends(runs.steps)
+    events = Sends(runs.events)
+    cancel = Sends(runs.cancel)
+
+    def stream(self, run_id: str, *, after: str | None = None) -> AsyncIterator[Event]:
+        """Every event of a run, past ones first, until it ends; broken connections are mended.
+
+        after: a position; only what came later is given. Raises NotFound, Unreachable.
+        """
+        return self.client.follow(Follow(run_id, after=after, retries=self.client.retries))
+
+    async def result(self, run_id: str, *, timeout_s: float | None = None) -> Run:
+        """The run once it has ended in success.
+
+        Raises RunUnsuccessful, WaitTimeout (the run goes on), NotFound, Unreachable.
+        """
+        follow = Follow(run_id, after=None, retries=self.client.retries, timeout_s=timeout_s)
+        async for _ in self.client.follow(follow):
+            pass
+        return ended_well(await self.get(run_id))
+
+
+class Workflows(Noun):
+    """Make workflows, read them, give them new versions."""
+
+    create = Sends(workflows.create)
+    get = Sends(workflows.get_workflow)
+    list = Sends(workflows.list_workflows)
+    update = Sends(workflows.update)
+    delete = Sends(workflows.delete_workflow)
+    validate = Sends(workflows.validate)
+    versions = Sends(workflows.versions)
+    version = Sends(workflows.version)
+
+
+class Tenants(Noun):
+    """Make and change tenants, with the platform admin's key."""
+
+    create = Sends(tenants.create_tenant)
+    get = Sends(tenants.get_tenant)
+    list = Sends(tenants.list_tenants)
+    update = Sends(tenants.update_tenant)
+    delete = Sends(tenants.delete_tenant)
+
+
+class ApiKeys(Noun):
+    """Make and drop keys of this tenant."""
+
+    create = Sends(tenants.create_api_key)
+    list = Sends(tenants.list_api_keys)
+    delete = Sends(tenants.delete_api_key)
+
+
+class AsyncClient:
+    """Penstock over HTTP. Belongs to one event loop.
+
+    url, api_key: by default PENSTOCK_URL and PENSTOCK_API_KEY. tenant: the one that a platform
+    admin's key speaks for. timeout_s: of one try. Raises NotConfigured.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        api_key: str | None = None,
+        *,
+        tenant: str | None = None,
+        timeout_s: float = transport.TIMEOUT_S,
+        retries: Retries = RETRIES,
+    ) -> None:
+        self._http = httpx.AsyncClient(**transport.settings(url, api_key, tenant, timeout_s))
+        self.retries = retries
+        self.runs = Runs(self)
+        self.workflows = Workflows(self)
+        self.tenants = Tenants(self)
+        self.api_keys = ApiKeys(self)
+
+    async def health(self) -> dict[str, Any]:
+        """`{ok, broker, database, projectionLag, …}`. Raises Unavailable when not ok."""
+        return await self.send(health.health())
+
+    async def send(self, call: Call[T]) -> T:
+        """What any call answers, tried as often as `retries` says."""
+        conversation = attempts(call, self.retries)
+        said = next(conversation)
+        while True:
+            try:
+                said = conversation.send(await self._done(said))
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+
+    async def _done(self, said: Call[Any] | Pause) -> Answer | NoAnswer | None:
+        if isinstance(said, Pause):
+            await asyncio.sleep(said.seconds)
+            return None
+        try:
+            return transport.answered(await self._http.request(**transport.request(said)))
+        except httpx.TransportError as error:
+            return transport.unanswered(error)
+
+    async def pages(self, call: Call[Page[T]]) -> AsyncIterator[T]:
+        """The items of all pages from this call's on: `pages(runs.list_runs(tag="x"))`."""
+        asked: Call[Page[T]] | None = in_full(call)
+        for _ in range(PAGES_MAX):
+            if asked is None:
+                return
+            page = await self.send(asked)
+            for item in page.items:
+                yield item
+            asked = following(asked, page)
+
+    async def follow(self, follow: Follow) -> AsyncIterator[Event]:
+        """The events of a stream over as many connections as it takes."""
+        while not follow.ended:
+            async with aclosing(self._connection(follow)) as chunks:
+                async for chunk in chunks:
+                    for event in follow.feed(chunk):
+                        yield event
+            if not follow.ended:
+                await asyncio.sleep(follow.rest_s())
+
+    async def _connection(self, follow: Follow) -> AsyncGenerator[bytes, None]:
+        """What one connection brings; `follow` is told what broke it."""
+        try:
+            async with self._http.stream(**transport.stream(follow)) as response:
+                if not response.is_success:
+                    await response.aread()
+                    follow.broke(transport.answered(response))
+                    return
+                async for chunk in response.aiter_bytes():
+                    yield chunk
+                    if follow.ended:
+                        return
+        except httpx.TransportError as error:
+            follow.broke(transport.unanswered(error))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()

@@ -1,0 +1,197 @@
+"""The sync client: `with Client() as penstock: penstock.runs.start("hello", {"name": "you"})`.
+
+Its methods are the functions of `runs`, `workflows` and `tenants`, with the same arguments: each
+sends the call that its function makes, again if need be, and returns what the call answers.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any, Generic, ParamSpec, Self, TypeVar
+
+import httpx
+
+from penstock.client import health, runs, tenants, transport, workflows
+from penstock.client.calls import Answer, Call, NoAnswer
+from penstock.client.follow import Follow, ended_well
+from penstock.client.models import Event, Page, Run
+from penstock.client.pages import PAGES_MAX, following, in_full
+from penstock.client.retry import RETRIES, Pause, Retries, attempts
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Noun:
+    """What the methods below are about; knows the client that sends for them."""
+
+    def __init__(self, client: "Client") -> None:
+        self.client = client
+
+
+class Sends(Generic[P, T]):
+    """A function that makes a call, as a method that sends it."""
+
+    def __init__(self, make: Callable[P, Call[T]]) -> None:
+        self.make = make
+        self.__doc__ = make.__doc__
+
+    def __get__(self, noun: Noun, owner: type) -> Callable[P, T]:
+        def method(*args: P.args, **kwargs: P.kwargs) -> T:
+            return noun.client.send(self.make(*args, **kwargs))
+
+        return method
+
+
+class Runs(Noun):
+    """Start runs, read them, wait for them, stop them."""
+
+    start = Sends(runs.start)
+    get = Sends(runs.get_run)
+    list = Sends(runs.list_runs)
+    steps = Sends(runs.steps)
+    events = Sends(runs.events)
+    cancel = Sends(runs.cancel)
+
+    def stream(self, run_id: str, *, after: str | None = None) -> Iterator[Event]:
+        """Every event of a run, past ones first, until it ends; broken connections are mended.
+
+        after: a position; only what came later is given. Raises NotFound, Unreachable.
+        """
+        return self.client.follow(Follow(run_id, after=after, retries=self.client.retries))
+
+    def result(self, run_id: str, *, timeout_s: float | None = None) -> Run:
+        """The run once it has ended in success.
+
+        Raises RunUnsuccessful, WaitTimeout (the run goes on), NotFound, Unreachable.
+        """
+        follow = Follow(run_id, after=None, retries=self.client.retries, timeout_s=timeout_s)
+        for _ in self.client.follow(follow):
+            pass
+        return ended_well(self.get(run_id))
+
+
+class Workflows(Noun):
+    """Make workflows, read them, give them new versions."""
+
+    create = Sends(workflows.create)
+    get = Sends(workflows.get_workflow)
+    list = Sends(workflows.list_workflows)
+    update = Sends(workflows.update)
+    delete = Sends(workflows.delete_workflow)
+    validate = Sends(workflows.validate)
+    versions = Sends(workflows.versions)
+    version = Sends(workflows.version)
+
+
+class Tenants(Noun):
+    """Make and change tenants, with the platform admin's key."""
+
+    create = Sends(tenants.create_tenant)
+    get = Sends(tenants.get_tenant)
+    list = Sends(tenants.list_tenants)
+    update = Sends(tenants.update_tenant)
+    delete = Sends(tenants.delete_tenant)
+
+
+class ApiKeys(Noun):
+    """Make and drop keys of this tenant."""
+
+    create = Sends(tenants.create_api_key)
+    list = Sends(tenants.list_api_keys)
+    delete = Sends(tenants.delete_api_key)
+
+
+class Client:
+    """Penstock over HTTP. Safe to share between threads.
+
+    url, api_key: by default PENSTOCK_URL and PENSTOCK_API_KEY. tenant: the one that a platform
+    admin's key speaks for. timeout_s: of one try. Raises NotConfigured.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        api_key: str | None = None,
+        *,
+        tenant: str | None = None,
+        timeout_s: float = transport.TIMEOUT_S,
+        retries: Retries = RETRIES,
+    ) -> None:
+        self._http = httpx.Client(**transport.settings(url, api_key, tenant, timeout_s))
+        self.retries = retries
+        self.runs = Runs(self)
+        self.workflows = Workflows(self)
+        self.tenants = Tenants(self)
+        self.api_keys = ApiKeys(self)
+
+    def health(self) -> dict[str, Any]:
+        """`{ok, broker, database, projectionLag, …}`. Raises Unavailable when not ok."""
+        return self.send(health.health())
+
+    def send(self, call: Call[T]) -> T:
+        """What any call answers, tried as often as `retries` says."""
+        conversation = attempts(call, self.retries)
+        said = next(conversation)
+        while True:
+            try:
+                said = conversation.send(self._done(said))
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+
+    def _done(self, said: Call[Any] | Pause) -> Answer | NoAnswer | None:
+        if isinstance(said, Pause):
+            time.sleep(said.seconds)
+            return None
+        try:
+            return transport.answered(self._http.request(**transport.request(said)))
+        except httpx.TransportError as error:
+            return transport.unanswered(error)
+
+    def pages(self, call: Call[Page[T]]) -> Iterator[T]:
+        """The items of all pages from this call's on: `pages(runs.list_runs(tag="x"))`."""
+        asked: Call[Page[T]] | None = in_full(call)
+        for _ in range(PAGES_MAX):
+            if asked is None:
+                return
+            page = self.send(asked)
+            yield from page.items
+            asked = following(asked, page)
+
+    def follow(self, follow: Follow) -> Iterator[Event]:
+        """The events of a stream over as many connections as it takes."""
+        while not follow.ended:
+            for chunk in self._connection(follow):
+                yield from follow.feed(chunk)
+            if not follow.ended:
+                time.sleep(follow.rest_s())
+
+    def _connection(self, follow: Follow) -> Iterator[bytes]:
+        """What one connection brings; `follow` is told what broke it."""
+        try:
+            with self._http.stream(**transport.stream(follow)) as response:
+                if not response.is_success:
+                    response.read()
+                    follow.broke(transport.answered(response))
+                    return
+                for chunk in response.iter_bytes():
+                    yield chunk
+                    if follow.ended:
+                        return
+        except httpx.TransportError as error:
+            follow.broke(transport.unanswered(error))
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
