@@ -5,8 +5,7 @@ sends the call that its function makes, again if need be, and returns what the c
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, Self, TypeVar
 
@@ -163,27 +162,26 @@ class AsyncClient:
     async def follow(self, follow: Follow) -> AsyncIterator[Event]:
         """The events of a stream over as many connections as it takes."""
         while not follow.ended:
-            async with aclosing(self._connection(follow)) as chunks:
-                async for chunk in chunks:
-                    for event in follow.feed(chunk):
-                        yield event
+            try:
+                async for event in self._connection(follow):
+                    yield event
+            except httpx.TransportError as error:
+                follow.broke(transport.unanswered(error))
             if not follow.ended:
                 await asyncio.sleep(follow.rest_s())
 
-    async def _connection(self, follow: Follow) -> AsyncGenerator[bytes, None]:
-        """What one connection brings; `follow` is told what broke it."""
-        try:
-            async with self._http.stream(**transport.stream(follow)) as response:
-                if not response.is_success:
-                    await response.aread()
-                    follow.broke(transport.answered(response))
+    async def _connection(self, follow: Follow) -> AsyncIterator[Event]:
+        """The events that one connection brings."""
+        async with self._http.stream(**transport.stream(follow)) as response:
+            if not response.is_success:
+                await response.aread()
+                follow.broke(transport.answered(response))
+                return
+            async for chunk in response.aiter_bytes():
+                for event in follow.feed(chunk):
+                    yield event
+                if follow.ended:
                     return
-                async for chunk in response.aiter_bytes():
-                    yield chunk
-                    if follow.ended:
-                        return
-        except httpx.TransportError as error:
-            follow.broke(transport.unanswered(error))
 
     async def close(self) -> None:
         """Close all connections."""

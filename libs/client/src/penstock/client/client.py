@@ -161,25 +161,24 @@ class Client:
     def follow(self, follow: Follow) -> Iterator[Event]:
         """The events of a stream over as many connections as it takes."""
         while not follow.ended:
-            for chunk in self._connection(follow):
-                yield from follow.feed(chunk)
+            try:
+                yield from self._connection(follow)
+            except httpx.TransportError as error:
+                follow.broke(transport.unanswered(error))
             if not follow.ended:
                 time.sleep(follow.rest_s())
 
-    def _connection(self, follow: Follow) -> Iterator[bytes]:
-        """What one connection brings; `follow` is told what broke it."""
-        try:
-            with self._http.stream(**transport.stream(follow)) as response:
-                if not response.is_success:
-                    response.read()
-                    follow.broke(transport.answered(response))
+    def _connection(self, follow: Follow) -> Iterator[Event]:
+        """The events that one connection brings."""
+        with self._http.stream(**transport.stream(follow)) as response:
+            if not response.is_success:
+                response.read()
+                follow.broke(transport.answered(response))
+                return
+            for chunk in response.iter_bytes():
+                yield from follow.feed(chunk)
+                if follow.ended:
                     return
-                for chunk in response.iter_bytes():
-                    yield chunk
-                    if follow.ended:
-                        return
-        except httpx.TransportError as error:
-            follow.broke(transport.unanswered(error))
 
     def close(self) -> None:
         """Close all connections."""
