@@ -64,7 +64,7 @@ class Memory:
         self.heads: dict[str, bytes | None] = {}
         self.tenants: dict[bytes, Head] = {}
         self.runs: dict[str, LiveRun] = {}
-        self.totals: dict[str, int | None] = {}
+        self.totals: dict[str, int] = {}
 
     def trim(self) -> None:
         """Keep each part within its bound; what came first goes first."""

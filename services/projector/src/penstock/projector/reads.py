@@ -11,15 +11,14 @@ from penstock.projector.chains import Head
 from penstock.projector.entry import Entry, Log
 from penstock.projector.fold import Wanted
 from penstock.projector.memory import LiveRun, Memory
-from penstock.projector.projections.registry import node_count
 from penstock.projector.projections.run_steps import Attempt, Status, StepRow
 from penstock.projector.projections.runs import COUNTERS, RunRow, RunStatus
 
 Row = dict[str, Any]
 Connection = AsyncConnection[Row]
 
-FetchDefinition = Callable[[str], Awaitable[bytes | None]]
-"""The canonical bytes by blob name, None where there are none."""
+SizeOf = Callable[[str, str], Awaitable[int | None]]
+"""How many nodes a tenant's definition of a content hash has, None where there is none."""
 
 CHECKPOINT = "select seq, hash from penstock.checkpoints where log = %s"
 
@@ -58,11 +57,6 @@ from unnest(%s, %s) as u(tenant_id, run_id) join penstock.run_steps s using (ten
 where s.finished_at is null
 """
 
-TOTALS = """
-select distinct on (content_hash) content_hash, node_count from penstock.workflow_versions
-where content_hash = any(%s) and node_count is not null
-"""
-
 
 async def checkpoint(connection: Connection, log: Log) -> Head:
     """Where the tables are in the log."""
@@ -72,7 +66,7 @@ async def checkpoint(connection: Connection, log: Log) -> Head:
 
 
 async def load(
-    connection: Connection, wanted: Wanted, memory: Memory, log: Log, fetch: FetchDefinition
+    connection: Connection, wanted: Wanted, memory: Memory, log: Log, size_of: SizeOf
 ) -> None:
     """Put into memory what `wanted` names; what is nowhere stays out of it."""
     if wanted.heads:
@@ -82,7 +76,7 @@ async def load(
     if wanted.runs:
         await _load_runs(connection, wanted.runs, memory)
     if wanted.definitions:
-        await _load_totals(connection, wanted.definitions, memory, fetch)
+        await _load_totals(wanted.definitions, memory, size_of)
 
 
 async def _load_heads(
@@ -162,14 +156,8 @@ def _step(row: Row) -> StepRow:
     )
 
 
-async def _load_totals(
-    connection: Connection, definitions: dict[str, str], memory: Memory, fetch: FetchDefinition
-) -> None:
-    cursor = await connection.execute(TOTALS, [arrays.texts(list(definitions))])
-    async for row in cursor:
-        memory.totals[row["content_hash"]] = row["node_count"]
+async def _load_totals(definitions: dict[str, str], memory: Memory, size_of: SizeOf) -> None:
     for definition, tenant in definitions.items():
-        if definition not in memory.totals:
-            body = await fetch(f"{tenant}/{definition}")
-            if body is not None and (count := node_count(body)) is not None:
-                memory.totals[definition] = count
+        size = await size_of(tenant, definition)
+        if size is not None:
+            memory.totals[definition] = size

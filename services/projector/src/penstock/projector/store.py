@@ -18,9 +18,10 @@ from penstock.projector import arrays
 from penstock.projector.chains import Head
 from penstock.projector.entry import Entry, Log
 from penstock.projector.fold import Changes, fold, settle, wanted
+from penstock.projector.ids import uuid_text
 from penstock.projector.memory import Memory
 from penstock.projector.projections.event_archive import RETENTION, month
-from penstock.projector.reads import Connection, FetchDefinition, Row, checkpoint, load
+from penstock.projector.reads import Connection, Row, SizeOf, checkpoint, load
 from penstock.projector.writes import Bulk, statements
 
 WRITER_LOCK = 0x70656E74
@@ -94,8 +95,21 @@ class Store:
         self._memories[log] = Memory(head)
         return head
 
+    async def check(self) -> None:
+        """Raises psycopg's OperationalError when the connection, and with it the lock, is gone."""
+        await self._connection.execute("select 1")
+
+    async def has_archived(self, entry: Entry) -> bool:
+        """Whether the archive has this very message in its place."""
+        sql = (
+            "select body from penstock.event_archive where tenant_id = %s and log = %s and seq = %s"
+        )
+        key = [uuid_text(entry.tenant), str(entry.log), entry.seq]
+        row = await (await self._connection.execute(sql, key)).fetchone()
+        return row is not None and row["body"] == entry.body
+
     async def apply(
-        self, log: Log, batch: Sequence[Entry], *, now_ms: int, fetch: FetchDefinition
+        self, log: Log, batch: Sequence[Entry], *, now_ms: int, size_of: SizeOf
     ) -> None:
         """Write a batch that begins right after the checkpoint.
 
@@ -103,26 +117,26 @@ class Store:
         the batch is halved. Raises Broken, CheckpointMoved, or psycopg's OperationalError.
         """
         try:
-            await self._write(log, batch, now_ms=now_ms, fetch=fetch)
+            await self._write(log, batch, now_ms=now_ms, size_of=size_of)
         except POISON as error:
             head = await self.head(log)
             rest = [entry for entry in batch if entry.seq > head.seq]
             if len(rest) > 1:
                 middle = len(rest) // 2
-                await self.apply(log, rest[:middle], now_ms=now_ms, fetch=fetch)
-                await self.apply(log, rest[middle:], now_ms=now_ms, fetch=fetch)
+                await self.apply(log, rest[:middle], now_ms=now_ms, size_of=size_of)
+                await self.apply(log, rest[middle:], now_ms=now_ms, size_of=size_of)
             elif rest and not rest[0].flaw:
                 _log.error("message refused by the tables", seq=rest[0].seq, error=str(error))
-                await self.apply(log, [rest[0].flawed(str(error))], now_ms=now_ms, fetch=fetch)
+                await self.apply(log, [rest[0].flawed(str(error))], now_ms=now_ms, size_of=size_of)
             elif rest:
                 raise
 
     async def _write(
-        self, log: Log, batch: Sequence[Entry], *, now_ms: int, fetch: FetchDefinition
+        self, log: Log, batch: Sequence[Entry], *, now_ms: int, size_of: SizeOf
     ) -> None:
         memory = self._memories[log]
         if needs := wanted(batch, memory):
-            await load(self._connection, needs, memory, log, fetch)
+            await load(self._connection, needs, memory, log, size_of)
         changes = fold(batch, memory, log, now_ms=now_ms)
         await self._make_partitions(changes)
         await self._commit(changes, memory.head)

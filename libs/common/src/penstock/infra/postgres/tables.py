@@ -206,7 +206,6 @@ workflow_versions = _table(
     Column("status", Text, nullable=False, comment="draft or published"),
     _text("content_hash"),
     Column("definition", JSON, nullable=False, comment="payload"),
-    Column("node_count", Integer, comment="null where the definition could not be read"),
     _text("created_by"),
     _at("created_at", nullable=False),
     _at("published_at"),

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, assert_never
 
 import msgspec
 
-from penstock.domain.payload import Payload
 from penstock.domain.tenant.events import (
     ApiKeyCreated,
     ApiKeyEvent,
@@ -43,18 +42,6 @@ class Statement(NamedTuple):
 
     sql: str
     parameters: Parameters
-
-
-class _Nodes(msgspec.Struct):
-    nodes: list[msgspec.Raw] = []
-
-
-def node_count(definition: bytes) -> int | None:
-    """How many nodes a definition's canonical bytes draw, None where that cannot be read."""
-    try:
-        return len(msgspec.json.decode(definition, type=_Nodes).nodes)
-    except msgspec.MsgspecError:
-        return None
 
 
 def registry_statements(entry: Entry, decision: Recorded[Any]) -> list[Statement]:
@@ -182,24 +169,19 @@ def _workflow_created(event: WorkflowCreated, key: Parameters) -> Statement:
 def _version_created(event: WorkflowVersionCreated, key: Parameters) -> Statement:
     return Statement(
         "insert into penstock.workflow_versions (tenant_id, workflow_id, number, id, status, "
-        "content_hash, definition, node_count, created_by, created_at) values (%(tenant)s, "
+        "content_hash, definition, created_by, created_at) values (%(tenant)s, "
         "%(id)s, %(number)s, %(version_id)s, 'draft', %(content_hash)s, %(definition)s, "
-        "%(node_count)s, %(by)s, %(created_at)s)",
+        "%(by)s, %(created_at)s)",
         key
         | {
             "number": event.number,
             "version_id": event.version_id,
             "content_hash": event.content_hash,
             "definition": _json(event.definition),
-            "node_count": _count_inline(event.definition),
             "by": _text(event.created_by),
             "created_at": _moment(event.created_at),
         },
     )
-
-
-def _count_inline(definition: Payload) -> int | None:
-    return node_count(bytes(definition.inline)) if definition.inline else None
 
 
 def _update(table: str, changes: str, condition: str) -> str:

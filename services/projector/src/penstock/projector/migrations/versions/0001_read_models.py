@@ -163,7 +163,6 @@ create table penstock.workflow_versions (
     status text not null,
     content_hash text not null,
     definition json not null,
-    node_count integer,
     created_by text not null,
     created_at timestamptz not null,
     published_at timestamptz,
@@ -171,8 +170,6 @@ create table penstock.workflow_versions (
 );
 comment on column penstock.workflow_versions.status is 'draft or published';
 comment on column penstock.workflow_versions.definition is 'payload';
-comment on column penstock.workflow_versions.node_count is
-    'null where the definition could not be read';
 create index workflow_versions_by_id on penstock.workflow_versions (tenant_id, id);
 create index workflow_versions_by_hash on penstock.workflow_versions (content_hash);
 """

@@ -1,0 +1,80 @@
+"""The projector, put together: both logs in, rows out."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from nats.aio.client import Client
+
+from penstock.infra.definitions import Definitions
+from penstock.infra.nats.blobs import BlobCorrupt, BlobMissing, Blobs
+from penstock.infra.nats.direct import Direct
+from penstock.infra.postgres.engine import Engine
+from penstock.infra.postgres.schema import is_migrated
+from penstock.infra.service import Context
+from penstock.infra.settings import ProjectorSettings
+from penstock.infra.telemetry import logs
+from penstock.projector.runner import Runner
+
+READ_TIMEOUT_S = 2.0
+
+_log = logs.logger(__name__)
+
+
+class Projector:
+    """One projector on a connection that somebody else owns."""
+
+    def __init__(
+        self, nc: Client, settings: ProjectorSettings, *, end: Callable[[str], None]
+    ) -> None:
+        self._engine = Engine(settings.database_url, name=settings.instance, connections_max=1)
+        self._direct = Direct(nc, timeout_s=READ_TIMEOUT_S)
+        self._definitions = Definitions(Blobs(nc.jetstream()))
+        self.runner = Runner(
+            nc,
+            self._direct,
+            settings.database_url,
+            name=settings.instance,
+            size_of=self._size_of,
+        )
+        self._end = end
+        self._running: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to follow the logs; returns at once, whatever servers are up."""
+        await self._direct.start()
+        await self._engine.open()
+        self._running = asyncio.create_task(self.runner.run())
+        self._running.add_done_callback(self._ended)
+
+    async def stop(self) -> None:
+        """Finish the batch in hand and leave; the next writer goes on from the checkpoint."""
+        self.runner.stop()
+        if self._running is not None:
+            await self._running
+        await self._engine.close()
+        await self._direct.stop()
+
+    async def ready(self) -> Mapping[str, bool]:
+        """Whether it writes or could take over, on tables of this release."""
+        return {
+            "log": not self.runner.halted,
+            "database": self.runner.is_connected,
+            "migrated": await is_migrated(self._engine),
+        }
+
+    def _ended(self, running: asyncio.Task[None]) -> None:
+        """A fault of ours ends the process: a new one begins at the checkpoint."""
+        if not running.cancelled() and (error := running.exception()) is not None:
+            _log.error("projecting failed", exc_info=error)
+            self._end(f"projecting failed: {error}")
+
+    async def _size_of(self, tenant: str, content_hash: str) -> int | None:
+        try:
+            return len((await self._definitions.graph(tenant, content_hash)).order)
+        except (BlobMissing, BlobCorrupt):
+            return None
+
+
+async def build(context: Context[ProjectorSettings]) -> Projector:
+    """The projector of this process."""
+    return Projector(context.nc, context.settings, end=context.end)

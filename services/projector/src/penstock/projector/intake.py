@@ -1,0 +1,65 @@
+"""Messages of one log that have arrived and are not written yet, in order and bounded."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable
+
+from penstock.infra.nats.delivery import Delivery
+from penstock.projector.entry import Entry, Log, read
+
+BATCH_MAX = 2_000
+"""Decisions in one transaction."""
+
+BATCH_MAX_BYTES = 8 * 1024 * 1024
+"""Of their bodies; a message that goes over it is still taken."""
+
+HELD_MAX = 2 * BATCH_MAX
+"""Decisions in memory: a batch that is being written and the next one."""
+
+HELD_MAX_BYTES = 2 * BATCH_MAX_BYTES
+
+
+class Intake:
+    """Filled by the tail, emptied by the runner, which `arrived` wakes.
+
+    pending: how many messages the stream still had when the last one came.
+    """
+
+    def __init__(self, log: Log, arrived: asyncio.Event) -> None:
+        self.log = log
+        self.pending = 0
+        self._arrived = arrived
+        self._entries: deque[Entry] = deque()
+        self._bytes = 0
+        self._room = asyncio.Event()
+        self._room.set()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def on_message(self, delivery: Delivery) -> Awaitable[None] | None:
+        """Take a message in; when it is one too many, answers what the tail has to wait for."""
+        entry = read(self.log, delivery.stream_seq, delivery.subject, delivery.data)
+        self._entries.append(entry)
+        self._bytes += len(entry.body)
+        self.pending = delivery.pending
+        self._arrived.set()
+        if len(self._entries) < HELD_MAX and self._bytes < HELD_MAX_BYTES:
+            return None
+        self._room.clear()
+        return self._until_room()
+
+    async def _until_room(self) -> None:
+        await self._room.wait()
+
+    def batch(self) -> list[Entry]:
+        """What is there, up to the bounds of a batch; empty if nothing is."""
+        taken: list[Entry] = []
+        size = 0
+        while self._entries and len(taken) < BATCH_MAX and size < BATCH_MAX_BYTES:
+            entry = self._entries.popleft()
+            size += len(entry.body)
+            taken.append(entry)
+        self._bytes -= size
+        self._room.set()
+        return taken
