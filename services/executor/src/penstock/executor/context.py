@@ -9,7 +9,10 @@ from penstock.infra.telemetry.logs import Logger, logger
 
 
 class StepContext(Struct, frozen=True):
-    """One attempt of one step. started_at: ms. traceparent: the trace that led to it, or empty."""
+    """One attempt of one step. started_at: ms.
+
+    traceparent: of this attempt within the trace that led to it; sent along with what it calls.
+    """
 
     tenant: str
     run_id: str

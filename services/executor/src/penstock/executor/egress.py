@@ -122,6 +122,8 @@ def refuse_spelling(host: str) -> None:
     Resolvers read `2130706433`, `0x7f.1` and `0177.0.0.1` as addresses. Nobody needs these forms,
     and no two parsers agree on them.
     """
+    if not host:
+        raise EgressRefused("there is no host in the URL")
     last = host.rpartition(".")[2]
     if NUMBER.fullmatch(last) and not CANONICAL_V4.fullmatch(host):
         raise EgressRefused(f"{host} is not an address in its usual form")

@@ -58,10 +58,11 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         except NameUnknown as error:
             raise httpcore.ConnectError(str(error)) from error
         failure: Exception = httpcore.ConnectError(f"{host} has no address")
+        share = CONNECT_SECONDS_MAX / len(addresses)
         for address in addresses:
             try:
-                stream = await self._network.connect_tcp(address, port)
-            except httpcore.ConnectError as error:
+                stream = await self._network.connect_tcp(address, port, share)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
                 continue
             return await _only_to(stream, address)

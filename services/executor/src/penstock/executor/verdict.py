@@ -74,11 +74,16 @@ def passed_on(given: StepInput | None) -> Carried:
 
 def kept_at_once(burden: Burden) -> Kept | None:
     """The payloads of a burden; None when something in it is too large for a message."""
-    carried = (burden.output, burden.input, burden.details)
-    found = [inline_if_small(one) if isinstance(one, Raw) else one for one in carried]
-    if any(one is not None and kept is None for one, kept in zip(carried, found, strict=True)):
+    output, given, details = burden.output, burden.input, burden.details
+    if isinstance(output, Raw):
+        output = inline_if_small(output) or burden.output
+    if isinstance(given, Raw):
+        given = inline_if_small(given) or burden.input
+    if isinstance(details, Raw):
+        details = inline_if_small(details) or burden.details
+    if isinstance(output, Raw) or isinstance(given, Raw) or isinstance(details, Raw):
         return None
-    return Kept(*found)
+    return Kept(output, given, details)
 
 
 async def kept(burden: Burden, payloads: Payloads, tenant: str) -> Kept:

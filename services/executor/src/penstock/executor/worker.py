@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from penstock.domain.payload import Payload
-from penstock.domain.run.commands import ConfirmCancel, Report, StartStep
+from penstock.domain.run.commands import ConfirmCancel, FailStep, Report, StartStep
 from penstock.executor.context import StepContext
 from penstock.executor.holdings import Held, Stop
 from penstock.executor.measures import measured
@@ -29,6 +29,7 @@ from penstock.executor.verdict import (
 )
 from penstock.infra.telemetry.logs import logger
 from penstock.infra.telemetry.metrics import executor_in_flight
+from penstock.infra.telemetry.tracing import span, trace_id
 from penstock.messages.envelope import Task
 
 MENTION_AFTER_SECONDS = 0.3
@@ -126,13 +127,13 @@ class Worker:
         try:
             held.given = given = plan.given(task, task.payloads)
             config = plan.filled(task, task.payloads, given)
-            return plan.handler.immediate(self._context(held), config, given)
+            return plan.handler.immediate(self._context(held, task.traceparent), config, given)
         except StepFault as fault:
             return fault
         except Exception as error:  # noqa: BLE001 - a fault of ours ends the step, not the process
             return unforeseen(held, error)
 
-    def _context(self, held: Held) -> StepContext:
+    def _context(self, held: Held, traceparent: str) -> StepContext:
         task = held.task
         return StepContext(
             held.pack.tenant,
@@ -140,7 +141,7 @@ class Worker:
             task.step_id,
             task.attempt,
             held.started_at,
-            task.traceparent,
+            traceparent,
             self._transport,
         )
 
@@ -195,10 +196,11 @@ class Worker:
         payloads = await self._opened(task, plan, tenant)
         held.given = given = plan.given(task, payloads)
         config = plan.filled(task, payloads, given)
-        if plan.handler.waiting is not None:
-            return await plan.handler.waiting(self._context(held), config, given)
-        assert plan.handler.immediate is not None
-        return plan.handler.immediate(self._context(held), config, given)
+        if plan.handler.immediate is not None:
+            return plan.handler.immediate(self._context(held, task.traceparent), config, given)
+        assert plan.handler.waiting is not None
+        with span(f"step {plan.node.type}", task.traceparent, **about(held)) as traceparent:
+            return await plan.handler.waiting(self._context(held, traceparent), config, given)
 
     def _limit(self, held: Held, plan: Plan) -> None:
         spent = (now_ms() - held.started_at) / 1000
@@ -271,6 +273,9 @@ class Worker:
 
     def _say(self, held: Held, report: Report) -> None:
         measured(held, report)
+        if isinstance(report, FailStep):
+            error = report.error
+            _log.info("step failed", code=error.code, error=error.message, **about(held))
         self._reporter.say(held, report)
 
     async def _ended_within(self, seconds: float) -> None:
@@ -281,11 +286,25 @@ class Worker:
 
 def at_hand(task: Task) -> bool:
     """Whether all that the task reads came with it."""
-    return all(payload.inline for payload in task.payloads.values())
+    for payload in task.payloads.values():  # noqa: SIM110 - a generator costs as much as the rest
+        if not payload.inline:
+            return False
+    return True
+
+
+def about(held: Held) -> dict[str, str | int]:
+    """What a log line or a span about an attempt names."""
+    task = held.task
+    return {
+        "tenant": held.pack.tenant,
+        "run_id": task.run_id,
+        "step_id": task.step_id,
+        "attempt": task.attempt,
+        "trace_id": trace_id(task.traceparent),
+    }
 
 
 def unforeseen(held: Held, error: Exception) -> StepFault:
     """The fault of an attempt that failed in a way nobody thought of; its log line says how."""
-    run_id, step_id = held.task.run_id, held.task.step_id
-    _log.error("step failed by our fault", run_id=run_id, step_id=step_id, exc_info=error)
+    _log.error("step failed by our fault", exc_info=error, **about(held))
     return StepFault("INTERNAL_ERROR", "the executor failed; its log says why")

@@ -32,7 +32,6 @@ from penstock.executor.outbound import (
 )
 from penstock.executor.outcome import Done, StepFault, TimedOut
 from penstock.infra.telemetry.metrics import executor_egress_refused
-from penstock.infra.telemetry.tracing import child
 
 DETAILS_BODY_MAX = 64 * 1024
 """Bytes of a refused answer's body that the error keeps."""
@@ -74,7 +73,7 @@ async def run(context: StepContext, config: Mapping[str, Any], given: StepInput)
     if content_type:
         headers["content-type"] = content_type
     headers |= {name.lower(): text for name, text in texts(wanted.headers)}
-    headers["traceparent"] = child(context.traceparent)
+    headers["traceparent"] = context.traceparent
     call = Call(
         method=method,
         url=wanted.url,

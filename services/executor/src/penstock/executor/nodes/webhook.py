@@ -24,7 +24,6 @@ from penstock.executor.nodes.http_request import (
 )
 from penstock.executor.outbound import Call
 from penstock.executor.outcome import Done, StepFault
-from penstock.infra.telemetry.tracing import child
 
 
 class WebhookConfig(Struct, frozen=True, rename="camel", kw_only=True):
@@ -46,7 +45,7 @@ async def run(context: StepContext, config: Mapping[str, Any], given: StepInput)
         "idempotency-key": context.step_key,
         **{name.lower(): text for name, text in texts(wanted.headers)},
         **signed(context.step_key, body, wanted.secret),
-        "traceparent": child(context.traceparent),
+        "traceparent": context.traceparent,
     }
     call = Call(
         method="POST",
