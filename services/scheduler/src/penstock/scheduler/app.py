@@ -23,7 +23,7 @@ from penstock.infra.telemetry import logs
 from penstock.scheduler.aside import Aside
 from penstock.scheduler.cancels import Cancels
 from penstock.scheduler.dispatch import Dispatch
-from penstock.scheduler.effects import Effects
+from penstock.scheduler.effects import Effects, Ways
 from penstock.scheduler.intake import Intake
 from penstock.scheduler.leases import Leases
 from penstock.scheduler.ledger import run_ledger
@@ -78,7 +78,11 @@ class Scheduler:
         self._runs = Runs(
             run_ledger(log, Definitions(self._blobs), wall_ms),
             log,
-            Effects(self._publisher, dispatch, Timers(self._publisher), self._cancels, me),
+            Effects(
+                Ways(self._publisher, dispatch, Timers(self._publisher), self._cancels),
+                me=me,
+                now=wall_ms,
+            ),
             self._watch,
             clock,
             (self._reply, Aside(self._publisher).put),
@@ -112,8 +116,7 @@ class Scheduler:
             adoption.cancel()
         await asyncio.gather(*(intake.stop() for intake in self._intakes.values()))
         await self._mailboxes.drained(DRAIN_S)
-        await self._runs.settled(DRAIN_S)
-        await self._receipts.stop()
+        await self._receipts.stop(DRAIN_S)
         await self._cancels.stop()
         await self._leases.give_back()
         await self._publisher.stop()

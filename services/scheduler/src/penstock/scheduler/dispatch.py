@@ -7,6 +7,7 @@ the repeated command, or by a roll call.
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -35,11 +36,15 @@ class Slot(NamedTuple):
     tenant: str
 
 
+Heard = Callable[[BaseException | None], None]
+"""Told once how publishing went: None when the broker has it."""
+
+
 class Waiting(NamedTuple):
-    """An encoded task and the future of its acknowledgement."""
+    """An encoded task and who is told how publishing it went."""
 
     task: msgspec.Raw
-    published: asyncio.Future[None]
+    heard: Heard
 
 
 class Dispatch:
@@ -55,23 +60,26 @@ class Dispatch:
         self._flush_is_due = False
         self.executors = 1
 
-    def send(self, tenant: str, queue: str, task: Task) -> asyncio.Future[None]:
-        """Publish a task soon; the future is done when the broker has it."""
-        loop = asyncio.get_running_loop()
-        published: asyncio.Future[None] = loop.create_future()
+    def send(self, tenant: str, task: Task, queue: str, heard: Heard) -> None:
+        """Publish a task soon."""
         body = encode(task)
-        if len(body) > TASK_MAX_BYTES:
-            storing = loop.create_task(self._send_by_blob(Slot(queue, tenant), task, published))
-            storing.add_done_callback(lambda done: pass_on_failure(done, published))
-        else:
-            self._put(Slot(queue, tenant), Waiting(msgspec.Raw(body), published))
-        return published
+        if len(body) <= TASK_MAX_BYTES:
+            self._put(Slot(queue, tenant), Waiting(msgspec.Raw(body), heard))
+            return
+        storing = asyncio.get_running_loop().create_task(self._by_blob(tenant, task))
+        storing.add_done_callback(lambda done: self._put_stored(Slot(queue, tenant), done, heard))
 
-    async def _send_by_blob(self, slot: Slot, task: Task, published: asyncio.Future[None]) -> None:
+    async def _by_blob(self, tenant: str, task: Task) -> bytes:
         """A task that reads more than a message holds carries the name of a blob instead."""
-        blob = await self._blobs.put(encode(task.payloads), tenant=slot.tenant)
-        body = encode(replace(task, payloads={}, payloads_blob=blob))
-        self._put(slot, Waiting(msgspec.Raw(body), published))
+        blob = await self._blobs.put(encode(task.payloads), tenant=tenant)
+        return encode(replace(task, payloads={}, payloads_blob=blob))
+
+    def _put_stored(self, slot: Slot, storing: "asyncio.Task[bytes]", heard: Heard) -> None:
+        error = asyncio.CancelledError() if storing.cancelled() else storing.exception()
+        if error is not None:
+            heard(error)
+        else:
+            self._put(slot, Waiting(msgspec.Raw(storing.result()), heard))
 
     def _put(self, slot: Slot, waiting: Waiting) -> None:
         self._waiting[slot].append(waiting)
@@ -110,18 +118,7 @@ def packs(tasks: list[Waiting], executors: int) -> list[list[Waiting]]:
 
 def settle(acknowledged: "asyncio.Future[int]", pack: list[Waiting]) -> None:
     """Tell everybody whose task was in the pack how it went."""
-    error = None if acknowledged.cancelled() else acknowledged.exception()
+    cancelled = acknowledged.cancelled()
+    error = asyncio.CancelledError() if cancelled else acknowledged.exception()
     for waiting in pack:
-        if waiting.published.done():
-            continue
-        if error is None:
-            waiting.published.set_result(None)
-        else:
-            waiting.published.set_exception(error)
-
-
-def pass_on_failure(done: "asyncio.Task[None]", published: asyncio.Future[None]) -> None:
-    """A blob that could not be stored fails the task that needs it."""
-    error = None if done.cancelled() else done.exception()
-    if error is not None and not published.done():
-        published.set_exception(error)
+        waiting.heard(error)

@@ -6,7 +6,8 @@ decision are settled when the broker has all that follows from it.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from msgspec import Raw
 from uuid_utils import uuid7
@@ -22,6 +23,7 @@ from penstock.infra.nats.publish import Publisher
 from penstock.messages.envelope import CommandMessage, encode
 from penstock.scheduler.cancels import Cancels
 from penstock.scheduler.dispatch import Dispatch
+from penstock.scheduler.settlement import Settlement
 from penstock.scheduler.tasks import task_of
 from penstock.scheduler.timers import Timers
 from penstock.scheduler.watch import RunKey
@@ -54,49 +56,60 @@ class Recent(OrderedDict[str, Raw]):
             self._size -= len(oldest)
 
 
-class Effects:
-    """Publishes what decisions owe."""
+class Ways(NamedTuple):
+    """The ways out."""
 
-    def __init__(
-        self, publisher: Publisher, dispatch: Dispatch, timers: Timers, cancels: Cancels, me: str
-    ) -> None:
-        self._publisher = publisher
-        self._dispatch = dispatch
-        self._timers = timers
-        self._cancels = cancels
+    publisher: Publisher
+    dispatch: Dispatch
+    timers: Timers
+    cancels: Cancels
+
+
+class Effects:
+    """Publishes what decisions owe. me: this instance. now: ms since the epoch."""
+
+    def __init__(self, ways: Ways, *, me: str, now: Callable[[], int]) -> None:
+        self._publisher, self._dispatch, self._timers, self._cancels = ways
         self._me = me
+        self._now = now
         self._recent = Recent()
 
     def follow(
-        self, key: RunKey, run: Run, recorded: Sequence[tuple[str, RunEvent]], at: int
-    ) -> "list[asyncio.Future[None] | asyncio.Future[int]]":
-        """Publish what `recorded`, (position, event) pairs, asks for; futures of the broker's word.
+        self,
+        key: RunKey,
+        run: Run,
+        recorded: Sequence[tuple[str, RunEvent]],
+        settlement: Settlement,
+    ) -> None:
+        """Publish what `recorded`, (position, event) pairs, asks for; `settlement` hears of it.
 
         run: as it stands now; what it does not owe any more is not published.
         """
         self._recent.keep(recorded)
         events = [event for _, event in recorded]
-        sent: list[asyncio.Future[None] | asyncio.Future[int]] = []
         for event in events:
             if isinstance(event, StepDispatched) and run.awaits(event.step_id, event.attempt):
+                settlement.expect()
                 task = task_of(run, event.step_id, self._recent)
-                sent.append(self._dispatch.send(key.tenant, event.queue, task))
+                self._dispatch.send(key.tenant, task, event.queue, settlement.heard)
             elif isinstance(event, RunCancelRequested) and run.is_live:
                 self._cancels.begin(key)
         for timer_id, timer in timers_begun(events):
             if timer_id in run.timers:
-                sent.append(self._timers.set(key.tenant, key.run_id, timer_id, timer))
+                setting = self._timers.set(key.tenant, key.run_id, timer_id, timer)
+                settlement.expect_future(setting)
         if not run.is_live:
             self._cancels.end(key)
         elif is_owed(run):
-            sent.append(self.continue_run(key, at))
-        return sent
+            settlement.expect_future(self.continue_run(key))
 
-    def continue_run(self, key: RunKey, at: int) -> "asyncio.Future[int]":
+    def continue_run(self, key: RunKey) -> "asyncio.Future[int]":
         """Ask for the consequences that did not fit."""
         message = CommandMessage(
-            id=str(uuid7()), actor=f"scheduler:{self._me}", at=at, command=ContinueRun()
+            id=str(uuid7()),
+            actor=f"scheduler:{self._me}",
+            at=self._now(),
+            command=ContinueRun(),
         )
-        return self._publisher.publish(
-            subjects.command(key.tenant, "run", key.run_id), encode(message)
-        )
+        subject = subjects.command(key.tenant, "run", key.run_id)
+        return self._publisher.publish(subject, encode(message))

@@ -6,6 +6,7 @@ nothing.
 """
 
 import asyncio
+import contextlib
 from collections import deque
 
 from penstock.infra.nats.delivery import Delivery
@@ -46,14 +47,19 @@ class Receipts:
         self._in_hand: dict[tuple[str, int], Receipt] = {}
         self._settled: deque[tuple[Delivery, float | None]] = deque()
         self._wake = asyncio.Event()
+        self._emptied = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Answers from now on."""
         self._writer = asyncio.create_task(self._write())
 
-    async def stop(self) -> None:
-        """Answers what is settled and no more."""
+    async def stop(self, within_s: float) -> None:
+        """Answers what is settled within the time given, and no more."""
+        if self._in_hand:
+            self._emptied.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._emptied.wait(), within_s)
         await self._write_settled()
         if self._writer is not None:
             self._writer.cancel()
@@ -75,6 +81,8 @@ class Receipts:
         del self._in_hand[delivery.consumer, delivery.stream_seq]
         self._settled.append((delivery, delay_s))
         self._wake.set()
+        if not self._in_hand:
+            self._emptied.set()
 
     @property
     def in_hand(self) -> int:

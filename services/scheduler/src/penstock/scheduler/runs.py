@@ -6,7 +6,6 @@ the message come again, and a fault of ours is tried a few times alone and then 
 dead letter.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
@@ -24,6 +23,7 @@ from penstock.messages.envelope import Refusal, Reply, encode
 from penstock.scheduler.effects import Effects
 from penstock.scheduler.letters import Letter
 from penstock.scheduler.receipts import RETRY_DELAY_S
+from penstock.scheduler.settlement import Settlement
 from penstock.scheduler.watch import RunKey, Watch
 
 HAND_BACKS_MAX = 10
@@ -69,7 +69,6 @@ class Runs:
         self._watch = watch
         self._clock = clock
         self._send, self._put_aside = doors
-        self._settling: set[asyncio.Task[None]] = set()
 
     async def work_off(self, key: RunKey, letters: list[Letter]) -> None:
         """Decide about all letters, in as few decisions as they fit into. Never raises."""
@@ -108,20 +107,18 @@ class Runs:
         self, key: RunKey, outcome: Outcome[RunEvent, Run], letters: Sequence[Letter]
     ) -> None:
         """Publish what the decision owes, answer the senders, settle the letters."""
-        run, at = outcome.state, self._clock.wall()
+        run = outcome.state
         events = [event for _, event in outcome.events]
         self._watch.follow(key, run, events, self._clock.monotonic())
-        recorded = list(outcome.events)
+        recorded, handled = list(outcome.events), []
         for letter, answer in zip(letters, outcome.answers, strict=True):
             if letter.deliveries > 1 and answer.replayed:
                 recorded += await self._led_to(key, letter.addressed.id)
-        sent = self._effects.follow(key, run, recorded, at=at)
-        handled = [
-            letter
-            for letter, answer in zip(letters, outcome.answers, strict=True)
-            if await self._answer(letter, answer)
-        ]
-        self._settle_after(sent, handled)
+            if await self._answer(letter, answer):
+                handled.append(letter)
+        settlement = Settlement(handled)
+        self._effects.follow(key, run, recorded, settlement)
+        settlement.close()
 
     async def _led_to(self, key: RunKey, causation_id: str) -> list[tuple[str, RunEvent]]:
         """The events, with their positions, that a repeated command led to the first time."""
@@ -149,35 +146,3 @@ class Runs:
             reply = Reply(position=answer.position, replayed=answer.replayed, refusal=said)
             await self._send(letter.reply_to, encode(reply))
         return True
-
-    def _settle_after(
-        self,
-        sent: Sequence[asyncio.Future[None] | asyncio.Future[int]],
-        letters: Sequence[Letter],
-    ) -> None:
-        """Settle the letters when the broker has everything that follows from them."""
-        if not sent:
-            for letter in letters:
-                letter.done()
-            return
-        settling = asyncio.get_running_loop().create_task(settle_when(sent, letters))
-        self._settling.add(settling)
-        settling.add_done_callback(self._settling.discard)
-
-    async def settled(self, timeout_s: float) -> None:
-        """Wait, within the time given, for the broker's word about what was published."""
-        if self._settling:
-            await asyncio.wait(self._settling, timeout=timeout_s)
-
-
-async def settle_when(
-    sent: Sequence[asyncio.Future[None] | asyncio.Future[int]], letters: Sequence[Letter]
-) -> None:
-    """Settle letters by how the publishing of what follows from them went."""
-    results = await asyncio.gather(*sent, return_exceptions=True)
-    failed = any(isinstance(result, BaseException) for result in results)
-    for letter in letters:
-        if failed:
-            letter.failed(RETRY_DELAY_S)
-        else:
-            letter.done()
