@@ -53,13 +53,14 @@ class EventLogContract:
         assert sum(isinstance(result, VersionConflict) for result in results) == 49
         assert len(await log.read(history)) == 1
 
-    async def test_a_history_of_many_pages_is_read_whole(self, log: EventLog) -> None:
+    @pytest.mark.parametrize("count", [BATCH, BATCH + 1, 2 * BATCH + 3])
+    async def test_a_history_of_many_pages_is_read_whole(self, log: EventLog, count: int) -> None:
         history = subject()
         last = 0
-        for number in range(BATCH + 3):
+        for number in range(count):
             last = await log.append(history, b"%d" % number, expected=last)
         bodies = [stored.body for stored in await log.read(history)]
-        assert bodies == [b"%d" % number for number in range(BATCH + 3)]
+        assert bodies == [b"%d" % number for number in range(count)]
 
     async def test_a_subject_is_not_its_longer_namesake(self, log: EventLog) -> None:
         history = subject()

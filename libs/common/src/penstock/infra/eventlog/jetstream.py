@@ -40,7 +40,7 @@ class JetStreamLog:
             if not page:
                 return history
             history.extend(Stored(each.seq, each.subject, each.body) for each in page)
-            if int(page[-1].headers.get("Nats-Num-Pending", "0")) <= 1:
+            if int(page[-1].headers.get("Nats-Num-Pending", "0")) == 0:
                 return history
             after = page[-1].seq
         raise LogUnavailable(f"{subject} has no end")

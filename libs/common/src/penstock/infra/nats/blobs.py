@@ -5,6 +5,7 @@ against it. The tenant is part of the name: no tenant can tell whether another h
 """
 
 import asyncio
+from base64 import urlsafe_b64encode
 from hashlib import sha256
 
 from nats import errors
@@ -48,7 +49,7 @@ class Blobs:
         try:
             async with asyncio.timeout(TRANSFER_TIMEOUT_S):
                 store = await self._bucket()
-                if not await _holds(store, name, len(data)):
+                if not await _holds(store, name):
                     await store.put(name, data)
         except (errors.Error, TimeoutError) as error:
             raise BlobsUnavailable(str(error)) from error
@@ -87,8 +88,11 @@ class Blobs:
         return self._store
 
 
-async def _holds(store: ObjectStore, name: str, size: int) -> bool:
+async def _holds(store: ObjectStore, name: str) -> bool:
+    """Whether the object is there and whole, by the digest that the store has made of it."""
     try:
-        return (await store.get_info(name)).size == size
+        digest = (await store.get_info(name)).digest or ""
     except ObjectNotFoundError:
         return False
+    encoded = urlsafe_b64encode(bytes.fromhex(name.rpartition("/")[2])).decode()
+    return digest.partition("=")[2] == encoded

@@ -27,10 +27,18 @@ DIRECT_MAX_BYTES = 1024 * 1024
 """With less than this in the connection's buffer (nats-py flushes at 2 MiB) a publish of nats-py
 only appends to it and never suspends."""
 
+RECONNECT_PATIENCE_S = 1.0
+"""How long what was published before a new connection is still waited for."""
+
 EXPECTED_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
 
 _WRONG_LAST_SEQUENCE = (10071, 10164)
 _NO_RESPONDERS = "503"
+_AWAY = (
+    errors.ConnectionClosedError,
+    errors.ConnectionDrainingError,
+    errors.OutboundBufferLimitError,
+)
 _SWEEP_S = 0.25
 
 
@@ -113,7 +121,10 @@ class Publisher:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for waiting in self._backlog:
             _fail(waiting.future, Unavailable("the publisher has stopped"))
+        for future in self._in_flight.values():
+            _fail(future, PublishTimeout("the publisher has stopped"))
         self._backlog.clear()
+        self._in_flight.clear()
         if self._subscription is not None and not self._nc.is_closed:
             await self._subscription.unsubscribe()
 
@@ -203,17 +214,25 @@ class Publisher:
 
     async def _sweep(self) -> None:
         """Fails what has waited too long; one timer for all."""
+        reconnects = self._nc.stats["reconnects"]
         while True:
             await asyncio.sleep(_SWEEP_S)
             now = self._loop.time()
+            if self._nc.stats["reconnects"] != reconnects:
+                reconnects = self._nc.stats["reconnects"]
+                self._shorten(now + RECONNECT_PATIENCE_S)
             while self._deadlines and self._deadlines[0][0] <= now:
                 future = self._in_flight.pop(self._deadlines.popleft()[1], None)
                 if future is not None:
-                    _fail(future, PublishTimeout(f"no acknowledgement in {self._timeout_s} s"))
+                    _fail(future, PublishTimeout("no acknowledgement in time"))
             while self._deadlines and self._deadlines[0][1] not in self._in_flight:
                 self._deadlines.popleft()
             if self._backlog:
                 self._wake.set()
+
+    def _shorten(self, deadline: float) -> None:
+        """Acknowledgements sent to the lost connection never come; those of the new one do soon."""
+        self._deadlines = deque((min(at, deadline), key) for at, key in self._deadlines)
 
 
 def _run_through(sending: Coroutine[None, None, None]) -> None:
@@ -234,9 +253,7 @@ def _fail(future: asyncio.Future[int], error: PublishError) -> None:
 
 
 def _unsent(error: errors.Error) -> PublishError:
-    if isinstance(error, errors.MaxPayloadError | errors.BadSubjectError):
-        return PublishRefused(str(error))
-    return Unavailable(str(error))
+    return (Unavailable if isinstance(error, _AWAY) else PublishRefused)(str(error))
 
 
 def _status(headers: Mapping[str, str]) -> PublishError:

@@ -12,6 +12,8 @@ from nats.aio.msg import Msg
 from penstock.infra.nats.delivery import Delivery, delivery_of
 from penstock.infra.nats.requests import Flow, PullRequests
 
+__all__ = ["Delivery", "OnMessage", "Pull"]
+
 BATCH = 256
 OUTSTANDING_MAX = 1024
 """Deliveries in the handler's hands that it has not settled."""
@@ -75,7 +77,10 @@ class Pull:
         await self._requests.ask()
 
     async def stop(self) -> None:
-        """Delivers nothing any more. What is unsettled can still be settled."""
+        """Asks for nothing more; returns when what was sent already has been delivered.
+
+        What is unsettled then can still be settled.
+        """
         self._paused = True
         await self._requests.stop()
 

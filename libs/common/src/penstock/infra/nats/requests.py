@@ -18,10 +18,15 @@ from nats.aio.subscription import Subscription
 from nats.js.api import Header
 
 EXPIRES_S = 30.0
-HEARTBEAT_S = 1.0
-SILENCE_MAX_S = 2.5
+HEARTBEAT_S = 0.5
+SILENCE_MAX_S = 1.2
 """Two heartbeats may be late; then the requests are taken for lost."""
 TICK_S = 0.2
+REQUEST_MAX_BYTES = 16 * 1024 * 1024
+"""What one request may bring; at most two are answered at the same time."""
+NO_LIMIT = 0
+"""Of nats-py, which would drop messages beyond its own; what is asked for is the bound."""
+DRAIN_MAX_S = 5.0
 RETRY_S = 0.25
 """Pause after the broker said that the consumer is not there or moves."""
 
@@ -29,6 +34,7 @@ _HEARTBEAT = "100"
 _EXPIRED = ("404", "408")
 _NO_RESPONDERS = "503"
 _LEFT_OVER = "Nats-Pending-Messages"
+_FULL = "Message Size Exceeds MaxBytes"
 _DELETED = "Consumer Deleted"
 
 
@@ -65,6 +71,7 @@ class PullRequests:
         self._not_before = 0.0
         self._reconnects = 0
         self._missing = False
+        self._stopped = False
         self._subscription: Subscription | None = None
         self._ticker: asyncio.Task[None] | None = None
 
@@ -83,31 +90,39 @@ class PullRequests:
         """Asks for the first messages."""
         self._inbox = self._nc.new_inbox()
         self._reconnects = self._nc.stats["reconnects"]
-        self._subscription = await self._nc.subscribe(self._inbox, cb=self._on_reply)
+        self._subscription = await self._nc.subscribe(
+            self._inbox, cb=self._on_reply, pending_bytes_limit=NO_LIMIT
+        )
         await self.ask()
         self._ticker = asyncio.create_task(self._tick())
 
     async def stop(self) -> None:
-        """Asks for nothing any more and hears nothing any more."""
+        """Asks for nothing any more. What the broker has sent already still reaches on_message."""
+        self._stopped = True
         if self._ticker is not None:
             self._ticker.cancel()
             await asyncio.gather(self._ticker, return_exceptions=True)
-        if self._subscription is not None and not self._nc.is_closed:
-            await self._subscription.unsubscribe()
-            self._subscription = None
+        if self._subscription is None or self._nc.is_closed:
+            return
+        try:
+            async with asyncio.timeout(DRAIN_MAX_S):
+                await self._subscription.drain()  # type: ignore[no-untyped-call]
+        except (errors.Error, OSError, TimeoutError):
+            return
 
     async def ask(self) -> None:
         """Sends a request when less than half a batch is still to come and there is room."""
         now = asyncio.get_running_loop().time()
-        if self._credit * 2 > self._flow.batch or now < self._not_before:
+        if self._stopped or self._credit * 2 > self._flow.batch or now < self._not_before:
             return
         number = min(self._flow.batch - self._credit, self._flow.wanted() - self._credit)
         if number <= 0 or not self._nc.is_connected:
             return
         self._credit += number
         self._heard_at = now
-        body = b'{"batch":%d,"expires":%d,"idle_heartbeat":%d}' % (
+        body = b'{"batch":%d,"max_bytes":%d,"expires":%d,"idle_heartbeat":%d}' % (
             number,
+            REQUEST_MAX_BYTES,
             EXPIRES_S * 1e9,
             HEARTBEAT_S * 1e9,
         )
@@ -132,7 +147,7 @@ class PullRequests:
             self._missing = False
             return
         left_over = headers.get(_LEFT_OVER, "")
-        if status in _EXPIRED:
+        if status in _EXPIRED or said == _FULL:
             self._credit = max(0, self._credit - int(left_over)) if left_over.isdigit() else 0
             return
         self._credit = 0

@@ -93,12 +93,12 @@ class Tail:
 
     async def stop(self) -> None:
         """Delivers nothing any more."""
-        await self._requests.stop()
+        if not self._ended.done():
+            self._ended.set_result(None)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if not self._ended.done():
-            self._ended.set_result(None)
+        await self._requests.stop()
         await self._discard()
 
     def _wanted(self) -> int:
