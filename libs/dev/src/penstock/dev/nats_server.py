@@ -42,13 +42,14 @@ class NatsServer:
         sync_always: bool = False,
         monitoring_port: int | None = None,
         password: str | None = None,
+        log: Path | None = None,
     ) -> None:
         self.directory = directory
         self.port = port or free_port()
         self.launch = Launch(
             name="nats",
             argv=(str(nats_binary()), "--config", str(directory / "nats.conf")),
-            log=directory / "nats.log",
+            log=log or directory / "nats.log",
             env=server_environment(),
         )
         self._name = f"penstock-{secrets.token_hex(6)}"

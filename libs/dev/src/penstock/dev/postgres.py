@@ -74,9 +74,17 @@ class Postgres:
     kill of the process, not of the machine.
     """
 
-    def __init__(self, directory: Path, *, port: int | None = None, durable: bool = True) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        port: int | None = None,
+        durable: bool = True,
+        log: Path | None = None,
+    ) -> None:
         self.directory = directory
         self.port = port or free_port()
+        self.log = log or directory / "postgres.log"
         self._durable = durable
         self._process: Process | None = None
 
@@ -110,14 +118,14 @@ class Postgres:
 
     @cached_property
     def launch(self) -> Launch:
-        """How to start the server, once it is prepared."""
+        """How to start the server; ask once it is prepared."""
         settings = SETTINGS | {"port": str(self.port), "fsync": "on" if self._durable else "off"}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         data = data_place(self.directory, self._account)
         return Launch(
             name="postgres",
             argv=(str(programs(self._account) / "postgres"), "-D", str(data), *options),
-            log=self.directory / "postgres.log",
+            log=self.log,
             env=server_environment(),
             account=self._account,
             stop_signal=signal.SIGINT,
@@ -145,8 +153,7 @@ class Postgres:
         self.prepare()
         deadline = time.monotonic() + REFUSED_FOR_S
         while True:
-            log = self.launch.log
-            since = log.stat().st_size if log.exists() else 0
+            since = self.log.stat().st_size if self.log.exists() else 0
             self._process = spawn(self.launch)
             try:
                 wait_until_ready(self._process, self.launch, self.is_ready, since)

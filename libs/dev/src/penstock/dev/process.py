@@ -34,6 +34,7 @@ class Launch:
     argv: tuple[str, ...]
     log: Path
     env: Mapping[str, str] = field(default_factory=dict)
+    cwd: Path = Path("/")
     account: Account | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     orphan_signal: signal.Signals = signal.SIGKILL
@@ -63,7 +64,7 @@ def spawn(launch: Launch) -> Process:
             stdout=log,
             stderr=subprocess.STDOUT,
             env=dict(launch.env),
-            cwd="/",
+            cwd=launch.cwd,
             start_new_session=True,
             umask=0o077,
         )

@@ -1,0 +1,55 @@
+"""The keys and passwords of one stack: from the environment, else made once and kept in `keys/`."""
+
+import base64
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from penstock.dev.kept import kept, password
+from penstock.dev.options import StackSettings
+from penstock.infra.settings import KEY_BYTES
+
+ROLES = {
+    "api": "penstock_api",
+    "scheduler": "penstock_scheduler",
+    "projector": "penstock_projector",
+}
+"""Each service's role in Postgres; an executor has none."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What the stack's processes prove themselves with. `role_passwords` is by role."""
+
+    admin_key: str = field(repr=False)
+    key_encryption_key: str = field(repr=False)
+    nats_password: str = field(repr=False)
+    role_passwords: dict[str, str] = field(repr=False)
+
+
+def credentials(keys: Path, settings: StackSettings) -> Credentials:
+    """The stack's credentials; what is made is kept in the folder `keys`, mode 0600."""
+    given_admin = settings.admin_key.get_secret_value()
+    given_key = settings.key_encryption_key.get_secret_value()
+    return Credentials(
+        admin_key=given_admin or kept(keys / "admin.key", _admin_key),
+        key_encryption_key=given_key or kept(keys / "encryption.key", _encryption_key),
+        nats_password=kept(keys / "nats.password", password),
+        role_passwords={role: kept(keys / f"{role}.password", password) for role in ROLES.values()},
+    )
+
+
+def role_url(owner_url: str, role: str, role_password: str) -> str:
+    """`owner_url` for another role."""
+    parts = urlsplit(owner_url)
+    server = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{role}:{quote(role_password, safe='')}@{server}"))
+
+
+def _admin_key() -> str:
+    return f"psk_{secrets.token_hex(8)}_{secrets.token_urlsafe(32)}"
+
+
+def _encryption_key() -> str:
+    return base64.urlsafe_b64encode(secrets.token_bytes(KEY_BYTES)).decode()

@@ -1,0 +1,82 @@
+"""What `penstock up` was asked for: its options, and the settings of all the services it starts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field, SecretStr
+
+from penstock.dev.errors import SettingWrong
+from penstock.infra.settings import (
+    ApiSettings,
+    ExecutorSettings,
+    KeyEncryptionKey,
+    NatsUrl,
+    PostgresUrl,
+    ProjectorSettings,
+    SchedulerSettings,
+    SettingsInvalid,
+    load,
+)
+
+REPLICAS_MAX = 16
+"""One machine's worth; also the number of partitions that schedulers can share."""
+DATA_DIRECTORY = Path(".penstock")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackOptions:
+    """How to start a stack.
+
+    `port` None takes PENSTOCK_API_PORT, 0 any free port. `env` goes over the environment of every
+    service. `commands` names the program of a service that is not to be ours. `sync_always` makes
+    an embedded NATS wait for the disk before each acknowledgement.
+    """
+
+    data_dir: Path = DATA_DIRECTORY
+    port: int | None = None
+    executors: int = 1
+    schedulers: int = 1
+    api: int = 1
+    reload: bool = False
+    verbose: bool = False
+    sync_always: bool = False
+    env: Mapping[str, str] = field(default_factory=dict)
+    commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def counts(self) -> dict[str, int]:
+        """How many processes of each service to start."""
+        return {
+            "api": self.api,
+            "scheduler": self.schedulers,
+            "executor": self.executors,
+            "projector": 1,
+        }
+
+
+class StackSettings(ApiSettings, SchedulerSettings, ExecutorSettings, ProjectorSettings):
+    """Every service's settings at once, so that a wrong one is known before anything starts.
+
+    What the stack provides itself may be missing; an empty text stands for that.
+    """
+
+    PROCESS: ClassVar[str] = "up"
+
+    nats_url: NatsUrl = Field("", repr=False)
+    database_url: PostgresUrl = Field("", repr=False)
+    admin_key: SecretStr = SecretStr("")
+    key_encryption_key: KeyEncryptionKey = SecretStr("")
+
+
+def stack_settings(options: StackOptions) -> StackSettings:
+    """The environment as settings; `SettingWrong` names each variable or option at fault."""
+    for service, count in options.counts().items():
+        if not 1 <= count <= REPLICAS_MAX:
+            raise SettingWrong(f"{service}: start between 1 and {REPLICAS_MAX}, not {count}")
+    if options.port is not None and not 0 <= options.port <= 65535:
+        raise SettingWrong(f"--port: {options.port} is no port")
+    try:
+        return load(StackSettings)
+    except SettingsInvalid as invalid:
+        raise SettingWrong(str(invalid)) from None

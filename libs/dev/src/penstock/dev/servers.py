@@ -1,0 +1,67 @@
+"""The servers beneath the services: embedded ones, or those that the environment names."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from penstock.dev.credentials import Credentials
+from penstock.dev.nats_server import NatsServer
+from penstock.dev.options import StackOptions, StackSettings
+from penstock.dev.postgres import Postgres, is_refusal
+from penstock.dev.supervisor import Unit
+
+STOP_WITHIN_S = 2.0
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Where the services find their servers, and the units of those that are to be started.
+
+    `database_url` is the owner's.
+    """
+
+    nats_url: str
+    database_url: str
+    units: tuple[Unit, ...]
+
+
+async def servers(
+    data_dir: Path, options: StackOptions, settings: StackSettings, keys: Credentials
+) -> Servers:
+    """The servers of a stack; makes Postgres' cluster when there is none yet."""
+    nats_url, database_url, units = settings.nats_url, settings.database_url, []
+    if not nats_url:
+        nats = NatsServer(
+            data_dir / "nats",
+            sync_always=options.sync_always,
+            password=keys.nats_password,
+            log=data_dir / "log" / "nats.log",
+        )
+        nats_url = nats.url
+        units.append(_nats_unit(nats))
+    if not database_url:
+        postgres = Postgres(data_dir / "postgres", log=data_dir / "log" / "postgres.log")
+        # Where its data is must be settled before we can say how to start it.
+        await asyncio.to_thread(postgres.prepare)
+        database_url = postgres.url
+        units.append(_postgres_unit(postgres))
+    return Servers(nats_url, database_url, tuple(units))
+
+
+def _nats_unit(server: NatsServer) -> Unit:
+    return Unit(
+        launch=server.launch,
+        prepare=server.prepare,
+        is_ready=server.is_ready,
+        stop_within_s=STOP_WITHIN_S,
+    )
+
+
+def _postgres_unit(server: Postgres) -> Unit:
+    return Unit(
+        launch=server.launch,
+        prepare=server.prepare,
+        is_ready=server.is_ready,
+        is_refusal=is_refusal,
+        stop_within_s=STOP_WITHIN_S,
+    )
