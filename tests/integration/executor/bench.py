@@ -1,6 +1,7 @@
 """What the executor's tests stand on: a driver of its streams, and a small HTTP server."""
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -162,11 +163,12 @@ class Web:
         self.answers: dict[str, Answer] = {}
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
+        self.connections = 0
         self.port = 0
 
-    async def open(self) -> None:
+    async def open(self, *, tls: ssl.SSLContext | None = None) -> None:
         """Listen on a free port."""
-        self._server = await asyncio.start_server(self._greet, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._greet, "127.0.0.1", 0, ssl=tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
@@ -191,6 +193,7 @@ class Web:
         return self.url(path)
 
     def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         client = asyncio.create_task(self._serve(reader, writer))
         self._clients.add(client)
         client.add_done_callback(self._clients.discard)
@@ -202,11 +205,11 @@ class Web:
                 make = self.answers.get(request.path.partition("?")[0])
                 writer.write(response(404, b"", {}) if make is None else await make(request))
                 await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (ConnectionError, ssl.SSLError, asyncio.IncompleteReadError):
             pass
         finally:
             writer.close()
-            with suppress(ConnectionError):
+            with suppress(ConnectionError, ssl.SSLError):
                 await writer.wait_closed()
 
 

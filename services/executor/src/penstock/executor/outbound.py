@@ -12,7 +12,7 @@ import httpcore
 import httpx
 from msgspec import Struct
 
-from penstock.executor.egress import EgressRefused
+from penstock.executor.egress import PORT_MAX, EgressRefused
 from penstock.executor.transport import GuardedTransport
 
 REDIRECTS_MAX = 5
@@ -145,6 +145,8 @@ def _checked(url: str) -> httpx.URL:
         raise EgressRefused(f"only http and https are open to steps, not {parsed.scheme!r}")
     if not parsed.host:
         raise CallInvalid("the URL names no host")
+    if parsed.port is not None and not 0 < parsed.port <= PORT_MAX:
+        raise CallInvalid("the URL's port is none")
     if parsed.userinfo:
         raise CallInvalid("a URL must not hold credentials")
     return parsed
