@@ -5,11 +5,12 @@ only from where memory says that it is. So a projector that lost its lock withou
 that does not know whether its last commit took effect, can do no harm: it starts over from there.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import date
 
-from psycopg import AsyncConnection, AsyncCursor
-from psycopg.errors import DataError, IntegrityError, ProgramLimitExceeded
+from psycopg import AsyncConnection, AsyncRawCursor
+from psycopg.errors import DataError, DivisionByZero, IntegrityError, ProgramLimitExceeded
 from psycopg.rows import dict_row
 
 from penstock.infra.postgres.engine import JsonText, conninfo
@@ -21,8 +22,9 @@ from penstock.projector.fold import Changes, fold, settle, wanted
 from penstock.projector.ids import uuid_text
 from penstock.projector.memory import Memory
 from penstock.projector.projections.event_archive import RETENTION, month
-from penstock.projector.reads import Connection, Row, SizeOf, checkpoint, load
-from penstock.projector.writes import Bulk, statements
+from penstock.projector.projections.registry import Statement
+from penstock.projector.reads import Connection, SizeOf, checkpoint, load
+from penstock.projector.writes import write
 
 WRITER_LOCK = 0x70656E74
 """The advisory lock of the one projector that writes: `pent`."""
@@ -46,11 +48,6 @@ SETTINGS = {
 
 POISON = (DataError, IntegrityError, ProgramLimitExceeded)
 """What a single message can cause that no repetition mends."""
-
-MOVE_CHECKPOINT = """
-update penstock.checkpoints set seq = %s, hash = %s, updated_at = now()
-where log = %s and seq = %s and hash = %s
-"""
 
 _log = logs.logger(__name__)
 
@@ -147,26 +144,29 @@ class Store:
         settle(memory, changes)
 
     async def _commit(self, changes: Changes, head: Head) -> None:
-        """All statements in one go; a second trip commits once they are known to be good."""
-        before = changes.before
-        async with self._connection.transaction():
-            async with self._connection.pipeline():
-                done = await self._executed(statements(changes))
-                moved = await self._connection.execute(
-                    MOVE_CHECKPOINT,
-                    [head.seq, head.hash, str(changes.log), before.seq, before.hash],
-                )
-            if moved.rowcount != 1:
-                raise CheckpointMoved(f"{changes.log} is not at {before.seq} any more")
-        for bulk, cursor in done:
-            if bulk.rows is not None and cursor.rowcount != bulk.rows:
-                _log.error(
-                    "rows are missing", sql=bulk.sql[:60], want=bulk.rows, found=cursor.rowcount
-                )
+        """One statement, which commits by itself; the registry's rare ones go before it."""
+        done = write(changes, head)
+        try:
+            async with self._together(changes.statements):
+                cursor = AsyncRawCursor(self._connection)
+                await cursor.execute(done.sql, done.parameters)
+        except DivisionByZero as error:
+            raise CheckpointMoved(f"{changes.log} is not at {changes.before.seq}") from error
+        touched = await cursor.fetchone() or {}
+        for name, rows in done.expected.items():
+            if touched.get(name) != rows:
+                _log.error("rows are missing", part=name, want=rows, found=touched.get(name))
 
-    async def _executed(self, bulks: Iterable[Bulk]) -> list[tuple[Bulk, AsyncCursor[Row]]]:
-        """Sent in a pipeline: what they did is known when that ends."""
-        return [(bulk, await self._connection.execute(bulk.sql, bulk.parameters)) for bulk in bulks]
+    @asynccontextmanager
+    async def _together(self, statements: Sequence[Statement]) -> AsyncIterator[None]:
+        """One transaction of `statements` and the body; none of its own for the body alone."""
+        if not statements:
+            yield
+            return
+        async with self._connection.transaction():
+            for sql, parameters in statements:
+                await self._connection.execute(sql, parameters)
+            yield
 
     async def _make_partitions(self, changes: Changes) -> None:
         retention = RETENTION[changes.log]

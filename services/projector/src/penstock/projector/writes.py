@@ -1,10 +1,12 @@
-"""The changes of a batch as bulk statements: a few per batch, whatever its size.
+"""The changes of a batch as one statement, whatever its size.
 
-Each statement takes whole columns (`arrays`) and unnests them. Row security refuses COPY on its
-tables, and a temporary table in between costs small batches more than it saves large ones.
+Each part takes whole columns (`arrays`) and unnests them. Row security refuses COPY on its tables,
+and a temporary table in between costs small batches more than it saves large ones. One statement
+is one trip, and commits or fails as a whole, the step of the checkpoint included.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -13,6 +15,7 @@ import msgspec
 from penstock.infra.nats.subjects import PARTITIONS
 from penstock.projector import arrays
 from penstock.projector.arrays import Packed
+from penstock.projector.chains import Head
 from penstock.projector.fold import Changes
 from penstock.projector.ids import uuid_text
 from penstock.projector.memory import LiveRun
@@ -20,20 +23,61 @@ from penstock.projector.projections.event_archive import RETENTION, ArchiveRow
 from penstock.projector.projections.run_steps import StepRow
 from penstock.projector.projections.runs import COUNTERS, Origin
 
+MOVED = """
+update penstock.checkpoints set seq = %s, hash = %s, updated_at = now()
+where log = %s and seq = %s and hash = %s returning 1
+"""
 
-class Bulk(NamedTuple):
-    """One statement. rows: how many it must touch; None where that does not matter."""
+UNMOVED_FAILS = "1 / (select count(*) from moved) as moved"
+"""Divides by zero, and so undoes everything, where the checkpoint is not what it was."""
+
+
+class Part(NamedTuple):
+    """What happens to one table; `sql` has `%s` for each parameter.
+
+    rows: how many it must touch; None where that is not known.
+    """
+
+    name: str
+    sql: str
+    parameters: Sequence[Any]
+    rows: int | None = None
+
+
+class Write(NamedTuple):
+    """One statement with `$1`, `$2`, … in it.
+
+    It answers one row: how many rows each part of `expected` touched.
+    """
 
     sql: str
     parameters: Sequence[Any]
-    rows: int | None
+    expected: dict[str, int]
 
 
 Columns = dict[str, Packed]
 
 
-def statements(changes: Changes) -> Iterator[Bulk]:
-    """Everything but the checkpoint."""
+def write(changes: Changes, head: Head) -> Write:
+    """Everything but the statements of the registry; `head` is the new checkpoint."""
+    before = changes.before
+    moved = [head.seq, head.hash, str(changes.log), before.seq, before.hash]
+    made = [Part("moved", MOVED, moved), *parts(changes)]
+    expected = {part.name: part.rows for part in made if part.rows is not None}
+    sql = _combined(tuple((part.name, part.sql) for part in made), tuple(expected))
+    return Write(sql, [value for part in made for value in part.parameters], expected)
+
+
+@lru_cache(maxsize=64)
+def _combined(made: tuple[tuple[str, str], ...], counted: tuple[str, ...]) -> str:
+    counts = [f"(select count(*) from {name}) as {name}" for name in counted]
+    bodies = ",\n".join(f"{name} as ({sql})" for name, sql in made)
+    first, *pieces = f"with {bodies}\nselect {', '.join([UNMOVED_FAILS, *counts])}".split("%s")
+    return first + "".join(f"${number}{piece}" for number, piece in enumerate(pieces, 1))
+
+
+def parts(changes: Changes) -> Iterator[Part]:
+    """What happens to each table; those that nothing happens to are left out."""
     yield _inserted("event_archive", archive_columns(changes))
     runs = list(changes.runs.values())
     if born := [run for run in runs if not run.is_stored]:
@@ -41,17 +85,15 @@ def statements(changes: Changes) -> Iterator[Bulk]:
         if any(_origin(run).started.tags for run in born):
             yield _inserted("run_tags", tag_columns(born))
     if known := [run for run in runs if run.is_stored]:
-        yield _runs_updated(known)
+        yield _updated("runs", _of_runs(known), ("tenant_id", "id"), len(known))
     steps = [(run, run.steps[step_id]) for run in runs for step_id in run.changed]
     if new := [(run, step) for run, step in steps if not step.is_stored]:
         yield _inserted("run_steps", step_columns(new))
     if old := [(run, step) for run, step in steps if step.is_stored]:
-        yield _steps_updated(old)
+        yield _updated("run_steps", step_columns(old), STEP_KEY, len(old))
     yield _heads_moved(changes)
     if changes.quarantined:
         yield _quarantined(changes)
-    for sql, parameters in changes.statements:
-        yield Bulk(sql, parameters, None)  # type: ignore[arg-type]
 
 
 def archive_columns(changes: Changes) -> Columns:
@@ -139,14 +181,6 @@ KEPT = ("input", "output", "error", "attempts", "sinks", "is_keyed")
 """Columns that are written once: null says that they stay."""
 
 
-def _steps_updated(steps: Sequence[tuple[LiveRun, StepRow]]) -> Bulk:
-    return _updated("run_steps", step_columns(steps), STEP_KEY, len(steps))
-
-
-def _runs_updated(runs: Sequence[LiveRun]) -> Bulk:
-    return _updated("runs", _of_runs(runs), ("tenant_id", "id"), len(runs))
-
-
 def _of_runs(runs: Sequence[LiveRun]) -> Columns:
     """The columns of runs that change, and their keys."""
     rows = [run.row for run in runs]
@@ -169,7 +203,7 @@ def _of_runs(runs: Sequence[LiveRun]) -> Columns:
     }
 
 
-def _heads_moved(changes: Changes) -> Bulk:
+def _heads_moved(changes: Changes) -> Part:
     heads = changes.tenants
     columns: Columns = {
         "tenant_id": arrays.uuids(list(heads)),
@@ -185,7 +219,7 @@ def _heads_moved(changes: Changes) -> Bulk:
     )
 
 
-def _quarantined(changes: Changes) -> Bulk:
+def _quarantined(changes: Changes) -> Part:
     found = changes.quarantined
     when = {row.entry.seq: row.recorded_at for row in changes.archive}
     columns: Columns = {
@@ -199,26 +233,39 @@ def _quarantined(changes: Changes) -> Bulk:
     return _inserted("quarantined", columns)
 
 
-def _inserted(table: str, columns: Columns, *, arrays_of_texts: Iterable[str] = ()) -> Bulk:
+def _inserted(table: str, columns: Columns, *, arrays_of_texts: tuple[str, ...] = ()) -> Part:
+    sql = _insertion(table, tuple(columns), arrays_of_texts)
+    return Part(f"new_{table}", sql, list(columns.values()))
+
+
+@lru_cache(maxsize=64)
+def _insertion(table: str, columns: tuple[str, ...], arrays_of_texts: tuple[str, ...]) -> str:
     names = ", ".join(columns)
     cast = {name: f"u.{name}::text[]" for name in arrays_of_texts}
     chosen = ", ".join(cast.get(name, f"u.{name}") for name in columns)
-    marks = ", ".join(["%s"] * len(columns))
-    sql = (
-        f"insert into penstock.{table} ({names}) select {chosen} from unnest({marks}) as u({names})"
+    return (
+        f"insert into penstock.{table} ({names}) "
+        f"select {chosen} from unnest({_marks(columns)}) as u({names})"
     )
-    return Bulk(sql, list(columns.values()), None)
 
 
-def _updated(table: str, columns: Columns, key: Sequence[str], rows: int) -> Bulk:
-    marks = ", ".join(["%s"] * len(columns))
+def _updated(table: str, columns: Columns, key: tuple[str, ...], rows: int) -> Part:
+    sql = _change(table, tuple(columns), key)
+    return Part(f"changed_{table}", sql, list(columns.values()), rows)
+
+
+@lru_cache(maxsize=64)
+def _change(table: str, columns: tuple[str, ...], key: tuple[str, ...]) -> str:
     changes = ", ".join(f"{name} = {_kept(name)}" for name in columns if name not in key)
     same = " and ".join(f"t.{name} = u.{name}" for name in key)
-    sql = (
+    return (
         f"update penstock.{table} as t set {changes} "
-        f"from unnest({marks}) as u({', '.join(columns)}) where {same}"
+        f"from unnest({_marks(columns)}) as u({', '.join(columns)}) where {same} returning 1"
     )
-    return Bulk(sql, list(columns.values()), rows)
+
+
+def _marks(columns: Iterable[str]) -> str:
+    return ", ".join("%s" for _ in columns)
 
 
 def _kept(name: str) -> str:
