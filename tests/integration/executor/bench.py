@@ -51,7 +51,7 @@ class Bench:
 
     async def open(self) -> None:
         """Start the executor and listen to its reports."""
-        self._listening = await self.nc.subscribe("penstock.rep.>", cb=self._hear)
+        await self.listen()
         self._executor = Executor(await self.broker.connect(), self.settings)
         self.broker.include_router(subscribers(self.executor))
         await self.broker.start()
@@ -61,6 +61,14 @@ class Bench:
         """Stop the executor."""
         await self.executor.stop()
         await self.broker.stop()
+        await self.hush()
+
+    async def listen(self) -> None:
+        """Hear what is reported, whoever says it."""
+        self._listening = await self.nc.subscribe("penstock.rep.>", cb=self._hear)
+
+    async def hush(self) -> None:
+        """Hear no more."""
         await self._listening.unsubscribe()
 
     async def _hear(self, msg: Msg) -> None:

@@ -4,8 +4,13 @@ import asyncio
 import hashlib
 import json
 
-from penstock.domain.payload import inline, of_value
+import pytest
+
+from penstock.domain.payload import Payload, inline, of_value
 from penstock.domain.run.commands import CompleteStep, FailStep, SuspendStep
+from penstock.domain.run.events import StepReady, StepSucceeded
+from penstock.infra.nats import subjects
+from penstock.messages.envelope import NO_HASH, Cause, Decision, encode
 from tests.integration.executor.bench import TENANT, TRACE, Bench, Web, task, value_of
 
 
@@ -124,7 +129,7 @@ async def test_a_large_output_is_kept_as_an_object_and_a_large_input_is_read_fro
         {"id": "up", "type": "transform", "config": {"transform": "uppercase"}}
     )
     stored = inline(json.dumps({"text": text}).encode())
-    payload = type(stored)(size=stored.size, sha256=stored.sha256, blob=given)
+    payload = Payload(size=stored.size, sha256=stored.sha256, blob=given)
     await bench.send(task(definition, "up", payloads={"run.input": payload}))
     said = (await bench.next()).report
     assert isinstance(said, CompleteStep)
@@ -132,9 +137,58 @@ async def test_a_large_output_is_kept_as_an_object_and_a_large_input_is_read_fro
     assert json.loads(await bench.blobs.get(said.output.blob)) == text.upper()
 
 
+async def test_a_payload_is_read_from_its_place_in_the_log(bench: Bench) -> None:
+    stored = of_value({"n": 5})
+    event = StepSucceeded(step_id="a", attempt=1, output=stored)
+    first = StepReady(step_id="a", attempt=1)
+    cause = Cause(id="c", actor="executor:e", events=2)
+    decision = Decision(id="d", at=1, previous_hash=NO_HASH, causes=(cause,), events=(first, event))
+    sent = await bench.js.publish(subjects.run_events(TENANT, "r-place"), encode(decision))
+    definition = await bench.define(
+        {"id": "a", "type": "noop"},
+        {"id": "b", "type": "transform", "config": {"output": "{{ input.n }}"}},
+        {"id": "c", "type": "noop"},
+        edges=[{"from": "a", "to": "b"}, {"from": "a", "to": "c"}],
+    )
+    there = Payload(size=stored.size, sha256=stored.sha256, at=f"{sent.seq}.1/output")
+    payloads = {"nodes.a.output": there}
+    await bench.send(task(definition, "b", payloads=payloads, taken=("a",)))
+    read = (await bench.next()).report
+    assert isinstance(read, CompleteStep)
+    assert value_of(read.output) == 5
+    await bench.send(task(definition, "c", payloads=payloads, taken=("a",)))
+    passed = (await bench.next()).report
+    assert isinstance(passed, CompleteStep)
+    assert passed.output == stored
+
+
+@pytest.mark.parametrize("place", ["999999.0/output", "1.0/nothing"])
+async def test_a_payload_that_is_not_there_is_worth_another_try(bench: Bench, place: str) -> None:
+    definition = await bench.define({"id": "a", "type": "noop"})
+    absent = Payload(size=5, sha256="0" * 64, at=place)
+    await bench.send(task(definition, "a", payloads={"run.input": absent}))
+    heard = [(await bench.next()).report]
+    while not isinstance(heard[-1], FailStep):
+        heard.append((await bench.next()).report)
+    assert (heard[-1].error.code, heard[-1].error.retryable) == ("PAYLOAD_UNAVAILABLE", True)
+
+
+async def test_another_tenants_object_is_not_read(bench: Bench) -> None:
+    name = await bench.blobs.put(b'"secret"', tenant="other")
+    definition = await bench.define(
+        {"id": "up", "type": "transform", "config": {"transform": "uppercase"}}
+    )
+    stored = of_value("secret")
+    theirs = Payload(size=stored.size, sha256=stored.sha256, blob=name)
+    await bench.send(task(definition, "up", payloads={"run.input": theirs}))
+    said = (await bench.next()).report
+    assert isinstance(said, FailStep)
+    assert said.error.code == "PAYLOAD_UNAVAILABLE"
+
+
 async def test_a_passed_on_object_is_not_even_read(bench: Bench) -> None:
     definition = await bench.define({"id": "a", "type": "noop"})
-    absent = type(of_value(0))(size=70_000, sha256="0" * 64, blob=f"{TENANT}/{'0' * 64}")
+    absent = Payload(size=70_000, sha256="0" * 64, blob=f"{TENANT}/{'0' * 64}")
     await bench.send(task(definition, "a", payloads={"run.input": absent}))
     said = (await bench.next()).report
     assert isinstance(said, CompleteStep)
