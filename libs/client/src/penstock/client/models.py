@@ -95,9 +95,9 @@ class Step(Model, frozen=True, kw_only=True):
 
 
 class Progress(Model, frozen=True, kw_only=True):
-    """How many steps a run has, and how they stand."""
+    """How many of a run's steps stand where. total: None while the graph is not known."""
 
-    total: int = 0
+    total: int | None = None
     succeeded: int = 0
     failed: int = 0
     skipped: int = 0
@@ -161,7 +161,7 @@ class Event(Model, frozen=True, kw_only=True):
 
 
 class Workflow(Model, frozen=True, kw_only=True):
-    """A workflow and the definition that a run of it would have; no version, no definition.
+    """A workflow and its newest published version; a list's items have no definition.
 
     etag: as the answer's header gave it, for `update(if_match=…)`; lists have none.
     """
@@ -170,10 +170,13 @@ class Workflow(Model, frozen=True, kw_only=True):
     key: str
     name: str
     version: int | None = None
+    latest_version: int | None = None
+    pinned_version: int | None = None
     definition: dict[str, Any] | None = None
     visibility: str = "tenant"
     created_by: str | None = None
     created_at: datetime | None = None
+    updated_at: datetime | None = None
     etag: str | None = None
 
 
@@ -221,6 +224,7 @@ class ApiKey(Model, frozen=True, kw_only=True):
     id: str
     name: str
     role: str
+    created_by: str | None = None
     created_at: datetime | None = None
     expires_at: datetime | None = None
     key: str | None = None

@@ -87,10 +87,10 @@ def events(run_id: str, *, after: str | None = None, limit: int | None = None) -
     return get(f"/api/runs/{segment(run_id)}/events", Page[Event], after=after, limit=limit)
 
 
-def cancel(run_id: str) -> Call[None]:
+def cancel(run_id: str, *, reason: str | None = None) -> Call[None]:
     """Ask a run to stop; its steps have a grace to do so. Raises NotFound, Conflict (it ended)."""
     path = f"/api/runs/{segment(run_id)}/cancel"
-    body, headers = json_body()
+    body, headers = json_body(reason=reason)
     return Call(method="POST", path=path, read=nothing, body=body, headers=headers)
 
 

@@ -1,0 +1,170 @@
+"""The `penstock` command: how it is called; what it does is in `penstock.client.commands`.
+
+Further commands come from the entry-point group `penstock.commands`: each entry is a function that
+takes the typer app and adds to it. They are loaded when help is asked for, or when the command is
+none of ours, so that `penstock run` does not wait for them.
+
+Exit codes: 0, 1 when the thing failed or a difference was found, 2 for wrong use.
+"""
+
+import sys
+from importlib.metadata import entry_points, version
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from penstock.client.options import Command
+
+GROUP: Final = "penstock.commands"
+
+app = typer.Typer(
+    name="penstock",
+    help="Workflows that survive anything, and tell everything.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+runs = typer.Typer(help="List, show, watch and cancel runs.", no_args_is_help=True)
+app.add_typer(runs, name="runs")
+
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id.")]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A definition, JSON or YAML.")]
+
+
+@app.callback(invoke_without_command=True)
+def penstock(
+    *,
+    show_version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    """Workflows that survive anything, and tell everything."""
+    if show_version:
+        typer.echo(f"penstock {version('penstock-client')}")
+        raise typer.Exit
+
+
+@app.command(cls=Command)
+def run(
+    context: typer.Context,
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A definition, or the key of a workflow.")
+    ],
+    *,
+    pairs: Annotated[
+        list[str] | None,
+        typer.Option("-i", metavar="NAME=VALUE", help="A member of the input; JSON, else text."),
+    ] = None,
+    input_text: Annotated[
+        str | None,
+        typer.Option("--input", metavar="JSON", help="The input; @FILE, or - for stdin."),
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Watch the run to its end.")] = False,
+) -> None:
+    """Start a run of a definition or of a workflow that exists."""
+    from penstock.client.commands import running  # noqa: PLC0415 - help needs none of it
+
+    value = running.input_of(pairs or [], input_text)
+    raise typer.Exit(running.run(context.obj, file, value, wait=wait))
+
+
+@app.command(cls=Command)
+def apply(
+    context: typer.Context,
+    file: File,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show the difference; 1 if there is one.")
+    ] = False,
+) -> None:
+    """Create a definition's workflow, or give it a new version, and show the difference."""
+    from penstock.client.commands import applying  # noqa: PLC0415 - help needs none of it
+
+    raise typer.Exit(applying.apply(context.obj, file, dry_run=dry_run))
+
+
+@app.command(cls=Command)
+def validate(context: typer.Context, file: File) -> None:
+    """Show what is wrong with a definition, all of it, or in which order it would run."""
+    from penstock.client.commands import applying  # noqa: PLC0415 - help needs none of it
+
+    raise typer.Exit(applying.validate(context.obj, file))
+
+
+@app.command(cls=Command)
+def events(
+    context: typer.Context,
+    run_id: RunId,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until it ends.")] = False,
+) -> None:
+    """Show a run's history, event by event."""
+    from penstock.client.commands import reports  # noqa: PLC0415 - help needs none of it
+
+    raise typer.Exit(reports.list_events(context.obj, run_id, follow=follow))
+
+
+@runs.command("list", cls=Command)
+def list_runs(
+    context: typer.Context,
+    *,
+    status: Annotated[str | None, typer.Option(help="Only those with this status.")] = None,
+    workflow: Annotated[
+        str | None, typer.Option(help="Only this workflow's, by key or id.")
+    ] = None,
+    tag: Annotated[str | None, typer.Option(help="Only those with this tag.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="How many.")] = 20,
+) -> None:
+    """List runs, newest first."""
+    from penstock.client.commands import reports  # noqa: PLC0415 - help needs none of it
+
+    filters = {"status": status, "workflow": workflow, "tag": tag}
+    raise typer.Exit(reports.list_runs(context.obj, limit=limit, **filters))
+
+
+@runs.command("get", cls=Command)
+def get_run(context: typer.Context, run_id: RunId) -> None:
+    """Show a run with its steps."""
+    from penstock.client.commands import reports  # noqa: PLC0415 - help needs none of it
+
+    raise typer.Exit(reports.get_run(context.obj, run_id))
+
+
+@runs.command("watch", cls=Command)
+def watch_run(context: typer.Context, run_id: RunId) -> None:
+    """Watch a run to its end; 1 unless it succeeds. With --json: its events, one a line."""
+    from penstock.client.commands import running  # noqa: PLC0415 - help needs none of it
+
+    raise typer.Exit(running.watch(context.obj, run_id, events_as_json=True))
+
+
+@runs.command("cancel", cls=Command)
+def cancel_run(
+    context: typer.Context,
+    run_id: RunId,
+    *,
+    reason: Annotated[str | None, typer.Option(help="Why; kept in its history.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Watch it until it has ended.")] = False,
+) -> None:
+    """Ask a run to stop."""
+    from penstock.client.commands import reports  # noqa: PLC0415 - help needs none of it
+
+    raise typer.Exit(reports.cancel_run(context.obj, run_id, reason=reason, wait=wait))
+
+
+OURS: Final = frozenset({"run", "apply", "validate", "events", "runs"})
+
+
+def add_found_commands(to: typer.Typer) -> None:
+    """Add the commands of other packages; one that cannot be loaded hides no other."""
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        try:
+            entry.load()(to)
+        except ImportError as error:
+            typer.echo(f"warning: the commands of {entry.name} are missing: {error}", err=True)
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    named = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
+    if named not in OURS:
+        add_found_commands(app)
+    app(prog_name="penstock")

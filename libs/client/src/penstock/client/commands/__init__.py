@@ -1,0 +1,1 @@
+"""What each `penstock` command does; `penstock.client.cli` says how it is called."""

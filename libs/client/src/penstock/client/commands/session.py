@@ -1,0 +1,37 @@
+"""What a command works with: its options, the client, and standard output."""
+
+import os
+import sys
+from functools import cached_property
+
+import msgspec
+from rich.console import Console, RenderableType
+
+from penstock.client.client import Client
+from penstock.client.connection import find
+from penstock.client.options import Options
+
+
+class Session:
+    """One invocation of the command. `as_json`: answer as JSON, one document or one a line."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self.as_json = options.as_json
+        self.console = Console(highlight=False)
+
+    @cached_property
+    def client(self) -> Client:
+        """The client of the Penstock that the options name. Raises NotConfigured."""
+        options = self._options
+        found = find(os.environ, data_dir=options.data_dir, tenant=options.tenant)
+        return Client(found.url, found.api_key, tenant=found.tenant)
+
+    def answer(self, value: object) -> None:
+        """One JSON document on a line of its own: several of them are NDJSON."""
+        sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+        sys.stdout.flush()
+
+    def say(self, text: RenderableType, *, style: str | None = None) -> None:
+        """Something for people; text is shown as it is, whatever brackets are in it."""
+        self.console.print(text, style=style, markup=False, soft_wrap=True)
