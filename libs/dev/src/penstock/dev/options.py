@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
 
 from penstock.dev.errors import SettingWrong
 from penstock.infra.settings import (
@@ -61,6 +62,7 @@ class StackSettings(ApiSettings, SchedulerSettings, ExecutorSettings, ProjectorS
     What the stack provides itself may be missing; an empty text stands for that.
     """
 
+    model_config = SettingsConfigDict(validate_default=False)
     PROCESS: ClassVar[str] = "up"
 
     nats_url: NatsUrl = Field("", repr=False)
