@@ -1,6 +1,7 @@
 """The shapes of the workloads, as definition documents of noops."""
 
 import random
+from itertools import pairwise
 from typing import Any
 
 LAYERS = 10
@@ -12,7 +13,7 @@ SEED = 7
 def chain(length: int) -> dict[str, Any]:
     """One step after the other."""
     ids = [f"n{i}" for i in range(length)]
-    return drawn(f"chain-{length}", ids, list(zip(ids, ids[1:], strict=False)))
+    return drawn(f"chain-{length}", ids, list(pairwise(ids)))
 
 
 def fan(width: int) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def layers() -> dict[str, Any]:
     rows = [[f"l{row}-{column}" for column in range(WIDTH)] for row in range(LAYERS)]
     edges = [
         (parent, node)
-        for above, below in zip(rows, rows[1:], strict=False)
+        for above, below in pairwise(rows)
         for node in below
         for parent in drawn_by.sample(above, PARENTS)
     ]

@@ -1,0 +1,100 @@
+"""`make bench`: the workloads on a stack of its own, as a table and as JSON."""
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from penstock.dev.options import StackOptions
+from penstock.dev.stack import Stack
+from tests.benchmarks.measure import calibration_ms, cpu_shares, figures, pss_bytes
+from tests.benchmarks.workloads import PROCESSES, WORKLOADS, Bench, Workload
+
+REPETITIONS = 3
+IDLE_S = 5.0
+MIB = 1024 * 1024
+
+
+async def measured(names: list[str], repetitions: int, *, sync_always: bool) -> dict[str, Any]:
+    """The figures of the workloads on one fresh stack, and of the stack when it is idle."""
+    with tempfile.TemporaryDirectory(prefix="penstock-bench-") as directory:
+        options = StackOptions(data_dir=Path(directory), port=0, sync_always=sync_always)
+        async with Stack(options) as stack:
+            await asyncio.sleep(IDLE_S)
+            idle = pss_bytes(stack.pid(name) for name in PROCESSES)
+            bench = await Bench.on(stack)
+            asked = [workload for workload in WORKLOADS if workload.name in names]
+            found = {w.name: await figures_of(bench, w, repetitions) for w in asked}
+            await bench.close()
+    return {"idle_pss_mib": round(idle / MIB), **found}
+
+
+async def figures_of(bench: Bench, workload: Workload, repetitions: int) -> dict[str, Any]:
+    """The figures of one workload."""
+    samples = await bench.measure(workload, repetitions)
+    return {
+        **figures(samples),
+        "cpu_us_per_step": cpu_shares(samples),
+        "calibration_ms": round(calibration_ms(), 1),
+    }
+
+
+def table(found: dict[str, Any], title: str) -> Table:
+    """The figures for people."""
+    shown = Table(title=title)
+    headings = ("", "steps/s (range)", "CPU s/1,000", "bytes/step", "run p50/p99 ms", "step p50 ms")
+    for heading in (*headings, "wall s", "CPU us a step", "calibration ms"):
+        shown.add_column(heading)
+    for workload in WORKLOADS:
+        row = found.get(workload.name)
+        if row is None:
+            continue
+        shares = row["cpu_us_per_step"].items()
+        low, high = row["steps_per_s_min"], row["steps_per_s_max"]
+        shown.add_row(
+            workload.name,
+            f"{row['steps_per_s']:,.0f} ({low:,.0f}-{high:,.0f})",
+            f"{row['cpu_s_per_1000']:.3f}",
+            f"{row['bytes_per_step']:,}",
+            f"{row['p50_ms']:.1f} / {row['p99_ms']:.1f}",
+            f"{row['step_p50_ms']:.2f}",
+            f"{row['wall_s']:.2f}",
+            " ".join(f"{name.removesuffix('-0')} {us:.0f}" for name, us in shares),
+            f"{row['calibration_ms']:.0f}",
+        )
+    return shown
+
+
+def arguments() -> argparse.Namespace:
+    """What was asked for."""
+    parser = argparse.ArgumentParser(description="Measure the workloads W1 to W4.")
+    parser.add_argument("--out", type=Path, help="file for the figures as JSON")
+    parser.add_argument("--only", nargs="*", default=[w.name for w in WORKLOADS], metavar="W")
+    parser.add_argument("--repetitions", type=int, default=REPETITIONS)
+    parser.add_argument("--no-sync-always", action="store_true", help="leave out the second pass")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure, print, write."""
+    asked = arguments()
+    console = Console(width=200 if not sys.stdout.isatty() else None)
+    found = asyncio.run(measured(asked.only, asked.repetitions, sync_always=False))
+    console.print(table(found, "sync_interval 2 min (the broker's default), one replica"))
+    console.print(f"idle: {found['idle_pss_mib']} MiB PSS over all processes")
+    if not asked.no_sync_always:
+        always = asyncio.run(measured(asked.only, asked.repetitions, sync_always=True))
+        console.print(table(always, "sync_interval always, one replica"))
+        found["sync_always"] = always
+    if asked.out is not None:
+        asked.out.write_text(json.dumps(found, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
