@@ -1,0 +1,215 @@
+"""The composition root: parts made once, routes put together, one server around them."""
+
+import asyncio
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from nats.aio.client import Client
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from penstock.api import schemas
+from penstock.api.answers import POSITION_HEADER, REPLAYED_HEADER
+from penstock.api.checkpoint import Checkpoint
+from penstock.api.commands import Commands
+from penstock.api.credentials import pepper_of
+from penstock.api.door import Door
+from penstock.api.errors import HANDLED, handle
+from penstock.api.histories import Histories
+from penstock.api.keys import Keys
+from penstock.api.listener import Listener
+from penstock.api.openapi import document
+from penstock.api.parts import Parts
+from penstock.api.payloads import Payloads
+from penstock.api.registry import Registry
+from penstock.api.routes import (
+    executions,
+    health,
+    history,
+    keys,
+    runs,
+    tenants,
+    versions,
+    workflows,
+)
+from penstock.api.runnable import Runnables
+from penstock.infra.definitions import Definitions
+from penstock.infra.eventlog.jetstream import JetStreamLog
+from penstock.infra.nats.blobs import Blobs
+from penstock.infra.nats.bootstrap import verify
+from penstock.infra.nats.direct import Direct
+from penstock.infra.nats.publish import Publisher
+from penstock.infra.postgres.engine import Engine
+from penstock.infra.postgres.schema import is_migrated
+from penstock.infra.probes import Probes
+from penstock.infra.service import Context, StartRefused
+from penstock.infra.settings import ApiSettings, key_bytes
+
+TITLE = "Penstock"
+VERSION = "0.1.0"
+CONNECTIONS_WAITING = 2048
+"""Connections that the system keeps while the process is busy with others."""
+STREAMS_CLOSE_S = 3
+"""What a stop gives requests in flight; streams end at once, everything else is short."""
+EXPOSED = ["ETag", "Location", POSITION_HEADER, REPLAYED_HEADER, "Retry-After", "X-Request-Id"]
+MODELS = [
+    model
+    for model in vars(schemas).values()
+    if isinstance(model, type) and issubclass(model, schemas.Wire) and model is not schemas.Wire
+]
+
+
+ROUTED = (tenants, keys, workflows, versions, executions, runs, history, health)
+
+
+def routes() -> list[APIRoute]:
+    """Every route of the API, each with its whole path."""
+    return [
+        route for module in ROUTED for route in module.router.routes if isinstance(route, APIRoute)
+    ]
+
+
+class Server(uvicorn.Server):
+    """A server whose process is told to stop by somebody else."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the process's own shell."""
+        yield
+
+
+class Api:
+    """The running API: what `penstock.infra.service` starts and stops."""
+
+    def __init__(self, settings: ApiSettings, nc: Client) -> None:
+        self._listening = listening(settings.api_host, settings.api_port)
+        self._nc = nc
+        self._engine = Engine(settings.database_url, name=f"penstock-api:{settings.instance}")
+        self._publisher = Publisher(nc)
+        self._direct = Direct(nc)
+        self.parts = self._made(settings)
+        self._listener = Listener(nc, self.parts.keys, self.parts.runnables)
+        self._server = Server(configured(application(self.parts, settings.cors_origins)))
+        self._serving: asyncio.Task[None] | None = None
+
+    def _made(self, settings: ApiSettings) -> Parts:
+        pepper = pepper_of(key_bytes(settings.key_encryption_key))
+        blobs = Blobs(self._nc.jetstream())
+        return Parts(
+            nc=self._nc,
+            engine=self._engine,
+            blobs=blobs,
+            definitions=Definitions(blobs),
+            checkpoint=Checkpoint(self._nc, self._engine),
+            commands=Commands(self._nc, self._publisher),
+            registry=Registry(JetStreamLog(self._publisher, self._direct)),
+            histories=Histories(self._nc, self._direct, self._engine),
+            keys=Keys(self._engine, pepper=pepper, admin_key=settings.admin_key.get_secret_value()),
+            payloads=Payloads(blobs, self._direct),
+            runnables=Runnables(self._engine),
+            probes=Probes("api", self.ready),
+            pepper=pepper,
+        )
+
+    async def start(self) -> None:
+        """Connect everything, then open the door."""
+        parts = self.parts
+        await self._engine.open()
+        await self._publisher.start()
+        await self._direct.start()
+        await parts.checkpoint.start()
+        await parts.commands.start()
+        await self._listener.start()
+        parts.probes.begin()
+        self._serving = asyncio.create_task(self._server.serve(sockets=[self._listening]))
+
+    async def stop(self) -> None:
+        """Take no more requests, end streams, finish the rest, leave."""
+        parts = self.parts
+        parts.histories.close()
+        self._server.should_exit = True
+        if self._serving is not None:
+            await self._serving
+        await self._listener.stop()
+        await parts.commands.stop()
+        await parts.checkpoint.stop()
+        await self._direct.stop()
+        await self._publisher.stop()
+        await self._engine.close()
+        await parts.probes.close()
+
+    async def ready(self) -> Mapping[str, bool]:
+        """Whether everything is there that requests need."""
+        if not self._nc.is_connected:
+            return {"nats": False}
+        missing = await verify(self._nc)
+        return {"nats": True, "streams": not missing, "database": await is_migrated(self._engine)}
+
+
+async def build(context: Context[ApiSettings]) -> Api:
+    """The API of a process."""
+    return Api(context.settings, context.nc)
+
+
+def application(parts: Parts, cors_origins: tuple[str, ...] = ()) -> ASGIApp:
+    """The routes with the door around them."""
+    app = FastAPI(
+        title=TITLE,
+        version=VERSION,
+        description="Multi-tenant, event-sourced workflows.",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry={"auto_configure": False},
+    )
+    app.state.parts = parts
+    for error in HANDLED:
+        app.add_exception_handler(error, handle)
+    for module in ROUTED:
+        app.include_router(module.router)
+    app.openapi = lambda: document(app, routes(), MODELS)  # type: ignore[method-assign]
+    if cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(cors_origins),
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=EXPOSED,
+        )
+    return Door(app)
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that listens. Raises StartRefused, with the variable to change, for a taken one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    found = socket.socket(family, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((host, port))
+        found.listen(CONNECTIONS_WAITING)
+    except OSError as error:
+        found.close()
+        said = f"PENSTOCK_API_PORT: cannot listen on {host}:{port}: {error.strerror}"
+        raise StartRefused(said) from error
+    return found
+
+
+def configured(app: ASGIApp) -> uvicorn.Config:
+    """How uvicorn serves: quietly, for the door writes the log lines."""
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        date_header=True,
+        timeout_graceful_shutdown=STREAMS_CLOSE_S,
+        timeout_keep_alive=75,
+        backlog=CONNECTIONS_WAITING,
+        ws="none",
+    )

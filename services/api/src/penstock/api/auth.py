@@ -1,0 +1,119 @@
+"""Who calls, and whether they may: each route names the permission it needs, or says it is public.
+
+The dependency of a route is the statement: `Access(permission)`. A route without one is a fault
+that a test finds. A credential belongs to one tenant, and no path or body can name another.
+"""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends
+from fastapi.routing import APIRoute
+from msgspec import Struct
+from starlette.requests import Request
+
+from penstock.api.errors import Problem, Unauthorized
+from penstock.api.parts import Parts, parts_of
+from penstock.domain.identity import Permission, Principal, Role, permits
+
+
+class Caller(Struct, frozen=True, kw_only=True):
+    """A principal at a route of a tenant: `tenant_id` is theirs, or the one an admin named."""
+
+    actor: str
+    role: Role
+    tenant_id: str
+
+
+class Access:
+    """Lets only callers with `permission` pass, and says for which tenant they act."""
+
+    def __init__(self, permission: Permission) -> None:
+        self.permission = permission
+
+    async def __call__(self, request: Request) -> Caller:
+        """The caller. Raises Problem 400, 401, 403 or 404."""
+        parts = parts_of(request)
+        principal = await permitted(request, parts, self.permission)
+        tenant_id = await tenant_of(request, parts, principal)
+        request.scope["tenant"] = tenant_id
+        return Caller(actor=principal.actor, role=principal.role, tenant_id=tenant_id)
+
+
+class PlatformAccess:
+    """Lets only callers with `permission` pass who stand above the tenants."""
+
+    def __init__(self, permission: Permission) -> None:
+        self.permission = permission
+
+    async def __call__(self, request: Request) -> Principal:
+        """The caller. Raises Problem 401 or 403."""
+        return await permitted(request, parts_of(request), self.permission)
+
+
+class Public:
+    """Lets everybody pass: the route shows nothing that belongs to anybody."""
+
+    permission = None
+
+    async def __call__(self) -> None:
+        """Nothing to ask."""
+
+
+Guard = Access | PlatformAccess | Public
+
+PUBLIC = Depends(Public())
+KeysManager = Annotated[Caller, Depends(Access(Permission.KEYS_MANAGE))]
+WorkflowsReader = Annotated[Caller, Depends(Access(Permission.WORKFLOWS_READ))]
+WorkflowsWriter = Annotated[Caller, Depends(Access(Permission.WORKFLOWS_WRITE))]
+RunsReader = Annotated[Caller, Depends(Access(Permission.RUNS_READ))]
+RunsStarter = Annotated[Caller, Depends(Access(Permission.RUNS_START))]
+RunsCanceller = Annotated[Caller, Depends(Access(Permission.RUNS_CANCEL))]
+TenantsManager = Annotated[Principal, Depends(PlatformAccess(Permission.TENANTS_MANAGE))]
+
+
+def guard_of(route: APIRoute) -> Guard | None:
+    """What the route asks of its callers; None for one that was left open by mistake."""
+    for dependency in route.dependant.dependencies:
+        if isinstance(dependency.call, Access | PlatformAccess | Public):
+            return dependency.call
+    return None
+
+
+def credential_of(request: Request) -> str:
+    """What the request presents. Raises Problem 401 where it presents nothing."""
+    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+    text = bearer.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
+    if not text:
+        raise Unauthorized
+    return text
+
+
+async def permitted(request: Request, parts: Parts, permission: Permission) -> Principal:
+    """The principal who calls, if their role has `permission`."""
+    principal = await parts.keys.principal(credential_of(request))
+    if principal is None:
+        raise Unauthorized
+    request.scope["actor"] = principal.actor
+    if not permits(principal.role, permission):
+        raise Problem(403, f"the role {principal.role} does not have {permission}")
+    return principal
+
+
+async def tenant_of(request: Request, parts: Parts, principal: Principal) -> str:
+    """The tenant that the request acts for."""
+    named = request.headers.get("x-tenant-id")
+    if principal.tenant_id is not None:
+        if named is not None and named.lower() != principal.tenant_id:
+            raise Problem(403, "X-Tenant-Id names another tenant than the credential's")
+        return principal.tenant_id
+    if named is None:
+        said = "a platform admin says with X-Tenant-Id for which tenant"
+        raise Problem(400, said, code="TENANT_REQUIRED")
+    try:
+        tenant_id = UUID(named)
+    except ValueError:
+        raise Problem(404, "there is no such tenant") from None
+    if not await parts.keys.has_tenant(tenant_id):
+        raise Problem(404, "there is no such tenant")
+    return str(tenant_id)

@@ -1,0 +1,135 @@
+"""The door that every request comes through: ids, limits, headers, one log line, figures.
+
+Plain ASGI, so that it costs little and sees everything: unknown paths, failures of ours, streams.
+It leaves `request_id` and `traceparent` in the scope for whoever acts on the request.
+"""
+
+import re
+from collections.abc import Iterable
+from time import perf_counter
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uuid_utils import uuid7
+
+from penstock.api.bodies import BODY_MAX_BYTES, too_large
+from penstock.api.errors import handle
+from penstock.infra.telemetry import logs, metrics, tracing
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+"""A client's own id is kept where it can stand in a log line as it is."""
+
+UNROUTED = "(none)"
+QUIET = frozenset({"/livez", "/readyz", "/metrics", "/api/health"})
+"""Asked every few seconds by machines: their lines are for debugging."""
+
+SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+    (b"strict-transport-security", b"max-age=31536000"),
+)
+CONTENT_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+"""Answers are data; the one page of ours brings a policy of its own."""
+NO_STORE = (b"cache-control", b"no-store")
+
+_log = logs.logger(__name__)
+
+
+class Door:
+    """The outermost layer of the application."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; anything but HTTP goes straight on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        asked = headers.get("x-request-id", "")
+        scope["request_id"] = asked if REQUEST_ID.fullmatch(asked) else str(uuid7())
+        with tracing.span(f"HTTP {scope['method']}", headers.get("traceparent")) as traceparent:
+            scope["traceparent"] = traceparent
+            await self._serve(Visit(scope, receive, send), headers)
+
+    async def _serve(self, visit: "Visit", headers: Headers) -> None:
+        try:
+            if declared_length(headers) > BODY_MAX_BYTES:
+                await visit.fail(too_large())
+            else:
+                await self._app(visit.scope, visit.receive, visit.send)
+        except Exception as error:  # noqa: BLE001  the last place where a failure becomes an answer
+            _log.exception("request failed", requestId=visit.scope["request_id"])
+            if not visit.status:
+                await visit.fail(error)
+        finally:
+            visit.ended()
+
+
+def declared_length(headers: Headers) -> int:
+    """What Content-Length says, 0 where it says nothing readable."""
+    text = headers.get("content-length", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+
+
+class Visit:
+    """One request on its way through."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.status = 0
+        self._send = send
+        self._began = perf_counter()
+
+    async def send(self, message: Message) -> None:
+        """Pass a message to the client, with the headers that every answer has."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message = {**message, "headers": [*self._with_ours(message.get("headers", ()))]}
+        await self._send(message)
+
+    def _with_ours(self, headers: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[bytes, bytes]]:
+        theirs = list(headers)
+        names = {name for name, _ in theirs}
+        yield from theirs
+        yield b"x-request-id", self.scope["request_id"].encode()
+        yield from SECURITY_HEADERS
+        for name, value in (CONTENT_POLICY, NO_STORE):
+            if name not in names:
+                yield name, value
+
+    async def fail(self, error: Exception) -> None:
+        """Answer with the problem that `error` is."""
+        response = await handle(Request(self.scope), error)
+        await response(self.scope, self.receive, self.send)
+
+    def ended(self) -> None:
+        """One log line and the figures."""
+        seconds = perf_counter() - self._began
+        route = getattr(self.scope.get("route"), "path", UNROUTED)
+        method = self.scope["method"]
+        metrics.api_requests.labels(route, method, str(self.status)).inc()
+        metrics.api_request_seconds.labels(route).observe(seconds)
+        write = _log.debug if route in QUIET else _log.info
+        write("request", **self._line(route, seconds))
+
+    def _line(self, route: str, seconds: float) -> dict[str, Any]:
+        return {
+            "method": self.scope["method"],
+            "path": self.scope["path"],
+            "route": route,
+            "status": self.status,
+            "durationMs": round(seconds * 1000, 2),
+            "requestId": self.scope["request_id"],
+            "traceId": tracing.trace_id(self.scope["traceparent"]),
+            "tenant": self.scope.get("tenant"),
+            "actor": self.scope.get("actor"),
+        }

@@ -1,0 +1,54 @@
+"""Hears what happens in the registry, so that nothing remembered here outlives its truth."""
+
+from uuid import UUID
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from penstock.api.keys import Keys
+from penstock.api.runnable import Runnables, uuid_or_none
+from penstock.infra.nats import subjects
+from penstock.messages import catalogue
+
+LIVE = subjects.live("penstock.")
+
+
+class Listener:
+    """One subscription to the registry's republished tail."""
+
+    def __init__(self, nc: Client, keys: Keys, runnables: Runnables) -> None:
+        self._nc = nc
+        self._keys = keys
+        self._runnables = runnables
+        self._subscription: Subscription | None = None
+
+    async def start(self) -> None:
+        """Begin to listen."""
+        subject = subjects.live(subjects.ANY_REGISTRY)
+        self._subscription = await self._nc.subscribe(subject, cb=self._on_event)
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        if self._subscription is not None and not self._nc.is_closed:
+            await self._subscription.unsubscribe()
+
+    async def _on_event(self, msg: Msg) -> None:
+        try:
+            about = subjects.parse_events(f"{subjects.ROOT}.{msg.subject.removeprefix(LIVE)}")
+        except subjects.BadSubject:
+            return
+        known = uuid_or_none(about.id)
+        if known is not None:
+            self._forget(about.kind, known)
+
+    def _forget(self, kind: str, known: UUID) -> None:
+        match kind:
+            case catalogue.KEY:
+                self._keys.forget_key(known)
+            case catalogue.TENANT:
+                self._keys.forget_tenant(known)
+            case catalogue.WORKFLOW:
+                self._runnables.changed(str(known))
+            case _:
+                pass

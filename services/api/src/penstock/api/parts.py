@@ -1,0 +1,52 @@
+"""What routes work with: made once by the composition root, found through the request."""
+
+from dataclasses import dataclass
+
+from fastapi import Request
+from nats.aio.client import Client
+
+from penstock.api.checkpoint import Checkpoint
+from penstock.api.commands import Commands, Sender
+from penstock.api.histories import Histories
+from penstock.api.keys import Keys
+from penstock.api.payloads import Payloads
+from penstock.api.registry import Registry
+from penstock.api.runnable import Runnables
+from penstock.infra.definitions import Definitions
+from penstock.infra.nats.blobs import Blobs
+from penstock.infra.postgres.engine import Engine
+from penstock.infra.probes import Probes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """The parts of one running API."""
+
+    nc: Client
+    engine: Engine
+    blobs: Blobs
+    definitions: Definitions
+    checkpoint: Checkpoint
+    commands: Commands
+    registry: Registry
+    histories: Histories
+    keys: Keys
+    payloads: Payloads
+    runnables: Runnables
+    probes: Probes
+    pepper: bytes
+
+
+def parts_of(request: Request) -> Parts:
+    """The parts of the API that serves `request`."""
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+def sender_of(request: Request, actor: str) -> Sender:
+    """On whose behalf a route acts, with what ties its events to the request."""
+    return Sender(
+        actor=actor,
+        request_id=request.scope["request_id"],
+        traceparent=request.scope["traceparent"],
+    )

@@ -1,0 +1,86 @@
+"""Payloads opened for an answer: from where they are, while the answer stays bounded."""
+
+import msgspec
+from msgspec import Raw
+
+from penstock.api.errors import Problem
+from penstock.domain.payload import INLINE_MAX_BYTES, UNSEALED, Payload, inline
+from penstock.infra.nats.blobs import BlobCorrupt, BlobMissing, Blobs
+from penstock.infra.nats.direct import Direct
+from penstock.infra.nats.streams import EVENTS
+from penstock.infra.telemetry import logs
+
+OPENED_MAX_BYTES = 32 * 1024 * 1024
+"""Of one answer. What does not fit stands there as its reference, `{size, sha256, blob}`."""
+
+NULL = Raw(b"null")
+
+_decode = msgspec.json.Decoder(Payload).decode
+_log = logs.logger(__name__)
+
+
+class Allowance:
+    """How many bytes one answer may still open from the object store."""
+
+    def __init__(self, left: int = OPENED_MAX_BYTES) -> None:
+        self.left = left
+
+    def take(self, size: int) -> bool:
+        """Whether `size` more bytes fit."""
+        if size > self.left:
+            return False
+        self.left -= size
+        return True
+
+
+class Payloads:
+    """Opens and makes payloads."""
+
+    def __init__(self, blobs: Blobs, direct: Direct) -> None:
+        self._blobs = blobs
+        self._direct = direct
+
+    async def made(self, tenant_id: str, data: bytes) -> Payload:
+        """`data` (JSON text) as a payload: inline while small, else stored. `BlobsUnavailable`."""
+        if len(data) <= INLINE_MAX_BYTES:
+            return inline(data)
+        name = await self._blobs.put(data, tenant=tenant_id)
+        return Payload(size=len(data), sha256=name.rpartition("/")[2], blob=name)
+
+    async def opened(self, stored: bytes | None, allowance: Allowance) -> Raw:
+        """What a payload column holds, as JSON text; `null` for no payload."""
+        return NULL if stored is None else await self.text(_decode(stored), allowance)
+
+    async def text(self, payload: Payload, allowance: Allowance) -> Raw:
+        """The payload's JSON text, or its reference where it cannot be opened here."""
+        if payload.enc != UNSEALED:
+            return reference(payload)
+        if payload.inline:
+            return payload.inline
+        if not allowance.take(payload.size):
+            return reference(payload)
+        try:
+            return Raw(await self._fetched(payload))
+        except (BlobMissing, BlobCorrupt) as error:
+            _log.error("payload cannot be opened", payload=payload.sha256, error=repr(error))
+            raise Problem(500, "a stored payload cannot be opened") from error
+
+    async def _fetched(self, payload: Payload) -> bytes:
+        if payload.blob is not None:
+            return await self._blobs.get(payload.blob)
+        place, _, member = (payload.at or "").partition("/")
+        seq, _, index = place.partition(".")
+        recorded = await self._direct.by_seq(EVENTS, int(seq))
+        if recorded is None:
+            raise BlobMissing(payload.at)
+        event = msgspec.json.decode(recorded.body, type=_Events).events[int(index)]
+        return bytes(msgspec.json.decode(event[member], type=Payload).inline)
+
+
+class _Events(msgspec.Struct):
+    events: list[dict[str, Raw]]
+
+
+def reference(payload: Payload) -> Raw:
+    """A payload that is shown by what is known of it."""
+    return Raw(msgspec.json.encode(payload))

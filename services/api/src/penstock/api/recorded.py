@@ -1,0 +1,100 @@
+"""Recorded decisions as the events that clients see."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from penstock.api.answers import MS, moment, moment_of_ms
+from penstock.api.histories import Told
+from penstock.api.positions import EVENTS, Position
+from penstock.domain.run.events import TERMINAL
+from penstock.messages.catalogue import EVENT_TYPES, RUN
+from penstock.messages.envelope import Cause, RawDecision
+
+MOMENTS = frozenset({"until", "graceUntil"})
+"""Members of events that are moments although their names do not end in `At`."""
+TERMINAL_TYPES = frozenset(each.__name__ for each in TERMINAL)
+
+
+class Typed(Struct):
+    """As much of an event as tells which it is."""
+
+    type: str
+
+
+_decode = msgspec.json.Decoder(RawDecision).decode
+_decode_type = msgspec.json.Decoder(Typed).decode
+
+Shown = dict[str, Any]
+
+
+def shown(
+    told: Told, tenant_id: str, run_id: str, after: Position | None = None
+) -> Iterator[Shown]:
+    """The events of one decision about a run, those after `after` if given."""
+    decision = _decode(told.body)
+    at = moment(datetime.fromtimestamp(decision.at / MS, UTC))
+    causes = [cause for cause in decision.causes for _ in range(cause.events)]
+    for index, raw in enumerate(decision.events):
+        if after is not None and (told.seq, index) <= (after.seq, after.nth):
+            continue
+        data = msgspec.json.decode(raw)
+        yield event(
+            data,
+            {
+                "position": str(Position(EVENTS, told.seq, index)),
+                "type": (name := data.pop("type")),
+                "version": version_of(name, decision.catalogue),
+                "at": at,
+                "tenantId": tenant_id,
+                "subject": {"kind": RUN, "id": run_id},
+            },
+            causes[index] if index < len(causes) else None,
+        )
+
+
+def event(data: Shown, head: Shown, cause: Cause | None) -> Shown:
+    """One event: its head, who led to it, and what it says."""
+    return {
+        **head,
+        "actor": cause.actor if cause else None,
+        "causationId": cause.id if cause else None,
+        "correlationId": cause.correlation_id if cause else None,
+        "traceparent": cause.traceparent if cause else None,
+        "data": with_moments(data),
+    }
+
+
+def with_moments(data: Shown) -> Shown:
+    """What an event says, with moments in the form of the contract and the step's node."""
+    told = {
+        name: moment_of_ms(value)
+        if isinstance(value, int) and (name.endswith("At") or name in MOMENTS)
+        else value
+        for name, value in data.items()
+    }
+    if "stepId" in data:
+        told["nodeId"] = node_of(data["stepId"])
+    return told
+
+
+def node_of(step_id: str) -> str:
+    """The node that a step belongs to: the last part of its path that is no item's number."""
+    return next((part for part in reversed(step_id.split(".")) if not part.isdecimal()), step_id)
+
+
+def version_of(name: str, catalogue: int) -> int:
+    """The version of the event's type under the catalogue it was written with."""
+    known = EVENT_TYPES.types.get((RUN, name))
+    return known.version_under(catalogue) if known else 1
+
+
+def end(told: Told) -> Position | None:
+    """The position of the run's last event, if this decision holds it."""
+    events = _decode(told.body).events
+    if not events or _decode_type(events[-1]).type not in TERMINAL_TYPES:
+        return None
+    return Position(EVENTS, told.seq, len(events) - 1)

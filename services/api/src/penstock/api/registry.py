@@ -1,0 +1,111 @@
+"""Writes to the registry: tenants, their keys, their workflows. The API decides these itself."""
+
+import asyncio
+from time import time
+from typing import Any, Generic, NamedTuple, TypeVar
+from weakref import WeakValueDictionary
+
+from penstock.api.commands import Sender
+from penstock.api.errors import Unavailable
+from penstock.domain.decider import Decider
+from penstock.domain.tenant.commands import ApiKeyCommand, TenantCommand
+from penstock.domain.tenant.decide import KEY, TENANT
+from penstock.domain.tenant.state import ApiKey, Tenant
+from penstock.domain.workflow.commands import WorkflowCommand
+from penstock.domain.workflow.decide import WORKFLOW
+from penstock.domain.workflow.state import Workflow
+from penstock.infra.eventlog.cache import Cache
+from penstock.infra.eventlog.log import AppendUnknown, EventLog, LogUnavailable
+from penstock.infra.eventlog.transact import Addressed, Ledger
+from penstock.infra.nats import subjects
+from penstock.messages import catalogue
+from penstock.messages.codec import codec_for
+
+HELD_MAX = 1
+"""Writes are rare and other replicas write too, so each reads its history: nothing is worth
+holding."""
+
+C = TypeVar("C")
+S = TypeVar("S")
+
+
+class Written(NamedTuple, Generic[S]):
+    """What a write led to.
+
+    position: `r<seq>.<index>`. seq: of the history's last message. events: what the write added.
+    """
+
+    state: S
+    position: str
+    seq: int
+    replayed: bool
+    events: tuple[Any, ...]
+
+
+class Registry:
+    """The aggregates of the registry, over one log."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._tenants = ledger(log, TENANT, catalogue.TENANT)
+        self._keys = ledger(log, KEY, catalogue.KEY)
+        self._workflows = ledger(log, WORKFLOW, catalogue.WORKFLOW)
+
+    async def tenant(
+        self, tenant_id: str, command: TenantCommand, sender: Sender
+    ) -> Written[Tenant]:
+        """Decide about a tenant. Raises Refused, or what `errors.UNAVAILABLE` lists."""
+        subject = subjects.registry(tenant_id, catalogue.TENANT, tenant_id)
+        return await self._write(self._tenants, subject, command, sender)
+
+    async def key(
+        self, tenant_id: str, key_id: str, command: ApiKeyCommand, sender: Sender
+    ) -> Written[ApiKey]:
+        """Decide about an API key; raises as `tenant` does."""
+        subject = subjects.registry(tenant_id, catalogue.KEY, key_id)
+        return await self._write(self._keys, subject, command, sender)
+
+    async def workflow(
+        self, tenant_id: str, workflow_id: str, command: WorkflowCommand, sender: Sender
+    ) -> Written[Workflow]:
+        """Decide about a workflow; raises as `tenant` does."""
+        subject = subjects.registry(tenant_id, catalogue.WORKFLOW, workflow_id)
+        return await self._write(self._workflows, subject, command, sender)
+
+    async def _write(
+        self, aggregates: Ledger[C, Any, S | None], subject: str, command: C, sender: Sender
+    ) -> Written[S]:
+        lock = self._locks.setdefault(subject, asyncio.Lock())
+        addressed = Addressed(
+            command, sender.request_id, sender.actor, sender.request_id, sender.traceparent
+        )
+        async with lock:
+            aggregates.cache.drop(subject)
+            try:
+                outcome = await aggregates.transact(subject, [addressed])
+            except (LogUnavailable, AppendUnknown) as error:
+                raise Unavailable from error
+        (answer,) = outcome.answers
+        if answer.refusal is not None:
+            raise answer.refusal
+        assert outcome.state is not None, "whoever is not refused has a history"
+        return Written(
+            outcome.state,
+            f"r{answer.position}",
+            outcome.seq,
+            answer.replayed,
+            tuple(event for _, event in outcome.events),
+        )
+
+
+def ledger(log: EventLog, decider: Decider[C, Any, S], kind: str) -> Ledger[C, Any, S]:
+    """The aggregates of one kind."""
+    return Ledger(
+        log=log, cache=Cache(HELD_MAX), decider=decider, codec=codec_for(kind), now=now_ms
+    )
+
+
+def now_ms() -> int:
+    """Now, in ms since the epoch."""
+    return round(time() * 1000)

@@ -1,0 +1,124 @@
+"""A run's history: pages of events, and the live stream of them."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from starlette.responses import StreamingResponse
+
+from penstock.api import recorded
+from penstock.api.answers import answered, encode
+from penstock.api.auth import Caller, RunsReader
+from penstock.api.errors import detail, invalid
+from penstock.api.histories import RunKey, Told
+from penstock.api.openapi import gives_page_of, problem
+from penstock.api.pages import LIMIT_DEFAULT, Limit
+from penstock.api.parts import Parts, parts_of
+from penstock.api.positions import EVENTS, START, Position, parse
+from penstock.api.routes.runs import known_run
+from penstock.api.schemas import EventShown
+from penstock.api.writes import read_after
+from penstock.infra.telemetry import metrics
+
+KEEP_ALIVE = b": keep-alive\n\n"
+END = b"event: end\ndata: {}\n\n"
+RETRY = b"retry: 1000\n\n"
+"""Milliseconds after which a browser that lost the stream comes back."""
+
+STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Server-sent events", "content": {"text/event-stream": {}}},
+    "default": problem(),
+}
+
+After = Annotated[str | None, Query(max_length=40, description="a position, exclusive")]
+
+router = APIRouter(prefix="/api/runs/{run_id}", tags=["history"])
+
+
+@router.get("/events", responses=gives_page_of(EventShown))
+async def list_events(
+    request: Request,
+    run_id: str,
+    caller: RunsReader,
+    after: After = None,
+    limit: Limit = LIMIT_DEFAULT,
+) -> Response:
+    """The run's events after a position, in order; `nextCursor` is the last one's position."""
+    parts = parts_of(request)
+    await read_after(request, parts)
+    key = await key_of_run(parts, caller, run_id)
+    start = position_of(after, "/query/after")
+    events: list[dict[str, Any]] = []
+    seq = max(start.seq - 1, 0)
+    while len(events) < limit:
+        page = await parts.histories.page(key, seq)
+        if not page:
+            break
+        seq = page[-1].seq
+        for told in page:
+            events += recorded.shown(told, key.tenant_id, key.run_id, start)
+    items = events[:limit]
+    return answered({"items": items, "nextCursor": items[-1]["position"] if items else after})
+
+
+@router.get("/stream", responses=STREAM, response_class=StreamingResponse)
+async def stream(
+    request: Request, run_id: str, caller: RunsReader, after: After = None
+) -> Response:
+    """The run's history and then what happens to it, until its last event."""
+    parts = parts_of(request)
+    key = await key_of_run(parts, caller, run_id)
+    resumed = request.headers.get("last-event-id")
+    start = position_of(resumed or after, "/header/Last-Event-ID" if resumed else "/query/after")
+    return StreamingResponse(
+        frames(parts, key, start), media_type="text/event-stream", headers=STREAM_HEADERS
+    )
+
+
+async def frames(parts: Parts, key: RunKey, start: Position) -> AsyncIterator[bytes]:
+    """Every event after `start` as a frame; ends after the run's last one, or with the API."""
+    follow = parts.histories.follow(key, max(start.seq - 1, 0))
+    with metrics.api_streams_open.track_inprogress():
+        yield RETRY
+        async with aclosing(follow) as history:
+            async for told in history:
+                yield framed(told, key, start)
+                if told is not None and recorded.end(told) is not None:
+                    return
+
+
+def framed(told: Told | None, key: RunKey, start: Position) -> bytes:
+    """The frames of one decision, with the end if it is the last; a comment for none."""
+    if told is None:
+        return KEEP_ALIVE
+    events = recorded.shown(told, key.tenant_id, key.run_id, start)
+    end = END if recorded.end(told) is not None else b""
+    return b"".join(map(frame, events)) + end
+
+
+def frame(event: dict[str, Any]) -> bytes:
+    """One event on the wire; JSON text has no line breaks."""
+    return b"id: %s\nevent: %s\ndata: %s\n\n" % (
+        event["position"].encode(),
+        event["type"].encode(),
+        encode(event),
+    )
+
+
+async def key_of_run(parts: Parts, caller: Caller, run_id: str) -> RunKey:
+    """Where the run's history is found. Raises Problem 404."""
+    row = await known_run(parts, caller, run_id)
+    return RunKey(caller.tenant_id, str(row["id"]), row["created_at"])
+
+
+def position_of(text: str | None, pointer: str) -> Position:
+    """The place in the log of events that a client names; the beginning for none."""
+    if text is None:
+        return START
+    position = parse(text, pointer)
+    if position.log != EVENTS:
+        said = "must be a position in the log of events"
+        raise invalid("that is no position of a run", detail(pointer, "SCHEMA_INVALID", said))
+    return position

@@ -1,0 +1,154 @@
+"""Versions of a workflow: drafted, published, pinned; none ever changes."""
+
+from fastapi import APIRouter, Request, Response
+
+from penstock.api import bodies, drawings, pages, queries_registry
+from penstock.api.answers import answered, moment_of_ms
+from penstock.api.auth import Caller, WorkflowsReader, WorkflowsWriter
+from penstock.api.errors import Problem
+from penstock.api.etags import etag
+from penstock.api.openapi import gives, gives_page_of, takes
+from penstock.api.pages import Cursor, Limit
+from penstock.api.parts import Parts, parts_of, sender_of
+from penstock.api.payloads import Allowance
+from penstock.api.routes.workflows import known, published, shown
+from penstock.api.schemas import DefinitionOnly, VersionShown, WorkflowShown
+from penstock.api.writes import read_after, settled
+from penstock.domain.workflow.commands import (
+    DraftVersion,
+    PinVersion,
+    PublishVersion,
+    UnpinVersion,
+    WorkflowCommand,
+)
+from penstock.domain.workflow.model import to_wire
+from penstock.infra.postgres.engine import Row
+
+router = APIRouter(prefix="/api/workflows/{workflow_id}", tags=["workflows"])
+
+
+@router.get("/versions", responses=gives_page_of(VersionShown))
+async def list_versions(
+    request: Request,
+    workflow_id: str,
+    caller: WorkflowsReader,
+    limit: Limit = pages.LIMIT_DEFAULT,
+    cursor: Cursor = None,
+) -> Response:
+    """Versions, newest first, without their definitions."""
+    parts = parts_of(request)
+    await read_after(request, parts)
+    workflow = await known(parts, caller, workflow_id)
+    below = numbered(cursor)
+    rows = await queries_registry.versions(
+        parts.engine, caller.tenant_id, workflow["id"], below=below, limit=limit + 1
+    )
+    items = [queries_registry.shown_version(row) for row in rows[:limit]]
+    following = pages.sealed([items[-1]["number"]]) if len(rows) > limit else None
+    return answered({"items": items, "nextCursor": following})
+
+
+@router.post(
+    "/versions",
+    status_code=201,
+    responses=gives(VersionShown, status=201),
+    openapi_extra=takes(DefinitionOnly),
+)
+async def draft_version(request: Request, workflow_id: str, caller: WorkflowsWriter) -> Response:
+    """Keep a definition as a draft."""
+    parts = parts_of(request)
+    workflow = await known(parts, caller, workflow_id)
+    asked = await bodies.model(request, DefinitionOnly)
+    definition, _ = drawings.accepted(asked.definition, name=workflow["name"])
+    version = await drawings.stored(parts.definitions, caller.tenant_id, definition)
+    found = str(workflow["id"])
+    command = DraftVersion(created_by=caller.actor, version=version)
+    sender = sender_of(request, caller.actor)
+    written = await parts.registry.workflow(caller.tenant_id, found, command, sender)
+    parts.runnables.changed(found)
+    (drafted,) = written.events
+    body = {
+        "id": drafted.version_id,
+        "number": drafted.number,
+        "status": "draft",
+        "contentHash": drafted.content_hash,
+        "createdAt": moment_of_ms(drafted.created_at),
+        "createdBy": drafted.created_by,
+        "definition": to_wire(definition),
+    }
+    headers = {"Location": f"/api/workflows/{found}/versions/{drafted.number}"}
+    return await settled(parts, written, body, status=201, headers=headers)
+
+
+@router.get("/versions/{version}", responses=gives(VersionShown))
+async def get_version(
+    request: Request, workflow_id: str, version: str, caller: WorkflowsReader
+) -> Response:
+    """One version by number or id."""
+    parts = parts_of(request)
+    await read_after(request, parts)
+    row = await known_version(parts, caller, await known(parts, caller, workflow_id), version)
+    definition = await parts.payloads.opened(row["definition"], Allowance())
+    return answered({**queries_registry.shown_version(row), "definition": definition})
+
+
+@router.post("/versions/{version}/publish", responses=gives(WorkflowShown))
+async def publish_version(
+    request: Request, workflow_id: str, version: str, caller: WorkflowsWriter
+) -> Response:
+    """Let a draft be run."""
+    parts = parts_of(request)
+    workflow = await known(parts, caller, workflow_id)
+    row = await known_version(parts, caller, workflow, version)
+    return await changed(request, parts, caller, workflow, PublishVersion(row["number"]))
+
+
+@router.put("/versions/{version}/pin", responses=gives(WorkflowShown))
+async def pin_version(
+    request: Request, workflow_id: str, version: str, caller: WorkflowsWriter
+) -> Response:
+    """Run this version by default."""
+    parts = parts_of(request)
+    workflow = await known(parts, caller, workflow_id)
+    row = await known_version(parts, caller, workflow, version)
+    return await changed(request, parts, caller, workflow, PinVersion(row["number"]))
+
+
+@router.delete("/pin", responses=gives(WorkflowShown))
+async def unpin(request: Request, workflow_id: str, caller: WorkflowsWriter) -> Response:
+    """Run the newest published version by default again."""
+    parts = parts_of(request)
+    workflow = await known(parts, caller, workflow_id)
+    return await changed(request, parts, caller, workflow, UnpinVersion())
+
+
+async def changed(
+    request: Request, parts: Parts, caller: Caller, workflow: Row, command: WorkflowCommand
+) -> Response:
+    """The workflow after `command`."""
+    found = str(workflow["id"])
+    sender = sender_of(request, caller.actor)
+    written = await parts.registry.workflow(caller.tenant_id, found, command, sender)
+    parts.runnables.changed(found)
+    definition = await published(parts, caller, written.state)
+    headers = {"ETag": etag(written.state.revision)}
+    return await settled(parts, written, shown(found, written.state, definition), headers=headers)
+
+
+async def known_version(parts: Parts, caller: Caller, workflow: Row, ref: str) -> Row:
+    """A version's row. Raises Problem 404."""
+    row = await queries_registry.version(parts.engine, caller.tenant_id, workflow["id"], ref)
+    if row is None:
+        raise Problem(404, "the workflow has no such version")
+    return row
+
+
+def numbered(cursor: str | None) -> int | None:
+    """The number that a cursor of this list holds. Raises Problem 400."""
+    if cursor is None:
+        return None
+    match pages.opened(cursor):
+        case [int(number)] if 0 < number <= queries_registry.NUMBER_MAX:
+            return number
+        case _:
+            raise pages.bad_cursor()

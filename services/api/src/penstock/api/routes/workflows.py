@@ -1,0 +1,241 @@
+"""Workflows: made, changed, read, judged."""
+
+import re
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from msgspec.structs import replace
+
+from penstock.api import bodies, drawings, pages, queries_registry
+from penstock.api.answers import answered, moment_of_ms
+from penstock.api.auth import Caller, WorkflowsReader, WorkflowsWriter
+from penstock.api.errors import Problem, detail, invalid
+from penstock.api.etags import etag, expected_revision, is_known
+from penstock.api.idempotency import Identity, identity
+from penstock.api.openapi import gives, gives_page_of, takes
+from penstock.api.pages import Cursor, Limit
+from penstock.api.parts import Parts, parts_of, sender_of
+from penstock.api.payloads import Allowance
+from penstock.api.registry import Written
+from penstock.api.schemas import (
+    DefinitionOnly,
+    Judgement,
+    NewWorkflow,
+    WorkflowChange,
+    WorkflowShown,
+)
+from penstock.api.writes import read_after, settled
+from penstock.domain.errors import Conflict
+from penstock.domain.ids import derived
+from penstock.domain.workflow.commands import (
+    ChangeWorkflow,
+    CreateWorkflow,
+    DeleteWorkflow,
+)
+from penstock.domain.workflow.model import Definition, to_wire
+from penstock.domain.workflow.state import Workflow, newest_published
+from penstock.infra.postgres.engine import Row
+
+KEY_MAX = 56
+"""A key made from a name; with its number it stays within the 64 characters of any key."""
+NUMBERED_MAX = 1000
+"""Workflows of one name; the next one has to say its own key."""
+KEY_TAKEN = "KEY_TAKEN"
+
+router = APIRouter(prefix="/api/workflows", tags=["workflows"])
+
+
+@router.get("", responses=gives_page_of(WorkflowShown))
+async def list_workflows(
+    request: Request,
+    caller: WorkflowsReader,
+    limit: Limit = pages.LIMIT_DEFAULT,
+    cursor: Cursor = None,
+) -> Response:
+    """The tenant's workflows, newest first, without their definitions."""
+    parts = parts_of(request)
+    await read_after(request, parts)
+    after = pages.after(cursor)
+    rows = await queries_registry.workflows(
+        parts.engine, caller.tenant_id, after=after, limit=limit + 1
+    )
+    return answered(pages.page(rows, limit, queries_registry.shown_workflow))
+
+
+@router.post(
+    "",
+    status_code=201,
+    responses=gives(WorkflowShown, status=201),
+    openapi_extra=takes(NewWorkflow),
+)
+async def create_workflow(request: Request, caller: WorkflowsWriter) -> Response:
+    """Make a workflow; its definition, if it has one, becomes version 1 and is published."""
+    parts = parts_of(request)
+    sent = await bodies.value(request)
+    asked = bodies.fitted(sent, NewWorkflow)
+    definition, key, version = None, None, None
+    if asked.definition is not None:
+        definition, key = drawings.accepted(asked.definition, name=asked.name)
+        version = await drawings.stored(parts.definitions, caller.tenant_id, definition)
+    name = asked.name or (definition.name if definition else None)
+    if name is None:
+        fault = detail("/name", "SCHEMA_INVALID", "is needed without a definition")
+        raise invalid("the body is not valid", fault)
+    made = identity(request, caller.tenant_id, sent)
+    command = CreateWorkflow(
+        key=key or slug(name),
+        name=name,
+        created_by=caller.actor,
+        visibility=asked.visibility,
+        version=version,
+        request_hash=made.request_hash,
+    )
+    if key is not None:
+        written = await created(request, parts, caller, command)
+    else:
+        written = await created_under_free_key(request, parts, caller, command, made)
+    workflow_id = derived(caller.tenant_id, written.state.key)
+    parts.runnables.changed(workflow_id)
+    headers = {
+        "Location": f"/api/workflows/{workflow_id}",
+        "ETag": etag(written.state.revision),
+    }
+    body = shown(workflow_id, written.state, definition)
+    return await settled(parts, written, body, status=201, headers=headers)
+
+
+@router.post("/validate", responses=gives(Judgement), openapi_extra=takes(DefinitionOnly))
+async def validate_definition(request: Request, _: WorkflowsReader) -> Response:
+    """What is wrong with a definition, and the layers in which its nodes would run."""
+    asked = await bodies.model(request, DefinitionOnly)
+    verdict = drawings.judged(asked.definition)
+    return answered(
+        {
+            "valid": not verdict.problems,
+            "problems": verdict.problems,
+            "plan": verdict.plan,
+        }
+    )
+
+
+@router.get("/{workflow_id}", responses=gives(WorkflowShown))
+async def get_workflow(request: Request, workflow_id: str, caller: WorkflowsReader) -> Response:
+    """One workflow with the definition of its newest published version."""
+    parts = parts_of(request)
+    await read_after(request, parts)
+    row = await known(parts, caller, workflow_id)
+    headers = {"ETag": etag(row["revision"])}
+    if is_known(request, row["revision"]):
+        return Response(status_code=304, headers=headers)
+    definition = None
+    if row["definition"] is not None:
+        definition = await parts.payloads.opened(row["definition"], Allowance())
+    body = {**queries_registry.shown_workflow(row), "definition": definition}
+    return answered(body, headers=headers)
+
+
+@router.put("/{workflow_id}", responses=gives(WorkflowShown), openapi_extra=takes(WorkflowChange))
+async def change_workflow(request: Request, workflow_id: str, caller: WorkflowsWriter) -> Response:
+    """Rename; with a definition, make and publish a new version. A pin stays where it is."""
+    parts = parts_of(request)
+    row = await known(parts, caller, workflow_id)
+    revision = expected_revision(request, row["revision"])
+    asked = await bodies.model(request, WorkflowChange)
+    definition, version = None, None
+    if asked.definition is not None:
+        definition, _ = drawings.accepted(asked.definition, name=asked.name or row["name"])
+        version = await drawings.stored(parts.definitions, caller.tenant_id, definition)
+    command = ChangeWorkflow(
+        changed_by=caller.actor, name=asked.name, version=version, revision=revision
+    )
+    found = str(row["id"])
+    sender = sender_of(request, caller.actor)
+    written = await parts.registry.workflow(caller.tenant_id, found, command, sender)
+    parts.runnables.changed(found)
+    if definition is None:
+        definition = await published(parts, caller, written.state)
+    headers = {"ETag": etag(written.state.revision)}
+    return await settled(parts, written, shown(found, written.state, definition), headers=headers)
+
+
+@router.delete("/{workflow_id}", status_code=204, responses=gives(None, status=204))
+async def delete_workflow(request: Request, workflow_id: str, caller: WorkflowsWriter) -> Response:
+    """Let nobody run it any more; its runs stay readable, live ones go on."""
+    parts = parts_of(request)
+    row = await known(parts, caller, workflow_id)
+    command = DeleteWorkflow(revision=expected_revision(request, row["revision"]))
+    found = str(row["id"])
+    sender = sender_of(request, caller.actor)
+    written = await parts.registry.workflow(caller.tenant_id, found, command, sender)
+    parts.runnables.changed(found)
+    return await settled(parts, written, None, status=204)
+
+
+async def created(
+    request: Request, parts: Parts, caller: Caller, command: CreateWorkflow
+) -> Written[Workflow]:
+    """The workflow under the command's key. Raises Conflict when that is taken."""
+    workflow_id = derived(caller.tenant_id, command.key)
+    sender = sender_of(request, caller.actor)
+    return await parts.registry.workflow(caller.tenant_id, workflow_id, command, sender)
+
+
+async def created_under_free_key(
+    request: Request, parts: Parts, caller: Caller, command: CreateWorkflow, made: Identity
+) -> Written[Workflow]:
+    """The workflow under the first free one of `key`, `key-2`, `key-3`, …
+
+    A request with an Idempotency-Key tries each, for one of them may be its own from before.
+    """
+    taken: set[str] = set()
+    if not made.request_hash:
+        taken = await queries_registry.keys_like(parts.engine, caller.tenant_id, command.key)
+    for number in range(1, NUMBERED_MAX + 1):
+        key = command.key if number == 1 else f"{command.key}-{number}"
+        if key in taken:
+            continue
+        try:
+            return await created(request, parts, caller, replace(command, key=key))
+        except Conflict as conflict:
+            if conflict.code != KEY_TAKEN:
+                raise
+    raise Conflict(f"there are {NUMBERED_MAX} workflows of this name", code=KEY_TAKEN)
+
+
+def slug(name: str) -> str:
+    """A key that looks like the name."""
+    text = re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-")[:KEY_MAX].strip("-")
+    return text or "workflow"
+
+
+async def known(parts: Parts, caller: Caller, ref: str) -> Row:
+    """A living workflow's row by id or key. Raises Problem 404."""
+    row = await queries_registry.workflow(parts.engine, caller.tenant_id, ref)
+    if row is None:
+        raise Problem(404, "there is no such workflow")
+    return row
+
+
+async def published(parts: Parts, caller: Caller, workflow: Workflow) -> Definition | None:
+    """The definition of the newest published version."""
+    number = newest_published(workflow)
+    if number is None:
+        return None
+    content_hash = workflow.versions[number - 1].content_hash
+    return await parts.definitions.definition(caller.tenant_id, content_hash)
+
+
+def shown(workflow_id: str, workflow: Workflow, definition: Definition | None) -> dict[str, Any]:
+    """A workflow as clients see it, from what the write left behind."""
+    return {
+        "id": workflow_id,
+        "key": workflow.key,
+        "name": workflow.name,
+        "version": newest_published(workflow),
+        "latestVersion": len(workflow.versions) or None,
+        "pinnedVersion": workflow.pinned,
+        "visibility": workflow.visibility,
+        "createdBy": workflow.created_by,
+        "createdAt": moment_of_ms(workflow.created_at),
+        "definition": to_wire(definition) if definition else None,
+    }

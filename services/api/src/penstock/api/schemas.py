@@ -1,0 +1,382 @@
+"""The shapes of the HTTP contract: what requests hold, and what answers look like in OpenAPI.
+
+Request shapes are checked by pydantic; answers are encoded by the routes themselves, and tests
+hold them equal to what stands here.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic.alias_generators import to_camel
+
+from penstock.api.pages import LIMIT_DEFAULT, Cursor, Limit
+from penstock.domain.identity import TENANT_ROLES, Role, role_of
+from penstock.domain.workflow.events import Visibility
+
+NAME_MAX = 200
+TAGS_MAX = 20
+TAG_MAX = 100
+PRIORITY_MAX = 100
+REASON_MAX = 1000
+COUNT_MAX = 2**31 - 1
+
+
+def printable(text: str) -> str:
+    """A text without control characters, which belong into no name."""
+    if not text.isprintable():
+        raise ValueError("holds characters that cannot be printed")
+    return text
+
+
+def tenant_role(value: object) -> object:
+    """A role that a key of a tenant may have, by any of its spellings."""
+    role = role_of(value) if isinstance(value, str) else None
+    if role not in TENANT_ROLES:
+        raise ValueError(f"must be one of {', '.join(sorted(TENANT_ROLES))}")
+    return role
+
+
+def in_the_zone(value: datetime) -> datetime:
+    """A moment that says its offset from UTC."""
+    if value.tzinfo is None:
+        raise ValueError("must have an offset from UTC, such as Z")
+    return value
+
+
+Name = Annotated[str, Field(min_length=1, max_length=NAME_MAX), AfterValidator(printable)]
+Tag = Annotated[str, Field(min_length=1, max_length=TAG_MAX), AfterValidator(printable)]
+TenantRole = Annotated[Role, BeforeValidator(tenant_role)]
+Moment = Annotated[datetime, AfterValidator(in_the_zone)]
+Count = Annotated[int, Field(strict=True, ge=0, le=COUNT_MAX)]
+
+
+class Wire(BaseModel):
+    """The shape that all of these share: camelCase outside, snake_case inside."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
+
+
+class Detail(Wire):
+    """One fault of a request; `pointer` is a JSON pointer into it."""
+
+    pointer: str
+    code: str
+    message: str
+
+
+class ProblemDocument(Wire):
+    """What is wrong, as RFC 9457 has it; `code` is stable."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    message: str
+    details: list[Detail]
+    trace_id: str
+
+
+class LimitsChange(Wire):
+    """Limits of a tenant; null is no limit. In a patch null brings back the default."""
+
+    max_workflows: Count | None = 100
+    max_executions_per_day: Count | None = 10_000
+    retention_days: Count = 30
+    max_concurrent_runs: Count | None = None
+    max_in_flight_steps: Count | None = None
+    requests_per_minute: Count | None = None
+
+
+class ConfigChange(Wire):
+    """Configuration of a tenant."""
+
+    limits: LimitsChange = LimitsChange()
+
+
+class NewTenant(Wire):
+    """A tenant to be made."""
+
+    name: Name
+    config: ConfigChange = ConfigChange()
+
+
+class TenantChange(Wire):
+    """JSON merge patch of a tenant."""
+
+    name: Name | None = None
+    config: ConfigChange | None = None
+
+
+class NewKey(Wire):
+    """An API key to be made."""
+
+    name: Name
+    role: TenantRole
+    expires_at: Moment | None = None
+
+
+class NewWorkflow(Wire):
+    """A workflow to be made; its definition becomes version 1, published."""
+
+    name: Name | None = None
+    definition: Any = None
+    visibility: Visibility = Visibility.TENANT
+
+
+class WorkflowChange(Wire):
+    """A new name, a new version that is published at once, or both."""
+
+    name: Name | None = None
+    definition: Any = None
+
+
+class DefinitionOnly(Wire):
+    """A definition to be judged, or to become a draft."""
+
+    definition: Any
+
+
+class Execute(Wire):
+    """How a workflow is to be run. version: its number or id, else the pinned or newest one."""
+
+    input: Any = None
+    version: Annotated[int, Field(strict=True, ge=1, le=COUNT_MAX)] | str | None = None
+    priority: Annotated[int, Field(strict=True, ge=-PRIORITY_MAX, le=PRIORITY_MAX)] = 0
+    tags: Annotated[list[Tag], Field(max_length=TAGS_MAX)] = []
+
+
+class ExecuteNamed(Execute):
+    """As `Execute`, with the workflow in the body."""
+
+    workflow_id: Annotated[str, Field(min_length=1, max_length=NAME_MAX)]
+
+
+class Cancel(Wire):
+    """Why a run is cancelled."""
+
+    reason: Annotated[str, Field(max_length=REASON_MAX)] = ""
+
+
+class RunStatusShown(StrEnum):
+    """Where a run stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    WAITING = "waiting"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+
+
+class RunFilter(BaseModel):
+    """Which runs a list shows, and which page of them."""
+
+    status: RunStatusShown | None = None
+    workflow_id: Annotated[str | None, Field(alias="workflowId", max_length=NAME_MAX)] = None
+    trigger: Annotated[str | None, Field(max_length=NAME_MAX)] = None
+    tag: Annotated[str | None, Field(max_length=TAG_MAX)] = None
+    created_from: Annotated[Moment | None, Field(alias="from")] = None
+    created_to: Annotated[Moment | None, Field(alias="to")] = None
+    limit: Limit = LIMIT_DEFAULT
+    cursor: Cursor = None
+
+
+class Mode(StrEnum):
+    """Whether an execute waits for the run's end."""
+
+    ASYNC = "async"
+    SYNC = "sync"
+
+
+class TenantShown(Wire):
+    """A tenant; `adminApiKey` only in the answer that made it."""
+
+    id: str
+    name: str
+    config: dict[str, Any]
+    created_at: datetime
+    admin_api_key: str | None = None
+
+
+class KeyShown(Wire):
+    """An API key; `key` only in the answer that made it."""
+
+    id: str
+    name: str
+    role: Role
+    created_by: str
+    created_at: datetime
+    expires_at: datetime | None
+    key: str | None = None
+
+
+class WorkflowShown(Wire):
+    """A workflow and its newest published version; a list's items have no definition."""
+
+    id: str
+    key: str
+    name: str
+    version: int | None
+    latest_version: int | None
+    pinned_version: int | None
+    visibility: Visibility
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
+    definition: Any = None
+
+
+class VersionShown(Wire):
+    """One version; a list's items have no definition."""
+
+    id: str
+    number: int
+    status: str
+    content_hash: str
+    created_at: datetime
+    created_by: str
+    definition: Any = None
+
+
+class Judgement(Wire):
+    """What is wrong with a definition; `plan` is layers of node ids, empty unless it is valid."""
+
+    valid: bool
+    problems: list[Detail]
+    plan: list[list[str]]
+
+
+class Accepted(Wire):
+    """A run that was accepted and goes on by itself."""
+
+    run_id: str
+    status: RunStatusShown
+    links: dict[str, str]
+
+
+class ErrorShown(Wire):
+    """Why an attempt failed."""
+
+    code: str
+    message: str
+    retryable: bool
+    details: JsonValue
+
+
+class AttemptShown(Wire):
+    """One attempt of a step."""
+
+    attempt: int
+    status: str
+    executor_id: str | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: ErrorShown | None
+
+
+class StepShown(Wire):
+    """A step of a run; `id` is its path."""
+
+    id: str
+    node_id: str
+    type: str
+    status: str
+    attempt: int
+    max_attempts: int
+    input: JsonValue
+    output: JsonValue
+    error: ErrorShown | None
+    branch: str | None
+    executor_id: str | None
+    ready_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    duration_ms: int | None
+    idempotency_key: str
+    attempts: list[AttemptShown]
+
+
+class Progress(Wire):
+    """How many of a run's steps stand where."""
+
+    total: int | None
+    succeeded: int
+    failed: int
+    skipped: int
+    running: int
+
+
+class RunShown(Wire):
+    """A run; a list's items have no steps."""
+
+    id: str
+    tenant_id: str
+    workflow_id: str
+    workflow_name: str
+    version: int
+    status: RunStatusShown
+    input: JsonValue
+    output: JsonValue
+    error: dict[str, Any] | None
+    trigger: str
+    tags: list[str]
+    priority: int
+    parent_run_id: str | None
+    forked_from: dict[str, str] | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    duration_ms: int | None
+    progress: Progress
+    steps: list[StepShown] = []
+
+
+class EventShown(Wire):
+    """One event of a history."""
+
+    position: str
+    type: str
+    version: int
+    at: datetime
+    tenant_id: str
+    subject: dict[str, str]
+    actor: str | None
+    causation_id: str | None
+    correlation_id: str | None
+    traceparent: str | None
+    data: dict[str, Any]
+
+
+class StepTypeShown(Wire):
+    """A type of node."""
+
+    name: str
+    aliases: list[str]
+    version: int
+    description: str
+    available: bool
+    config_schema: dict[str, Any]
+    output: str
+    branches: list[str] | None
+    default_timeout_ms: int
+
+
+class HealthShown(Wire):
+    """How the installation is; a lag is counted in decisions that the rows do not have yet."""
+
+    ok: bool
+    broker: bool
+    database: bool
+    projection_lag: int | None
+
+
+class Page(Wire):
+    """A page of a list."""
+
+    items: list[Any]
+    next_cursor: str | None

@@ -1,0 +1,55 @@
+"""Hashes of API keys in the vault, written before the event of the key they belong to.
+
+A hash is no event, and a rebuild does not touch it. Where the event fails, the client was told so
+and never saw the key: what is left behind is a hash of a secret that nobody has.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+from penstock.domain.identity import Role
+from penstock.infra.postgres.engine import Engine
+from penstock.infra.postgres.tenant import tenant_session
+
+KEEP = """
+insert into vault.api_keys (tenant_id, id, hash, role, expires_at)
+values (%(tenant)s, %(id)s, %(hash)s, %(role)s, %(expires_at)s)
+on conflict (tenant_id, id) do nothing
+"""
+REVOKE = """
+update vault.api_keys set revoked_at = now()
+where tenant_id = %(tenant)s and revoked_at is null and (%(id)s::uuid is null or id = %(id)s)
+"""
+
+
+async def keep_hash(
+    engine: Engine,
+    tenant_id: str,
+    key_id: UUID,
+    digest: bytes,
+    *,
+    role: Role,
+    expires_at: datetime | None = None,
+) -> None:
+    """Keep a new key's hash. The same key again changes nothing."""
+    wanted = {
+        "tenant": tenant_id,
+        "id": key_id,
+        "hash": digest,
+        "role": str(role),
+        "expires_at": expires_at,
+    }
+    async with tenant_session(engine, tenant_id) as session:
+        await session.run(KEEP, wanted)
+
+
+async def revoke(engine: Engine, tenant_id: str, key_id: UUID) -> None:
+    """Let one key open nothing any more."""
+    async with tenant_session(engine, tenant_id) as session:
+        await session.run(REVOKE, {"tenant": tenant_id, "id": key_id})
+
+
+async def revoke_all(engine: Engine, tenant_id: str) -> None:
+    """Let no key of the tenant open anything any more."""
+    async with tenant_session(engine, tenant_id) as session:
+        await session.run(REVOKE, {"tenant": tenant_id, "id": None})
