@@ -9,6 +9,7 @@ from nats.aio.client import Client
 from nats.js.api import StreamConfig
 
 from penstock.dev.nats_server import NatsServer
+from penstock.infra.nats import requests
 from penstock.infra.nats.delivery import Delivery
 from penstock.infra.nats.publish import Publisher, PublishError
 from penstock.infra.nats.streams import EVENTS
@@ -154,6 +155,48 @@ async def test_a_hole_in_the_log_ends_the_tail(nc: Client, publisher: Publisher)
             await tail.wait()
     assert (gap.value.wanted, gap.value.first) == (3, 4)
     assert seen.seqs == [1, 2]
+
+
+async def test_a_handler_that_waits_holds_the_rest_back(
+    nc: Client, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its silence is its own, not the broker's: nothing is asked for a second time."""
+    monkeypatch.setattr(requests, "SILENCE_MAX_S", 0.1)
+    room = asyncio.Event()
+    seen: list[int] = []
+
+    async def on_message(delivery: Delivery) -> None:
+        seen.append(delivery.stream_seq)
+        await room.wait()
+
+    await publish(publisher, "acme", 1000)
+    tail = Tail(nc, EVENTS, (), 1, on_message, batch=50)
+    await tail.start()
+    await until(lambda: len(seen) == 1)
+    await asyncio.sleep(5 * requests.TICK_S)
+    (consumer,) = await nc.jetstream().consumers_info(EVENTS)
+    assert (consumer.num_pending or 0) >= 900
+    room.set()
+    await until(lambda: len(seen) == 1000)
+    assert seen == list(range(1, 1001))
+    await tail.stop()
+
+
+async def test_a_handler_that_waits_does_not_hold_up_a_stop(
+    nc: Client, publisher: Publisher
+) -> None:
+    waiting = asyncio.Event()
+
+    async def on_message(_delivery: Delivery) -> None:
+        waiting.set()
+        await asyncio.Event().wait()
+
+    await publish(publisher, "acme", 3)
+    tail = Tail(nc, EVENTS, (), 1, on_message)
+    await tail.start()
+    await waiting.wait()
+    await tail.stop()
+    assert tail.next_seq == 2
 
 
 async def test_a_handler_that_fails_ends_the_tail(nc: Client, publisher: Publisher) -> None:

@@ -82,7 +82,7 @@ class Pull:
         What is unsettled then can still be settled.
         """
         self._paused = True
-        await self._requests.stop()
+        await self._requests.stop(drain=True)
 
     def _wanted(self) -> int:
         return 0 if self._paused else self._max_outstanding - len(self._unsettled)

@@ -34,7 +34,7 @@ _HEARTBEAT = "100"
 _EXPIRED = ("404", "408")
 _NO_RESPONDERS = "503"
 _LEFT_OVER = "Nats-Pending-Messages"
-_FULL = "Message Size Exceeds MaxBytes"
+_USED_UP = ("Batch Completed", "Message Size Exceeds MaxBytes")
 _DELETED = "Consumer Deleted"
 
 
@@ -72,6 +72,7 @@ class PullRequests:
         self._reconnects = 0
         self._missing = False
         self._stopped = False
+        self._busy = False
         self._subscription: Subscription | None = None
         self._ticker: asyncio.Task[None] | None = None
 
@@ -96,8 +97,11 @@ class PullRequests:
         await self.ask()
         self._ticker = asyncio.create_task(self._tick())
 
-    async def stop(self) -> None:
-        """Asks for nothing any more. What the broker has sent already still reaches on_message."""
+    async def stop(self, *, drain: bool) -> None:
+        """Asks for nothing any more.
+
+        drain: what the broker has sent already still reaches on_message before this returns.
+        """
         self._stopped = True
         if self._ticker is not None:
             self._ticker.cancel()
@@ -106,7 +110,10 @@ class PullRequests:
             return
         try:
             async with asyncio.timeout(DRAIN_MAX_S):
-                await self._subscription.drain()  # type: ignore[no-untyped-call]
+                if drain:
+                    await self._subscription.drain()  # type: ignore[no-untyped-call]
+                else:
+                    await self._subscription.unsubscribe()
         except (errors.Error, OSError, TimeoutError):
             return
 
@@ -136,7 +143,12 @@ class PullRequests:
         if msg.reply:
             self._missing = False
             self._credit = max(0, self._credit - 1)
-            await self._on_message(msg)
+            self._busy = True
+            try:
+                await self._on_message(msg)
+            finally:
+                self._busy = False
+                self._heard_at = asyncio.get_running_loop().time()
         elif msg.headers:
             await self._on_status(msg.headers)
         await self.ask()
@@ -147,7 +159,7 @@ class PullRequests:
             self._missing = False
             return
         left_over = headers.get(_LEFT_OVER, "")
-        if status in _EXPIRED or said == _FULL:
+        if status in _EXPIRED or said in _USED_UP:
             self._credit = max(0, self._credit - int(left_over)) if left_over.isdigit() else 0
             return
         self._credit = 0
@@ -161,8 +173,13 @@ class PullRequests:
         while True:
             await asyncio.sleep(TICK_S)
             reconnects = self._nc.stats["reconnects"]
-            silence_s = asyncio.get_running_loop().time() - self._heard_at
-            if reconnects != self._reconnects or silence_s > SILENCE_MAX_S:
+            if reconnects != self._reconnects or self._is_silent():
                 self._reconnects = reconnects
                 self._credit = 0
             await self.ask()
+
+    def _is_silent(self) -> bool:
+        """Whether nothing comes although nobody here holds it up."""
+        if self._busy or self._subscription is None or self._subscription.pending_msgs:
+            return False
+        return asyncio.get_running_loop().time() - self._heard_at > SILENCE_MAX_S

@@ -98,7 +98,7 @@ class Tail:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._requests.stop()
+        await self._requests.stop(drain=False)
         await self._discard()
 
     def _wanted(self) -> int:
