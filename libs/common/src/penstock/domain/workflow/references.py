@@ -45,8 +45,10 @@ def reference_problems(
 def writing_problems(
     shape: Shape, node: Node, writing: Writing, check_expression: CheckExpression
 ) -> Iterator[Problem]:
-    """What is wrong with one text. Raises TemplateError or ExpressionError at the first part that
-    cannot be read."""
+    """What is wrong with one text.
+
+    Raises TemplateError or ExpressionError at the first part that cannot be read.
+    """
     for source, paths in readings(writing):
         message = None if source is None else check_expression(source, ROOTS)
         if message is not None:

@@ -87,7 +87,7 @@ def node_problems(node: Node, at: str, check_config: CheckConfig) -> Iterator[Pr
         yield Problem(f"{at}/type", Code.NOT_SUPPORTED, not_yet(kind.name))
         return
     for name, only in kind.later.items():
-        if name in node.config and only in {None, node.config[name]}:
+        if name in node.config and (only is None or node.config[name] == only):
             yield Problem(f"{at}/config/{name}", Code.NOT_SUPPORTED, not_yet(name))
     for pointer, message in check_config(node.type, node.config):
         yield Problem(f"{at}/config{pointer}", Code.CONFIG_INVALID, message)

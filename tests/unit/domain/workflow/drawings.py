@@ -1,0 +1,82 @@
+"""Hypothesis strategies: values, nodes and sound definitions of any shape."""
+
+from typing import Any
+
+from hypothesis import strategies as st
+from msgspec import UNSET
+
+from penstock.domain.workflow.model import (
+    Condition,
+    Definition,
+    Edge,
+    EdgeType,
+    Join,
+    Node,
+    Retry,
+)
+
+IDS = st.from_regex(r"[A-Za-z0-9_-]{1,8}", fullmatch=True)
+TEXTS = st.text(
+    st.characters(exclude_characters="\0{", exclude_categories=("Cs",)), min_size=1, max_size=12
+)
+NUMBERS = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | NUMBERS | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=8,
+)
+RETRIES = st.builds(
+    Retry,
+    max_attempts=st.integers(1, 1000),
+    backoff_ms=st.integers(0, 10**6),
+    backoff_multiplier=st.floats(1, 100),
+    max_backoff_ms=st.integers(0, 10**6),
+    jitter=st.floats(0, 1),
+)
+CONDITIONS = st.sampled_from(
+    [
+        Condition(),
+        Condition(EdgeType.ON_FAILURE),
+        Condition(EdgeType.ALWAYS),
+        Condition(EdgeType.BRANCH, "true"),
+    ]
+)
+
+
+@st.composite
+def nodes(draw: st.DrawFn, node_id: str) -> Node:
+    """A node of any type that takes any config."""
+    return Node(
+        id=node_id,
+        type=draw(st.sampled_from(["noop", "trigger"])),
+        name=draw(st.none() | TEXTS),
+        config=draw(st.dictionaries(TEXTS, VALUES, max_size=2)),
+        input=draw(st.just(UNSET) | VALUES),
+        join=draw(st.sampled_from(Join)),
+        retry=draw(st.none() | RETRIES),
+        timeout_ms=draw(st.none() | st.integers(1, 10**6)),
+        continue_on_error=draw(st.booleans()),
+        queue=draw(IDS),
+    )
+
+
+@st.composite
+def definitions(draw: st.DrawFn, *, nodes_max: int = 8) -> Definition:
+    """A definition without cycles; its edges lead from earlier to later nodes in some order."""
+    ids = draw(st.lists(IDS, min_size=1, max_size=nodes_max, unique=True))
+    order = draw(st.permutations(ids))
+    edges = [
+        Edge(source, target, draw(CONDITIONS))
+        for place, target in enumerate(order)
+        for source in draw(st.lists(st.sampled_from(order[:place] or order), max_size=3))
+        if source in order[:place]
+    ]
+    return Definition(
+        name=draw(TEXTS),
+        description=draw(st.none() | TEXTS),
+        input_schema=draw(st.none() | st.just({"type": "object"}) | st.just(True)),
+        timeout_ms=draw(st.none() | st.integers(1, 10**6)),
+        retry=draw(st.none() | RETRIES),
+        nodes=tuple(draw(nodes(node_id)) for node_id in ids),
+        edges=tuple(dict.fromkeys(edges)),
+    )

@@ -1,0 +1,168 @@
+"""Validation: every problem at once, each at its place in the document that was given."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.domain.workflow.node_types import NODE_TYPES
+from penstock.domain.workflow.parse import Limits, Parsed
+from penstock.domain.workflow.problems import PROBLEMS_MAX, Code
+from penstock.infra.validation import Validation
+from tests.unit.domain.workflow.malformed import (
+    LARGE,
+    MALFORMED,
+    Malformed,
+    condition,
+    document,
+    drawn,
+    edge,
+    http,
+    noop,
+    one,
+)
+
+VALIDATION = Validation()
+PIECES = (
+    "{{",
+    "}}",
+    "nodes.",
+    "a",
+    ".output",
+    "'",
+    '"',
+    "(",
+    ")",
+    "[0]",
+    "default(",
+    ",",
+    " ",
+    "-",
+    "1",
+    "\\",
+)
+TEXTS = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
+CONFIGS = st.dictionaries(
+    st.sampled_from(
+        ["url", "headers", "expression", "language", "output", "auth", "until", "code"]
+    ),
+    TEXTS | st.lists(TEXTS, max_size=2) | st.dictionaries(TEXTS, TEXTS, max_size=2) | st.integers(),
+)
+
+
+def check(given: object, **options: Any) -> Parsed:
+    return VALIDATION.check(given, **options)
+
+
+def found(parsed: Parsed) -> list[tuple[str, str]]:
+    return sorted((problem.pointer, str(problem.code)) for problem in parsed.problems)
+
+
+@pytest.mark.parametrize("case", [*MALFORMED, *LARGE], ids=lambda case: case.name)
+def test_a_malformed_definition_has_all_its_problems_and_no_other(case: Malformed) -> None:
+    parsed = check(case.document)
+    assert found(parsed) == sorted(case.problems)
+    assert parsed.definition is None
+    assert all(problem.message for problem in parsed.problems)
+
+
+def test_every_code_has_a_malformed_definition() -> None:
+    seen = {code for case in (*MALFORMED, *LARGE) for _, code in case.problems}
+    assert seen == set(Code)
+
+
+def test_a_sound_definition_has_no_problem() -> None:
+    parsed = check(document())
+    assert parsed.problems == []
+    assert parsed.definition is not None
+
+
+def test_a_cycle_names_the_nodes_on_it_and_none_beside_it() -> None:
+    given = drawn(
+        [noop(name) for name in "abcd"], *(edge("a", "b"), edge("b", "c"), edge("c", "b"))
+    )
+    (problem,) = check(given).problems
+    assert problem.nodes == ["b", "c"]
+
+
+def test_a_name_from_outside_stands_in_for_a_missing_one() -> None:
+    given = document()
+    del given["name"]
+    parsed = check(given, name="outside")
+    assert parsed.definition is not None
+    assert parsed.definition.name == "outside"
+
+
+def test_a_template_stands_for_any_value_of_a_config() -> None:
+    given = http(method="{{ input.method }}", timeoutMs="{{ input.limit }}", url="{{ input.url }}")
+    assert found(check(given)) == []
+
+
+def test_an_expression_may_be_written_with_or_without_braces() -> None:
+    for expression in ("total > 1", "input.total > 1", "{{ input.total }} > 1", "{{ total > 1 }}"):
+        assert found(check(drawn([condition(expression)]))) == []
+
+
+def test_a_node_reads_any_node_upstream_whatever_its_id() -> None:
+    given = drawn(
+        [
+            noop("node-1"),
+            noop("2"),
+            noop("c", config={"x": "{{ nodes.node-1.output.x }}", "y": '{{ nodes["2"].error }}'}),
+        ],
+        *(edge("node-1", "2"), edge("2", "c", type="ON_FAILURE")),
+    )
+    assert found(check(given)) == []
+
+
+def test_a_macro_variable_may_have_the_name_of_a_root() -> None:
+    given = one("transform", {"output": "{{ input.items.filter(item, item.price > 1) }}"})
+    assert found(check(given)) == []
+
+
+def test_a_webhook_without_a_url_is_an_entry_and_one_with_a_url_is_none() -> None:
+    for config, expected in (({}, [("/nodes/1", "UNREACHABLE_NODE")]), ({"url": "http://x/"}, [])):
+        hook = {"id": "w", "type": "webhook", "config": config}
+        given = drawn([hook, noop("b")], edge("w", "b", type="ON_FAILURE"))
+        assert found(check(given)) == expected
+
+
+def test_the_design_example_has_but_what_comes_later() -> None:
+    given = drawn(
+        [
+            {
+                "id": "fetch",
+                "type": "http_request",
+                "config": {"url": "https://o.example/{{ id }}"},
+            },
+            {
+                "id": "price",
+                "type": "transform",
+                "input": {"order": "{{ nodes.fetch.output.body }}"},
+                "config": {"output": {"total": "{{ input.order.total }}"}},
+            },
+            {"id": "big", "type": "condition", "config": {"expression": "input.total > 1000"}},
+            {"id": "notify", "type": "webhook", "config": {"url": "https://h.example/in"}},
+        ],
+        *(edge("fetch", "price"), edge("price", "big")),
+        edge("big", "notify", type="BRANCH", branch="false"),
+    )
+    assert found(check(given)) == []
+
+
+def test_problems_are_many_but_not_without_end() -> None:
+    given = drawn([{"id": f"n{number}", "type": "what"} for number in range(PROBLEMS_MAX + 5)])
+    assert len(check(given).problems) == PROBLEMS_MAX
+
+
+def test_limits_are_the_tenants() -> None:
+    assert found(check(document(), limits=Limits(nodes=1, edges=0))) == [
+        ("/edges", "LIMIT_EXCEEDED"),
+        ("/nodes", "LIMIT_EXCEEDED"),
+    ]
+
+
+@given(st.sampled_from(sorted(NODE_TYPES)), CONFIGS, TEXTS)
+def test_no_text_makes_validation_raise(node_type: str, config: dict[str, Any], text: str) -> None:
+    check(one(node_type, config, input={"x": text}))

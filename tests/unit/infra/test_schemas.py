@@ -1,0 +1,76 @@
+"""JSON Schemas: of configs, where templates stand for any value, and of a run's input."""
+
+from typing import Any
+
+import pytest
+
+from penstock.domain.workflow.node_types import NODE_TYPES
+from penstock.infra.schemas import check_config, check_schema, check_value
+
+
+@pytest.mark.parametrize("name", sorted(NODE_TYPES))
+def test_every_config_schema_is_a_schema(name: str) -> None:
+    assert check_schema(dict(NODE_TYPES[name].config_schema)) is None
+
+
+@pytest.mark.parametrize(
+    ("node_type", "config", "pointers"),
+    [
+        ("http_request", {"url": "https://x/", "method": "get", "acceptStatus": [404, "5xx"]}, []),
+        ("http_request", {"url": "{{ input.url }}", "timeoutMs": "{{ input.limit }}"}, []),
+        ("http_request", {"url": "x", "timeoutMs": 0}, ["/url", "/timeoutMs"]),
+        ("http_request", {"a/b": 1, "url": "https://x/"}, ["/a~1b"]),
+        (
+            "http_request",
+            {"url": "https://x/", "acceptStatus": [99, "zz"]},
+            ["/acceptStatus/0", "/acceptStatus/1"],
+        ),
+        ("condition", {}, ["/expression"]),
+        ("delay", {"until": "tomorrow"}, ["/until"]),
+        ("delay", {}, [""]),
+        ("transform", {"output": None}, []),
+        ("transform", {"transform": "shout"}, ["/transform"]),
+        ("noop", {"anything": [1]}, []),
+        ("no such type", {"anything": 1}, []),
+    ],
+)
+def test_a_config_is_checked_by_its_type(node_type: str, config: Any, pointers: list[str]) -> None:
+    assert sorted(pointer for pointer, _ in check_config(node_type, config)) == sorted(pointers)
+
+
+def test_what_is_to_be_chosen_from_is_named() -> None:
+    ((_, message),) = check_config("transform", {})
+    assert message == "exactly one of output, transform, code is needed"
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        *(1, "x", None, []),
+        {"type": "thing"},
+        {"pattern": "["},
+        {"$ref": "#/nowhere"},
+        {"$ref": "https://x.example/schema.json"},
+        {"$ref": "file:///etc/hostname"},
+    ],
+)
+def test_a_schema_that_cannot_be_used_or_leads_outside_is_refused(schema: Any) -> None:
+    assert check_schema(schema)
+
+
+def test_a_runs_input_is_checked_at_every_place() -> None:
+    schema = {
+        "type": "object",
+        "required": ["orderId"],
+        "properties": {"lines": {"type": "array", "items": {"type": "integer"}}},
+    }
+    assert check_value(schema, {"orderId": 1, "lines": [1]}) == []
+    found = check_value(schema, {"lines": [1, "x"]})
+    assert sorted(pointer for pointer, _ in found) == ["/lines/1", "/orderId"]
+    assert check_value(True, {"a": 1}) == []
+    assert [pointer for pointer, _ in check_value(False, 1)] == [""]
+
+
+def test_a_message_does_not_repeat_a_large_value() -> None:
+    ((_, message),) = check_value({"type": "integer"}, "x" * 100_000)
+    assert len(message) <= 300
