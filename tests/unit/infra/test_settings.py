@@ -70,6 +70,8 @@ def test_every_wrong_variable_is_named_at_once_and_no_value_is_shown(
         ("PENSTOCK_EXECUTOR_CONCURRENCY", "0"),
         ("PENSTOCK_EGRESS_ALLOW", "10.0.0.0/33"),
         ("PENSTOCK_EGRESS_ALLOW", "http://example.test"),
+        ("PENSTOCK_EGRESS_ALLOW", "example.test:port"),
+        ("PENSTOCK_EGRESS_ALLOW", ":80"),
     ],
 )
 def test_a_wrong_value_stops_the_start(

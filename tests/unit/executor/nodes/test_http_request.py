@@ -10,6 +10,7 @@ import pytest
 from penstock.executor.inputs import StepInput
 from penstock.executor.nodes.http_request import (
     HttpConfig,
+    Scalar,
     body_of,
     body_value,
     is_accepted,
@@ -59,7 +60,7 @@ def test_templates_that_gave_something_else_are_a_final_fault(values: dict[str, 
 
 
 def test_query_parameters_repeat_and_vanish() -> None:
-    query = {"a": [1, "x", None], "b": None, "c": True, "d": 1.5}
+    query: dict[str, Scalar | list[Scalar]] = {"a": [1, "x", None], "b": None, "c": True, "d": 1.5}
     assert query_of(query) == [("a", "1"), ("a", "x"), ("c", "true"), ("d", "1.5")]
 
 

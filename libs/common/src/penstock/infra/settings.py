@@ -35,6 +35,8 @@ KEY_BYTES = 32
 """AES-256."""
 PRODUCTION_KEY_CHARACTERS_MIN = 32
 
+_PORT = re.compile(r"(?<=[^:]):\d{1,5}$")
+"""After a host or a bracketed address; a bare IPv6 address has none."""
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*\.?")
 
 
@@ -106,8 +108,9 @@ def _listed(value: Any) -> Any:
 
 def _hosts_and_networks(values: tuple[str, ...]) -> tuple[str, ...]:
     for value in values:
-        if not (_HOST.fullmatch(value) or _is_network(value)):
-            raise ValueError("must be host names, addresses or CIDRs, separated by commas")
+        host = _PORT.sub("", value)
+        if not (_HOST.fullmatch(host) or _is_network(value) or _is_network(host.strip("[]"))):
+            raise ValueError("must be hosts, host:port, addresses or CIDRs, separated by commas")
     return values
 
 
@@ -236,10 +239,11 @@ class ExecutorSettings(SharedSettings):
     PROCESS = "executor"
 
     executor_concurrency: int = Field(
-        64, ge=1, le=10_000, description="Steps that one executor runs at the same time"
+        128, ge=1, le=10_000, description="Steps that one executor runs at the same time"
     )
     egress_allow: EgressAllow = Field(
-        (), description="Hosts and CIDRs that steps may call although they are not public"
+        (),
+        description="Hosts (`host` or `host:port`) and CIDRs that steps may call although private",
     )
 
 

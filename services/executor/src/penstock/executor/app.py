@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 
 from faststream.nats import NatsRouter
+from msgspec import Struct
 from nats.aio.client import Client
 
 from penstock.executor import control
@@ -23,18 +24,37 @@ from penstock.infra.nats.dead import DeadLetters
 from penstock.infra.nats.direct import Direct
 from penstock.infra.nats.publish import Publisher
 from penstock.infra.nats.streams import EVENTS
-from penstock.infra.service import Context, StartRefused
+from penstock.infra.service import FLUSH_S, Context, StartRefused
 from penstock.infra.settings import ExecutorSettings
 from penstock.infra.telemetry.logs import logger
 from penstock.infra.telemetry.metrics import executor_capacity
 
-LAST_WORDS_SECONDS = 1.0
-"""What a stop keeps for the last reports to be acknowledged."""
-RESERVED_SECONDS = 3.0
-"""What a stop keeps for all that follows the grace of running steps."""
 GRACE_SECONDS_MAX = 5.0
+"""What running steps get to come to their end when the process is told to stop."""
+STOP_SECONDS_MAX = 0.75
+"""What those that did not get to stop."""
+LAST_WORDS_SECONDS_MAX = 1.0
+"""What the last reports get to be acknowledged."""
 
 _log = logger(__name__)
+
+
+class Farewell(Struct, frozen=True):
+    """How a stop spends its seconds."""
+
+    grace: float
+    stop: float
+    last_words: float
+
+
+def farewell(seconds: float) -> Farewell:
+    """The parts of a stop that may take `seconds` in all, the process's own part included."""
+    ours = max(seconds - FLUSH_S, FLUSH_S)
+    stop = min(STOP_SECONDS_MAX, ours / 4)
+    last_words = min(LAST_WORDS_SECONDS_MAX, ours / 4)
+    # A little is left over, for the bound on all of it must not be what ends it.
+    grace = min(GRACE_SECONDS_MAX, 0.9 * (ours - stop - last_words))
+    return Farewell(grace, stop, last_words)
 
 
 class Executor:
@@ -42,7 +62,7 @@ class Executor:
 
     def __init__(self, nc: Client, settings: ExecutorSettings) -> None:
         self.executor_id = settings.instance
-        self._grace = min(GRACE_SECONDS_MAX, settings.graceful_timeout_s - RESERVED_SECONDS)
+        self._farewell = farewell(settings.graceful_timeout_s)
         self._publisher = Publisher(nc)
         self._direct = Direct(nc)
         self._transport = GuardedTransport(parse_allowed(settings.egress_allow))
@@ -82,9 +102,9 @@ class Executor:
     async def stop(self) -> None:
         """Finish or hand back what is in hand, say so, and leave."""
         await self._intake.stop()
-        await self.worker.leave(max(0.0, self._grace))
+        await self.worker.leave(self._farewell.grace, self._farewell.stop)
         try:
-            async with asyncio.timeout(LAST_WORDS_SECONDS):
+            async with asyncio.timeout(self._farewell.last_words):
                 await self._reporter.silence()
                 await self._errands.done()
                 await self._publisher.stop()

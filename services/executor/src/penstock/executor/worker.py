@@ -34,9 +34,6 @@ from penstock.messages.envelope import Task
 
 MENTION_AFTER_SECONDS = 0.3
 """A shorter attempt tells when it started in its report."""
-STOP_SECONDS_MAX = 1.0
-"""How long an attempt that was told to stop may take for it, when the process leaves."""
-
 RELEASED = "released"
 
 _log = logger(__name__)
@@ -96,14 +93,17 @@ class Worker:
         for held in [held for held in self._running if is_of_it(held)]:
             self._stop(held, Stop.CANCEL)
 
-    async def leave(self, grace_seconds: float) -> None:
-        """Begin nothing more, finish what ends within the grace, hand back the rest."""
+    async def leave(self, grace_seconds: float, stop_seconds: float) -> None:
+        """Begin nothing more, finish what ends within the grace, hand back the rest.
+
+        stop_seconds: what those get that have to be told to stop.
+        """
         self._leaving = True
         self._drop_waiting(list(self._waiting), lambda held: self._lose(held, RELEASED))
         await self._ended_within(grace_seconds)
         for held in list(self._running):
             self._stop(held, Stop.RELEASE)
-        await self._ended_within(STOP_SECONDS_MAX)
+        await self._ended_within(stop_seconds)
 
     # --- at once ---------------------------------------------------------------------------------
 

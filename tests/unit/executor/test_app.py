@@ -1,0 +1,17 @@
+"""How the executor spends the time that a stop gives it."""
+
+import pytest
+
+from penstock.executor.app import farewell
+from penstock.infra.service import FLUSH_S
+
+
+@pytest.mark.parametrize("seconds", [1.0, 1.5, 2.5, 4.0, 8.0, 60.0, 600.0])
+def test_a_stop_stays_within_its_time(seconds: float) -> None:
+    parts = farewell(seconds)
+    assert parts.grace > 0
+    assert parts.grace + parts.stop + parts.last_words < max(seconds - FLUSH_S, FLUSH_S)
+
+
+def test_running_steps_get_five_seconds_by_default() -> None:
+    assert farewell(8.0).grace > 4.5
