@@ -1,7 +1,7 @@
 """A run's history: pages of events, and the live stream of them."""
 
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -33,6 +33,8 @@ STREAM: dict[int | str, dict[str, Any]] = {
 }
 
 After = Annotated[str | None, Query(max_length=40, description="a position, exclusive")]
+
+Follow = AsyncGenerator[Told | None, None]
 
 router = APIRouter(prefix="/api/runs/{run_id}", tags=["history"])
 
@@ -79,14 +81,20 @@ async def stream(
 
 async def frames(parts: Parts, key: RunKey, start: Position) -> AsyncIterator[bytes]:
     """Every event after `start` as a frame; ends after the run's last one, or with the API."""
-    follow = parts.histories.follow(key, max(start.seq - 1, 0))
+    yield RETRY
+    async with counted(parts.histories.follow(key, max(start.seq - 1, 0))) as history:
+        async for told in history:
+            yield framed(told, key, start)
+            if told is not None and recorded.end(told) is not None:
+                return
+
+
+@asynccontextmanager
+async def counted(history: Follow) -> AsyncIterator[Follow]:
+    """The history, closed at the end, and counted as an open stream until then."""
     with metrics.api_streams_open.track_inprogress():
-        yield RETRY
-        async with aclosing(follow) as history:
-            async for told in history:
-                yield framed(told, key, start)
-                if told is not None and recorded.end(told) is not None:
-                    return
+        async with aclosing(history):
+            yield history
 
 
 def framed(told: Told | None, key: RunKey, start: Position) -> bytes:
