@@ -12,7 +12,7 @@ from penstock.api.answers import duration_ms, members, moment, moment_of_ms
 from penstock.api.payloads import NULL, Allowance, Payloads
 from penstock.api.recorded import node_of
 from penstock.domain.run.evolve import is_taken
-from penstock.domain.run.state import Step, StepStatus
+from penstock.domain.run.state import SETTLED, Step, StepStatus
 from penstock.domain.workflow.graph import Graph
 from penstock.domain.workflow.model import EdgeType
 from penstock.infra.postgres.engine import Engine, Row
@@ -168,7 +168,7 @@ class Steps:
             edge.source
             for edge in self._graph.incoming[step_id]
             if (row := self._rows.get(edge.source)) is not None
-            and row["status"] in StepStatus
+            and row["status"] in SETTLED
             and is_taken(edge, Step(status=StepStatus(row["status"]), branch=row["branch"]))
         ]
         return list(dict.fromkeys(taken))
