@@ -8,7 +8,7 @@ import nats
 import pytest
 
 from penstock.infra.eventlog.jetstream import JetStreamLog
-from penstock.infra.eventlog.log import EventLog, VersionConflict
+from penstock.infra.eventlog.log import AppendUnknown, EventLog, Stored, VersionConflict
 from penstock.infra.eventlog.memory import MemoryLog
 from penstock.infra.eventlog.transact import BrokenChain
 from penstock.infra.nats.bootstrap import bootstrap
@@ -19,6 +19,26 @@ from tests.contract.account import CODEC, Open, Opened, Pay, ledger, sent
 
 def subject() -> str:
     return f"penstock.evt.contract.account.{uuid4()}"
+
+
+class Deaf:
+    """A log whose next acknowledgement, or next append altogether, gets lost on the way."""
+
+    def __init__(self, log: EventLog, *, appends: bool) -> None:
+        self.log = log
+        self.appends = appends
+        self.heard_all = False
+
+    async def read(self, subject: str, *, after: int = 0) -> list[Stored]:
+        return await self.log.read(subject, after=after)
+
+    async def append(self, subject: str, body: bytes, *, expected: int) -> int:
+        if self.heard_all:
+            return await self.log.append(subject, body, expected=expected)
+        self.heard_all = True
+        if self.appends:
+            await self.log.append(subject, body, expected=expected)
+        raise AppendUnknown(subject)
 
 
 class EventLogContract:
@@ -80,6 +100,15 @@ class EventLogContract:
         outcome = await ledger(log).transact(history, [sent(Open("ann"))])
         assert outcome.state.balance == 15
         assert len(outcome.state.payments) == 15
+
+    @pytest.mark.parametrize("appends", [True, False])
+    async def test_a_lost_acknowledgement_is_made_up_for(
+        self, log: EventLog, appends: bool
+    ) -> None:
+        history = subject()
+        outcome = await ledger(Deaf(log, appends=appends)).transact(history, [sent(Open("ann"))])
+        assert [event for _, event in outcome.events] == [Opened("ann")]
+        assert [stored.seq for stored in await log.read(history)] == [outcome.seq]
 
     async def test_a_broken_chain_fails_closed(self, log: EventLog) -> None:
         history = subject()

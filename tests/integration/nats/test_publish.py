@@ -131,3 +131,14 @@ async def test_a_stopped_publisher_has_failed_or_sent_everything(nc: Client) -> 
     assert all(future.done() for future in futures)
     assert publisher.pending == 0
     await asyncio.gather(*futures, return_exceptions=True)
+
+
+async def test_a_publish_of_nats_py_only_appends_to_its_buffer(
+    nc: Client, nats_server: NatsServer
+) -> None:
+    """What Publisher builds on: below DIRECT_MAX_BYTES its coroutine runs through at once."""
+    for _ in range(2):
+        sending = nc.publish("penstock.nowhere", b"x" * 1000, headers={"A": "b"})
+        with pytest.raises(StopIteration):
+            sending.send(None)
+        nats_server.kill()

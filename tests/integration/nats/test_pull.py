@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import pytest
 from nats.aio.client import Client
 
 from penstock.dev.nats_server import NatsServer
-from penstock.infra.nats import streams
+from penstock.infra.nats import requests, streams
 from penstock.infra.nats.bootstrap import bootstrap
 from penstock.infra.nats.publish import Publisher, PublishError
 from penstock.infra.nats.pull import Delivery, Pull
@@ -61,6 +62,17 @@ async def test_everything_comes_in_order_and_once(nc: Client, publisher: Publish
         await until(lambda: len(seen.bodies) >= 2000)
     assert seen.bodies == [b"%d" % number for number in range(2000)]
     assert await acknowledgements_owed(nc) == (0, 0)
+
+
+async def test_pulling_flows_without_its_ticker(
+    nc: Client, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ticker is for what got lost; small batches must not wait for it."""
+    monkeypatch.setattr(requests, "TICK_S", 3600.0)
+    seen = Seen()
+    async with pulling(nc, seen, batch=4, max_outstanding=4):
+        await publish(publisher, *range(200))
+        await until(lambda: len(seen.bodies) == 200)
 
 
 async def test_no_more_comes_than_the_handler_settles(nc: Client, publisher: Publisher) -> None:
