@@ -36,7 +36,7 @@ SCOPE: Scope = {
 LITERALS = st.text(st.characters(exclude_characters="{"), max_size=10)
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_-]{0,5}", fullmatch=True)
 SEGMENTS = st.integers(0, 99) | st.text(
-    st.characters(exclude_characters="\"\\\n'", exclude_categories=("Cs",)), max_size=5
+    st.characters(exclude_characters="\"\\\n'", codec="utf-8"), max_size=5
 )
 
 

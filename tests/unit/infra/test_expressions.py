@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from penstock.domain.expression import ROOTS, ExpressionError
 from penstock.domain.template import PATH_MISSING, render
 from penstock.infra.expression_functions import TEXT_MAX
-from penstock.infra.expressions import DEFAULTS_MAX, FAILED, Expressions
+from penstock.infra.expression_values import FAILED
+from penstock.infra.expressions import DEFAULTS_MAX, Expressions
 
 ENGINE = Expressions()
 SCOPE: dict[str, Any] = {

@@ -16,14 +16,12 @@ from penstock.domain.workflow.model import (
 )
 
 IDS = st.from_regex(r"[A-Za-z0-9_-]{1,8}", fullmatch=True)
-TEXTS = st.text(
-    st.characters(exclude_characters="\0{", exclude_categories=("Cs",)), min_size=1, max_size=12
-)
+TEXTS = st.text(st.characters(exclude_characters="\0{", codec="utf-8"), min_size=1, max_size=12)
 NUMBERS = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | NUMBERS | TEXTS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
-    max_leaves=8,
+    max_leaves=4,
 )
 RETRIES = st.builds(
     Retry,
@@ -61,22 +59,34 @@ def nodes(draw: st.DrawFn, node_id: str) -> Node:
 
 
 @st.composite
-def definitions(draw: st.DrawFn, *, nodes_max: int = 8) -> Definition:
-    """A definition without cycles; its edges lead from earlier to later nodes in some order."""
-    ids = draw(st.lists(IDS, min_size=1, max_size=nodes_max, unique=True))
-    order = draw(st.permutations(ids))
+def shapes(draw: st.DrawFn, *, nodes_max: int = 8) -> Definition:
+    """Bare nodes and edges without cycles; edges lead from earlier to later nodes in some order."""
+    order = draw(
+        st.permutations([f"n{number}" for number in range(draw(st.integers(1, nodes_max)))])
+    )
+    pairs = st.tuples(st.sampled_from(order), st.sampled_from(order), CONDITIONS)
     edges = [
-        Edge(source, target, draw(CONDITIONS))
-        for place, target in enumerate(order)
-        for source in draw(st.lists(st.sampled_from(order[:place] or order), max_size=3))
-        if source in order[:place]
+        Edge(source, target, condition)
+        for source, target, condition in draw(st.lists(pairs, max_size=2 * nodes_max))
+        if order.index(source) < order.index(target)
     ]
+    return Definition(
+        name="w",
+        nodes=tuple(Node(id=node_id, type="noop") for node_id in sorted(order)),
+        edges=tuple(dict.fromkeys(edges)),
+    )
+
+
+@st.composite
+def definitions(draw: st.DrawFn) -> Definition:
+    """A definition whose every member may be there or not."""
+    shape = draw(shapes(nodes_max=3))
     return Definition(
         name=draw(TEXTS),
         description=draw(st.none() | TEXTS),
         input_schema=draw(st.none() | st.just({"type": "object"}) | st.just(True)),
         timeout_ms=draw(st.none() | st.integers(1, 10**6)),
         retry=draw(st.none() | RETRIES),
-        nodes=tuple(draw(nodes(node_id)) for node_id in ids),
-        edges=tuple(dict.fromkeys(edges)),
+        nodes=tuple(draw(nodes(node.id)) for node in shape.nodes),
+        edges=shape.edges,
     )

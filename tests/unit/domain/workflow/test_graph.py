@@ -6,7 +6,7 @@ from penstock.domain.workflow.graph import Graph
 from penstock.domain.workflow.model import Condition, Definition, Edge, EdgeType, Node, Retry
 from penstock.domain.workflow.reads import Reads
 from penstock.domain.workflow.shape import Shape
-from tests.unit.domain.workflow.drawings import definitions
+from tests.unit.domain.workflow.drawings import shapes
 
 FAILURE = Condition(EdgeType.ON_FAILURE)
 
@@ -25,7 +25,7 @@ def reads(node: Node, *upstream: str, on: Condition = Condition()) -> Reads:  # 
     return graph(*map(noop, upstream), node, noop("end"), edges=edges).reads[node.id]
 
 
-@given(definitions())
+@given(shapes())
 def test_layers_hold_every_node_once_after_all_its_predecessors(definition: Definition) -> None:
     drawn = Graph.of(definition)
     layers = drawn.layers()
@@ -39,7 +39,7 @@ def test_layers_hold_every_node_once_after_all_its_predecessors(definition: Defi
     assert all(layer == sorted(layer, key=numbers.__getitem__) for layer in layers)
 
 
-@given(definitions())
+@given(shapes())
 def test_upstream_is_what_a_walk_finds(definition: Definition) -> None:
     drawn, shape = Graph.of(definition), Shape(definition)
     for node_id in drawn.order:
@@ -47,7 +47,7 @@ def test_upstream_is_what_a_walk_finds(definition: Definition) -> None:
         assert upstream == drawn.ancestors(node_id)
 
 
-@given(definitions())
+@given(shapes())
 def test_every_edge_is_found_at_both_its_ends(definition: Definition) -> None:
     drawn = Graph.of(definition)
     assert {e for edges in drawn.incoming.values() for e in edges} == set(definition.edges)

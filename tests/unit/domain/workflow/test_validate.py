@@ -156,6 +156,19 @@ def test_problems_are_many_but_not_without_end() -> None:
     assert len(check(given).problems) == PROBLEMS_MAX
 
 
+def test_a_definition_may_be_as_large_as_the_limits_say() -> None:
+    nodes = [
+        noop(f"n{number}", config={"x": "{{ nodes.n0.output }}"}) for number in range(1, 10_000)
+    ]
+    edges = [
+        edge(f"n{max(0, target // 5 - back)}", f"n{target}")
+        for target in range(1, 10_000)
+        for back in range(5)
+    ]
+    given_document = drawn([noop("n0"), *nodes], *edges)
+    assert found(check(given_document, limits=Limits(bytes=8 * 1024 * 1024))) == []
+
+
 def test_limits_are_the_tenants() -> None:
     assert found(check(document(), limits=Limits(nodes=1, edges=0))) == [
         ("/edges", "LIMIT_EXCEEDED"),

@@ -47,7 +47,7 @@ class Retry(Struct, frozen=True, kw_only=True, rename="camel"):
     jitter: float = 0.2
 
 
-class Condition(Struct, frozen=True, rename="camel", omit_defaults=True):
+class Condition(Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
     """What an edge asks of its source; `branch` belongs to BRANCH, `expression` to EXPRESSION."""
 
     type: EdgeType = EdgeType.ON_SUCCESS
@@ -58,7 +58,7 @@ class Condition(Struct, frozen=True, rename="camel", omit_defaults=True):
 ON_SUCCESS: Final = Condition()
 
 
-class Edge(Struct, frozen=True, omit_defaults=True):
+class Edge(Struct, frozen=True, omit_defaults=True, gc=False):
     """A dependency of `target` on `source`, called `to` and `from` on the wire."""
 
     source: str = field(name="from")

@@ -16,7 +16,7 @@ EDGE: Final = Keys("from", "to", "condition")
 CONDITION: Final = Keys("type", "branch", "expression")
 
 
-class PlacedEdge(Struct, frozen=True):
+class PlacedEdge(Struct, frozen=True, gc=False):
     """An edge and where it was given; `whole` when its members stand nowhere by themselves."""
 
     edge: Edge

@@ -20,7 +20,7 @@ WORD_START: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 NUL: Final = "\0"
 
 
-class Member(Struct, frozen=True):
+class Member(Struct, frozen=True, gc=False):
     """A value in the document and the JSON pointer to it."""
 
     value: Any
@@ -76,18 +76,27 @@ class Reader:
             self.invalid(given.at, f"this is an object, not {kind(given.value)}")
             return None
         found: Members = {}
+        names = keys.names
+        moved = given.at != canonical
         for key, value in given.value.items():
-            at = f"{given.at}/{escaped(str(key))}"
-            name = keys.names.get(key) if isinstance(key, str) else None
+            name = names.get(key) if isinstance(key, str) else None
             if name is None:
-                if key not in keys.ignored:
-                    self.report(at, Code.UNKNOWN_KEY, f"{str(key)[:64]} is not known here")
-            elif name in found:
+                self.unknown(given, key, keys)
+                continue
+            at = f"{given.at}/{key}"
+            if name in found:
                 self.invalid(at, f"{name} is given twice; the other is {found[name].at}")
             elif value is not None or name == "input":
-                self.places.note(f"{canonical}/{name}", at)
+                if moved or name != key:
+                    self.places.note(f"{canonical}/{name}", at)
                 found[name] = Member(value, at)
         return found
+
+    def unknown(self, given: Member, key: object, keys: Keys) -> None:
+        """Notes a member that an object does not have, unless older definitions carry it."""
+        if key not in keys.ignored:
+            at = f"{given.at}/{escaped(str(key))}"
+            self.report(at, Code.UNKNOWN_KEY, f"{str(key)[:64]} is not known here")
 
     def items(self, given: Member) -> list[Member]:
         """The items of a list; none, with a problem, when it is no list."""
