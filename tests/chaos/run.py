@@ -49,9 +49,9 @@ async def storm(plan: Plan, directory: Path) -> Storm:
 
 def verify(directory: Path) -> None:
     """`penstock audit verify` must find nothing."""
-    command = [sys.executable, "-m", "penstock.client.cli", "--data-dir", str(directory)]
+    command = Path(sys.executable).with_name("penstock")
     verified = subprocess.run(
-        [*command, "audit", "verify"],
+        [command, "audit", "verify", "--data-dir", directory],
         capture_output=True,
         text=True,
         timeout=VERIFY_TIMEOUT_S,

@@ -134,13 +134,13 @@ class Envelope(Wire, frozen=True, kw_only=True):
     catalogue: int = 1
 
 
-class Decision(Envelope, kw_only=True):
+class Decision(Envelope, frozen=True, kw_only=True):
     """All events of one decision about one run: one message, appended whole or not at all."""
 
     events: tuple[RunEvent, ...]
 
 
-class RawDecision(Envelope, kw_only=True):
+class RawDecision(Envelope, frozen=True, kw_only=True):
     """A decision whose events are left undecoded."""
 
     events: tuple[Raw, ...]

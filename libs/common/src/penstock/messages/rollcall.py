@@ -7,7 +7,7 @@ answers it once. An attempt that nobody names has no owner any more.
 from penstock.messages.envelope import Wire
 
 
-class RollCall(Wire):
+class RollCall(Wire, frozen=True, kw_only=True):
     """One executor's answer.
 
     held: (run, step, attempt) of each attempt that it owes a word about, those included whose
