@@ -76,6 +76,12 @@ def test_query_parameters_repeat_and_vanish() -> None:
         ("", b"plain", "plain"),
         ("image/png", b"\x89PNG\xff", "iVBOR/8="),
         ("text/plain; charset=unheard-of", b"a", "YQ=="),
+        ("text/plain; charset=punycode", b"a", "YQ=="),
+        ("text/plain; charset=unicode_escape", b"a", "YQ=="),
+        ("text/plain; charset=rot13", b"a", "YQ=="),
+        ("text/html; charset=Shift_JIS", b"\x83e", "テ"),
+        ('text/html; charset="UTF-16"', b"\xff\xfea\x00", "a"),
+        ("text/html;charset=windows-1252;x=y", b"\x80", "€"),
         ("application/json", b"", None),
     ],
 )

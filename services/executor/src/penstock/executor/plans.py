@@ -5,6 +5,7 @@ where the input comes from, and the templates, split and read for names.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -43,7 +44,10 @@ NOTHING_GIVEN = StepInput(raw=NOTHING)
 
 
 class Definitions(Protocol):
-    """Where definitions come from, by content hash."""
+    """Where definitions come from, by tenant and content hash."""
+
+    def held(self, tenant: str, content_hash: str) -> Graph | None:
+        """The graph of a definition that is in memory."""
 
     async def graph(self, tenant: str, content_hash: str) -> Graph:
         """The graph of a tenant's definition."""
@@ -158,9 +162,15 @@ class Plans:
         self._evaluate = evaluate
         self._plans: dict[tuple[str, str], Plan] = {}
 
-    def at_hand(self, task: Task) -> Plan | None:
-        """The plan of the task's node when it has been worked out before."""
-        return self._plans.get((task.definition, task.step_id))
+    def at_hand(self, tenant: str, task: Task) -> Plan | None:
+        """The plan of the task's node, when its definition is in memory and it can be run."""
+        plan = self._plans.get((task.definition, task.step_id))
+        if plan is None:
+            graph = self._definitions.held(tenant, task.definition)
+            if graph is not None:
+                with suppress(StepFault):
+                    return self._made(graph, task)
+        return plan
 
     async def plan(self, tenant: str, task: Task) -> Plan:
         """The plan of the task's node.
@@ -168,13 +178,17 @@ class Plans:
         Raises StepFault: final when the node cannot be run, retryable when the definition is not
         to be had now.
         """
-        plan = self.at_hand(task)
+        plan = self._plans.get((task.definition, task.step_id))
         if plan is None:
             graph = await tried(lambda: self._definitions.graph(tenant, task.definition))
-            plan = plan_of(graph, node_of(task.step_id), self._evaluate)
-            self._plans[task.definition, task.step_id] = plan
-            if len(self._plans) > PLANS_MAX:
-                del self._plans[next(iter(self._plans))]
+            plan = self._made(graph, task)
+        return plan
+
+    def _made(self, graph: Graph, task: Task) -> Plan:
+        plan = plan_of(graph, node_of(task.step_id), self._evaluate)
+        self._plans[task.definition, task.step_id] = plan
+        if len(self._plans) > PLANS_MAX:
+            del self._plans[next(iter(self._plans))]
         return plan
 
 

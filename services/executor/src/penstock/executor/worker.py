@@ -73,7 +73,7 @@ class Worker:
         if self._leaving:
             self._lose(held, RELEASED)
             return
-        plan = self._plans.at_hand(held.task)
+        plan = self._plans.at_hand(held.pack.tenant, held.task)
         if plan is not None and plan.handler.immediate is not None and at_hand(held.task):
             held.plan = plan
             if self._at_once(held, plan):

@@ -5,7 +5,9 @@ text when it is text, else as base64 with `encoding: "base64"` beside it; null w
 """
 
 import base64
+import codecs
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -38,6 +40,12 @@ DETAILS_BODY_MAX = 64 * 1024
 RETRYABLE_STATUSES = frozenset({408, 425, 429})
 INPUT_METHODS = frozenset({"POST", "PUT", "PATCH"})
 RETRY_AFTER_MAX_MS = 24 * 3600 * 1000
+
+CHARSETS = re.compile(
+    r"utf-(8|16|32)(-sig|-le|-be)?|ascii|iso8859-\d+|cp\d+|koi8-\w|mac-\w+"
+    r"|gb\w+|big5\w*|euc_\w+|shift_jis\w*|iso2022_\w+"
+)
+"""Python's names of encodings that pages are written in; some of its others take for ever."""
 
 Scalar = str | int | float | bool | None
 
@@ -227,6 +235,8 @@ def text_of_body(answer: Answer) -> str | None:
     parameters = answer.headers.get("content-type", "").lower().partition("charset=")[2]
     charset = parameters.partition(";")[0].strip().strip("\"'") or "utf-8"
     try:
+        if CHARSETS.fullmatch(codecs.lookup(charset).name) is None:
+            return None
         return answer.body.decode(charset)
     except (LookupError, UnicodeDecodeError):
         return None
