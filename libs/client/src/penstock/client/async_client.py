@@ -40,6 +40,7 @@ class Sends(Generic[P, T]):
         def method(*args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
             return noun.client.send(self.make(*args, **kwargs))
 
+        method.__doc__ = self.make.__doc__
         return method
 
 
