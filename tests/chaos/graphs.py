@@ -53,5 +53,5 @@ def node(node_id: str, kind: str, receiver_url: str) -> dict[str, Any]:
         case "condition":
             return {"id": node_id, "type": "condition", "config": {"expression": "run.input.even"}}
         case _:
-            config = {"method": "POST", "url": f"{receiver_url}/{kind}/{{{{ run.id }}}}/{node_id}"}
-            return {"id": node_id, "type": "http_request", "config": config}
+            call = {"method": "POST", "url": f"{receiver_url}/{kind}/{{{{ run.id }}}}/{node_id}"}
+            return {"id": node_id, "type": "http_request", "config": call}
