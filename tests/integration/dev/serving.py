@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from functools import partial
 from pathlib import Path
 
 from penstock.dev.foreground import serve
@@ -10,4 +11,5 @@ from tests.integration.dev.stubs import stub_options
 
 if __name__ == "__main__":
     stack = Stack(stub_options(Path(sys.argv[1])))
-    asyncio.run(serve(stack, print, lambda _: print("ready", flush=True)))
+    say = partial(print, flush=True)
+    asyncio.run(serve(stack, say, lambda _: say("ready")))

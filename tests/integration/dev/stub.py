@@ -2,7 +2,7 @@
 
 Its environment is what the stack gives a service. STUB_DIARY names a folder: the stub leaves its
 environment there, and a line in `stops` when it is asked to end. STUB_FAILS=<service> makes that
-service end at once with code 2.
+service end at once, with STUB_CODE (1 or 2); STUB_DEAF=1 makes all ignore the wish to end.
 """
 
 import json
@@ -53,7 +53,8 @@ def main() -> None:
     """Serve until told to end."""
     if os.environ.get("STUB_FAILS") == INSTANCE.partition("-")[0]:
         sys.exit("PENSTOCK_STUB: is wrong" if os.environ.get("STUB_CODE") == "1" else 2)
-    signal.signal(signal.SIGTERM, note_stop)
+    deaf = os.environ.get("STUB_DEAF") == "1"
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if deaf else note_stop)
     (DIARY / f"{INSTANCE}.json").write_text(json.dumps(dict(os.environ)))
     variable = "API_PORT" if INSTANCE.startswith("api") else "METRICS_PORT"
     port = int(os.environ[f"PENSTOCK_{variable}"])

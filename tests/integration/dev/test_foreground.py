@@ -1,5 +1,6 @@
 """A stack in the foreground: signals, and that nothing outlives its supervisor."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -14,10 +15,12 @@ EXIT_WITHIN_S = 20
 
 
 @contextmanager
-def serving(directory: Path) -> Iterator[subprocess.Popen[str]]:
+def serving(directory: Path, **env: str) -> Iterator[subprocess.Popen[str]]:
     """A stub stack that is ready, in a process of its own."""
     argv = [sys.executable, "-m", "tests.integration.dev.serving", str(directory)]
-    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        argv, cwd=ROOT, env={**os.environ, **env}, stdout=subprocess.PIPE, text=True
+    ) as process:
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
@@ -50,3 +53,20 @@ def test_nothing_outlives_a_killed_supervisor_and_the_next_one_starts(tmp_path: 
     with serving(tmp_path) as process:
         process.send_signal(signal.SIGINT)
         assert process.wait(EXIT_WITHIN_S) == 0
+
+
+def test_a_second_signal_ends_everything_at_once(tmp_path: Path) -> None:
+    with serving(tmp_path, STUB_DEAF="1") as process:
+        pids = children(tmp_path)
+        process.send_signal(signal.SIGINT)
+        eventually(lambda: "stopping" in told(process), "the first signal is heard")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(EXIT_WITHIN_S) == 128 + signal.SIGINT
+        eventually(lambda: not any(is_alive(pid) for pid in pids), "all children have ended")
+    assert stops(tmp_path) == []
+
+
+def told(process: subprocess.Popen[str]) -> str:
+    """The next line it prints."""
+    assert process.stdout is not None
+    return process.stdout.readline()

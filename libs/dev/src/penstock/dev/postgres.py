@@ -38,6 +38,7 @@ REFUSAL_PAUSE_S = 0.2
 REFUSALS = ("lock file", "pre-existing shared memory block")
 PROBE_S = 1.0
 PROTOCOL_3 = 196_608
+ANSWER_BYTES_MAX = 1024
 AUTHENTICATION_REQUEST = b"R"
 
 SETTINGS = {
@@ -202,11 +203,12 @@ def _forget_dead_postmaster(pid_file: Path) -> None:
 
 
 def _answer(port: int) -> bytes:
-    """The first byte that a server answers to a client's greeting; empty when nobody does."""
+    """What a server answers to a client's greeting; empty when nobody does."""
     body = struct.pack("!i", PROTOCOL_3) + f"user\0{OWNER}\0database\0{DATABASE}\0\0".encode()
     try:
         with socket.create_connection((HOST, port), timeout=PROBE_S) as connection:
             connection.sendall(struct.pack("!i", len(body) + 4) + body)
-            return connection.recv(1)
+            # All of the answer, or closing would reset the connection, which the server logs.
+            return connection.recv(ANSWER_BYTES_MAX)
     except OSError:
         return b""
