@@ -40,9 +40,7 @@ def api_nats(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.fixture(scope="session")
-def api_urls(
-    make_database: Callable[[], str], role_passwords: dict[str, str]
-) -> dict[str, str]:
+def api_urls(make_database: Callable[[], str], role_passwords: dict[str, str]) -> dict[str, str]:
     """The URL of one migrated database for each of the services' roles."""
     url = make_database()
     migrate(url, {role: role_passwords[role] for role in SERVICE_ROLES})

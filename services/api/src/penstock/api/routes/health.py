@@ -60,7 +60,7 @@ def shown(kind: NodeType) -> dict[str, object]:
         "version": kind.version,
         "description": kind.description,
         "available": kind.available,
-        "configSchema": kind.config_schema,
+        "configSchema": dict(kind.config_schema),
         "output": kind.output,
         "branches": kind.branches,
         "defaultTimeoutMs": kind.default_timeout_ms,

@@ -146,7 +146,10 @@ def merged(stored: Any, patch: Any) -> Any:
         return patch
     result = dict(stored) if isinstance(stored, dict) else {}
     for name, value in patch.items():
-        result[name] = merged(result.get(name), value)
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = merged(result.get(name), value)
     return result
 
 
