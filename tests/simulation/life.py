@@ -1,0 +1,194 @@
+"""One seed, one life: a world with a mix of faults, then peace, then the question what is left."""
+
+from collections import Counter
+from collections.abc import Callable
+from random import Random
+
+from msgspec import Struct
+
+from tests.simulation import drawings, faults, seams
+from tests.simulation.broker import Broker
+from tests.simulation.cast import Cast
+from tests.simulation.clients import TENANTS, Clients, Plan
+from tests.simulation.liveness import Liveness
+from tests.simulation.loop import Process
+from tests.simulation.network import Network
+from tests.simulation.oracle import Oracle
+from tests.simulation.projector import Projector
+from tests.simulation.readings import Readings
+from tests.simulation.tables import Tables
+from tests.simulation.world import Violation, World
+
+TROUBLE_MAX_S = 14.0
+RUNS_MAX = 7
+WORKFLOWS_MAX = 3
+PEACE_MAX_S = 400.0
+"""After so long without a fault every run has ended."""
+
+Tape = Callable[[str], None]
+
+
+class Ended(Struct, frozen=True):
+    """How a life ended. digest: of the log. problem: the invariant that does not hold, or empty."""
+
+    seed: int
+    happened: Counter[str]
+    decided: int
+    runs: int
+    seconds: float
+    digest: str
+    problem: str = ""
+
+
+class Life:
+    """A world and everybody in it."""
+
+    def __init__(self, seed: int, tape: Tape | None) -> None:
+        random = Random(f"mix {seed}")
+        self.world = world = World(seed, faults.mix(random), tape)
+        self.broker = Broker(world)
+        self.network = Network(world)
+        self.network.tables = tables = Tables()
+        self.plans: dict[str, Plan] = {}
+        self.oracle = Oracle(world, self.broker, self._graph_of)
+        self.readings = Readings(world, self.oracle, tables, self.broker)
+        self.cast = Cast(
+            world,
+            self.broker,
+            self.network,
+            Projector(world, self.broker, tables, self.readings.committed),
+        )
+        self.clients = Clients(self.cast.connection(Process("api")), self.oracle)
+        self.liveness = Liveness(world, self.broker, self.oracle, self.cast)
+
+    def _graph_of(self, run_id: str) -> drawings.Graph:
+        plan = self.plans.get(run_id)
+        return plan.workflow.graph if plan else next(iter(self.plans.values())).workflow.graph
+
+    def live(self) -> None:
+        """Trouble, then peace until everything has ended."""
+        world, random = self.world, self.world.random
+        self._plan()
+        trouble_s = random.random() * TROUBLE_MAX_S
+        world.note("faults", world.faults)
+        for role in ("scheduler-0", "scheduler-1", "executor-0", "executor-1", "projector-0"):
+            self.cast.start(role)
+        for plan in self.plans.values():
+            self.clients.ask_for(plan, trouble_s)
+        self._trouble()
+        self._run_until(trouble_s)
+        self._make_peace()
+        self.liveness.begin()
+        while not self.liveness.is_over():
+            self._run_until(world.loop.now + 1.0)
+            self.liveness.look()
+            if world.loop.now > trouble_s + PEACE_MAX_S:
+                world.object_to("L1", f"not over after {PEACE_MAX_S} s of peace")
+        self.liveness.check_rest()
+        self.readings.check_all()
+
+    def _run_until(self, moment: float) -> None:
+        self.world.loop.run_until(moment)
+        if self.world.loop.unhandled:
+            self.world.object_to("unhandled", self.world.loop.unhandled[0])
+
+    def _plan(self) -> None:
+        random = self.world.random
+        made = [
+            drawings.workflow(random, number)
+            for number in range(random.randint(1, WORKFLOWS_MAX))
+        ]
+        for workflow in made:
+            self.cast.workflows[workflow.hash] = workflow
+            for tenant in TENANTS:
+                self.network.blobs[f"{tenant}/{workflow.hash}"] = workflow.body
+        for _ in range(random.randint(1, RUNS_MAX)):
+            run_id = str(seams.new_id(self.world))
+            plan = Plan(run_id, random.choice(TENANTS), random.choice(made))
+            self.plans[run_id] = plan
+
+    # --- trouble ---------------------------------------------------------------------------------
+
+    def _trouble(self) -> None:
+        mixed = self.world.faults
+        self._now_and_then(mixed.kill, self._kill)
+        self._now_and_then(mixed.pause, self._pause)
+        self._now_and_then(mixed.leave, self._send_away)
+        self._now_and_then(mixed.outage, self._outage)
+        if mixed.forged:
+            self._now_and_then(1 / mixed.forged, self._forge)
+
+    def _now_and_then(self, mean_s: float, does: Callable[[], None]) -> None:
+        """As long as there is trouble, at random moments so far apart."""
+        if not mean_s or self.world.faults is faults.NONE:
+            return
+
+        def do() -> None:
+            if self.world.faults is not faults.NONE:
+                does()
+                self._now_and_then(mean_s, does)
+
+        loop = self.world.loop
+        loop.after(self.world.random.expovariate(1 / mean_s), loop.nature, do)
+
+    def _kill(self) -> None:
+        alive = self.cast.alive()
+        if alive:
+            self.cast.kill(self.world.random.choice(alive), "at a random moment")
+
+    def _pause(self) -> None:
+        alive = self.cast.alive()
+        if alive:
+            self.cast.put_to_sleep(self.world.random.choice(alive))
+
+    def _send_away(self) -> None:
+        self.cast.send_away(
+            self.world.random.choice([*self.cast.schedulers, *self.cast.executors])
+        )
+
+    def _outage(self) -> None:
+        if self.broker.is_down:
+            return
+        world = self.world
+        self.broker.go_down()
+        seconds = world.random.choice((0.05, 0.5, 6.0)) * world.random.random()
+        world.loop.after(seconds, world.loop.nature, self._end_outage)
+
+    def _end_outage(self) -> None:
+        world = self.world
+        if self.broker.is_down:
+            self.broker.come_back(
+                cut=world.chance(world.faults.cut), forgetful=world.chance(world.faults.forget)
+            )
+
+    def _forge(self) -> None:
+        self.clients.forge(self.world.random.choice(list(self.plans.values())))
+
+    def _make_peace(self) -> None:
+        self.world.note("peace")
+        self.world.heal()
+        self.cast.wake_all()
+        if self.broker.is_down:
+            self._end_outage()
+
+
+def life(seed: int, tape: Tape | None = None) -> Ended:
+    """The whole life of a seed; the same for the same seed, whatever the machine."""
+    made = Life(seed, tape)
+    problem = ""
+    with seams.installed(made.world):
+        try:
+            made.live()
+        except Violation as violation:
+            problem = str(violation)
+        except Exception as error:  # noqa: BLE001 - an error in what ships is a finding, too
+            problem = f"unhandled: {error!r}"
+    return Ended(
+        seed=seed,
+        happened=made.world.happened,
+        decided=made.oracle.decided,
+        runs=len(made.plans),
+        seconds=made.world.loop.now,
+        digest=made.oracle.digest(),
+        problem=problem,
+    )

@@ -1,0 +1,100 @@
+"""L1 and L2: once there is peace, every run goes on until it has ended, and nothing is left over."""
+
+from penstock.domain.run.state import TimerKind
+from penstock.infra.nats.streams import COMMANDS, REPORTS, TIMERS, WORK
+from tests.simulation.broker import Broker
+from tests.simulation.cast import Cast
+from tests.simulation.oracle import Oracle, Told
+from tests.simulation.world import EPOCH_MS, World
+
+FORGOTTEN_S = 30.0
+"""A lost hint is mended within so long; a run in which nothing happens for longer is forgotten."""
+
+TIDY_S = 30.0
+"""After its last run a world has so long to settle what was delivered to processes now dead."""
+
+
+class Liveness:
+    """Looks once a second whether anybody has been forgotten."""
+
+    def __init__(self, world: World, broker: Broker, oracle: Oracle, cast: Cast) -> None:
+        self._world = world
+        self._broker = broker
+        self._oracle = oracle
+        self._cast = cast
+        self._moved: dict[str, float] = {}
+        self._peace_at = 0.0
+        self._over_at: float | None = None
+
+    def begin(self) -> None:
+        """There is peace from here on."""
+        self._peace_at = self._world.loop.now
+
+    def look(self) -> None:
+        """Object where a run has had nobody who moves it for too long."""
+        now = self._world.loop.now
+        busy = {run_id for _, executor in self._cast.executors.values()
+                for run_id in executor.hands.busy_with if executor.process.alive}
+        live = [(r, told) for r, told in self._oracle.runs.items() if is_live(told)]
+        for run_id, told in live:
+            if run_id in busy or self._waits(told):
+                self._moved[run_id] = now
+            moved = max(told.last_at, self._peace_at, self._moved.get(run_id, 0.0))
+            if now - moved > FORGOTTEN_S:
+                self._world.object_to("L2", f"run {run_id} is forgotten: {open_ends(told)}")
+        if live or self._asked():
+            self._over_at = None
+        elif self._over_at is None:
+            self._over_at = now
+
+    def is_over(self) -> bool:
+        """Whether all has ended and what was delivered is settled."""
+        if self._over_at is None:
+            return False
+        waited = self._world.loop.now - self._over_at
+        if self._left() and waited < TIDY_S:
+            return False
+        return waited > 1.0 and not self._projected() or waited >= TIDY_S
+
+    def check_rest(self) -> None:
+        """Nothing is unacknowledged, nothing was given up, nobody is watched that has ended."""
+        if left := self._left():
+            self._world.object_to("L1", f"never settled: {left}")
+        if self._broker.dead:
+            dead = self._broker.dead[0]
+            self._world.object_to("S1", f"a dead letter: {dead.subject} {dead.headers} {dead.body!r}")
+        for process, scheduler in self._cast.schedulers.values():
+            watch = scheduler._watch  # noqa: SLF001 - what it watches is what is asked
+            if process.alive and watch.runs:
+                self._world.object_to("L2", f"{process.name} still watches {list(watch.runs)}")
+
+    def _asked(self) -> bool:
+        return bool(self._broker.messages[COMMANDS])
+
+    def _left(self) -> list[str]:
+        """Messages that nobody has acknowledged."""
+        streams = (COMMANDS, REPORTS, WORK, TIMERS)
+        return [f"{s} {m.subject}" for s in streams for m in self._broker.messages[s].values()]
+
+    def _projected(self) -> bool:
+        """Whether the read models have yet to catch up."""
+        tables = self._cast._network.tables  # noqa: SLF001
+        return tables is not None and tables.checkpoint < len(self._broker.events)
+
+    def _waits(self, told: Told) -> bool:
+        """Whether the run waits for a moment that is yet to come."""
+        now_ms = EPOCH_MS + self._world.loop.now * 1000
+        timers = told.state.timers.values()
+        return any(t.due_at > now_ms and t.kind is not TimerKind.DEADLINE for t in timers)
+
+
+def is_live(told: Told) -> bool:
+    """Whether the run has begun and not ended."""
+    return told.tale.started is not None and not told.tale.end
+
+
+def open_ends(told: Told) -> str:
+    """What the run waits for."""
+    owes = told.tale.owes()
+    steps = {s: f"{t.status}#{t.attempt}" for s, t in told.tale.steps.items()}
+    return f"it owes {owes}; {steps}" if owes else str(steps)

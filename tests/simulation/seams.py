@@ -1,0 +1,85 @@
+"""Where a world takes the place of the outside: every name that is replaced, and nothing else.
+
+All code above these names is what ships.
+"""
+
+from collections.abc import Iterator, MutableMapping
+from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+from uuid import UUID
+
+import structlog
+
+from penstock.domain.run import consequences
+from penstock.domain.run import draft as run_draft
+from penstock.executor import intake as executor_intake
+from penstock.infra.eventlog import draft as log_draft
+from penstock.infra.eventlog import transact
+from penstock.infra.nats import subjects
+from penstock.scheduler import app, effects, leases
+from penstock.scheduler import intake as scheduler_intake
+from tests.simulation import doors
+from tests.simulation.world import World
+
+PARTITIONS = 2
+"""As many as can go wrong differently."""
+
+
+@contextmanager
+def installed(world: World) -> Iterator[None]:
+    """In here, what asks for the outside gets the world."""
+    replaced: list[tuple[Any, str, object]] = [
+        (app, "Publisher", doors.Publisher),
+        (app, "Direct", doors.Direct),
+        (app, "Blobs", doors.Blobs),
+        (app, "Engine", lambda _url, **_options: doors.Engine(world)),
+        (app, "wall_ms", world.wall_ms),
+        (app, "time", SimpleNamespace(monotonic=world.loop.time)),
+        (scheduler_intake, "Pull", doors.Pull),
+        (executor_intake, "Pull", doors.Pull),
+        (effects, "uuid7", lambda: new_id(world)),
+        (transact, "uuid_utils", SimpleNamespace(uuid7=lambda: new_id(world))),
+        (subjects, "PARTITIONS", PARTITIONS),
+        (leases, "PARTITIONS", PARTITIONS),
+    ]
+    with ExitStack() as stack:
+        for owner, name, value in [*replaced, *narrowed(world)]:
+            stack.enter_context(patch.object(owner, name, value))
+        stack.enter_context(logged(world))
+        yield
+
+
+def narrowed(world: World) -> list[tuple[Any, str, object]]:
+    """In every third world the bounds are so narrow that decisions do not fit into one."""
+    if world.random.random() > 1 / 3:
+        return []
+    random = world.random
+    return [
+        (run_draft, "CONSEQUENCES_MAX", random.randint(1, 8)),
+        (consequences, "HELD_MAX", random.randint(1, 4)),
+        (log_draft, "EVENTS_MAX", random.randint(3, 20)),
+        (transact, "BYTES_MAX", random.randint(600, 6_000)),
+    ]
+
+
+def new_id(world: World) -> UUID:
+    """An id that the seed decides."""
+    return UUID(int=world.random.getrandbits(128), version=4)
+
+
+@contextmanager
+def logged(world: World) -> Iterator[None]:
+    """Log lines go to the world's tape."""
+
+    def write(_logger: object, level: str, line: MutableMapping[str, Any]) -> str:
+        world.note("log", level, line.pop("event", ""), dict(line))
+        raise structlog.DropEvent
+
+    before = structlog.get_config()
+    structlog.configure(processors=[write], cache_logger_on_first_use=False)
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
