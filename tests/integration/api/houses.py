@@ -2,6 +2,7 @@
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from httpx import AsyncClient, Response
@@ -36,9 +37,7 @@ def chain(*ids: str, name: str = "a chain", **more: Any) -> dict[str, Any]:
     return {
         "name": name,
         "nodes": [{"id": each, "type": "noop"} for each in ids],
-        "edges": [
-            {"from": first, "to": second} for first, second in zip(ids, ids[1:], strict=False)
-        ],
+        "edges": [{"from": first, "to": second} for first, second in pairwise(ids)],
         **more,
     }
 

@@ -15,13 +15,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
 from penstock.api.bodies import BODY_MAX_BYTES, too_large
-from penstock.api.errors import handle
+from penstock.api.errors import Problem, detail, handle, invalid
 from penstock.infra.telemetry import logs, metrics, tracing
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """A client's own id is kept where it can stand in a log line as it is."""
 
 UNROUTED = "(none)"
+NUL, NUL_ENCODED = "\0", b"%00"
 QUIET = frozenset({"/livez", "/readyz", "/metrics", "/api/health"})
 """Asked every few seconds by machines: their lines are for debugging."""
 
@@ -61,8 +62,9 @@ class Door:
 
     async def _serve(self, visit: "Visit", headers: Headers) -> None:
         try:
-            if declared_length(headers) > BODY_MAX_BYTES:
-                await visit.fail(too_large())
+            problem = refused(visit.scope, headers)
+            if problem is not None:
+                await visit.fail(problem)
             else:
                 await self._app(visit.scope, visit.receive, visit.send)
         except Exception as error:  # noqa: BLE001  the last place where a failure becomes an answer
@@ -71,6 +73,20 @@ class Door:
                 await visit.fail(error)
         finally:
             visit.ended()
+
+
+def refused(scope: Scope, headers: Headers) -> Problem | None:
+    """What is wrong with a request whatever it asks for; None when nothing is.
+
+    No text of ours holds a NUL, and Postgres takes none.
+    """
+    if declared_length(headers) > BODY_MAX_BYTES:
+        return too_large()
+    if NUL in scope["path"]:
+        return Problem(404, "Not Found")
+    if NUL_ENCODED in scope["query_string"]:
+        return invalid("the query holds a NUL", detail("/query", "SCHEMA_INVALID", "holds a NUL"))
+    return None
 
 
 def declared_length(headers: Headers) -> int:

@@ -151,7 +151,7 @@ class Execute(Wire):
 class ExecuteNamed(Execute):
     """As `Execute`, with the workflow in the body."""
 
-    workflow_id: Annotated[str, Field(min_length=1, max_length=NAME_MAX)]
+    workflow_id: Name
 
 
 class Cancel(Wire):
