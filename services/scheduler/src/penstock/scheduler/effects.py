@@ -15,7 +15,7 @@ from uuid_utils import uuid7
 from penstock.domain.run.commands import ContinueRun
 from penstock.domain.run.consequences import is_owed
 from penstock.domain.run.events import RunCancelRequested, RunEvent, StepDispatched
-from penstock.domain.run.rest import payload_at
+from penstock.domain.run.rest import payloads_of
 from penstock.domain.run.state import Run
 from penstock.domain.run.timers import timers_begun
 from penstock.infra.nats import subjects
@@ -45,12 +45,10 @@ class Recent(OrderedDict[str, Raw]):
     def keep(self, recorded: Iterable[tuple[str, RunEvent]]) -> None:
         """Keep the larger payloads of events that were just appended at these positions."""
         for position, event in recorded:
-            for member in ("output", "input", "details"):
-                payload = payload_at(event, member)
-                if payload is None or not payload.inline or payload.size < RECENT_MIN_BYTES:
-                    continue
-                self[f"{position}/{member}"] = payload.inline
-                self._size += payload.size
+            for member, payload in payloads_of(event):
+                if payload.size >= RECENT_MIN_BYTES:
+                    self[f"{position}/{member}"] = payload.inline
+                    self._size += payload.size
         while self._size > RECENT_MAX_BYTES:
             _, oldest = self.popitem(last=False)
             self._size -= len(oldest)

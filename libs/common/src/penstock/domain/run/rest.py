@@ -4,7 +4,7 @@ A payload's place in the log is `<position>/<member>`; the members are `input`, 
 `details` (of an error).
 """
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
@@ -23,20 +23,32 @@ from penstock.domain.run.events import (
 
 E = TypeVar("E", bound=RunEvent)
 
+MEMBERS: Final = ("input", "output", "details")
+
+BEARERS: Final[frozenset[type]] = frozenset(
+    {
+        RunStarted,
+        RunSucceeded,
+        StepFailed,
+        StepRetryScheduled,
+        StepSucceeded,
+        StepTimedOut,
+        StepWaiting,
+    }
+)
+"""The events that can hold a payload; of a step's usual events that is one in three."""
+
 
 def at_rest(event: E, position: str) -> E:
     """The event as run state keeps it: a large payload becomes the place where it is."""
-    match event:
-        case RunStarted() | StepWaiting() | StepSucceeded() | RunSucceeded():
-            return rested(event, position)
-        case StepFailed() | StepTimedOut() | StepRetryScheduled():
-            details = event.error.details
-            if details is not None:
-                kept = payloads.at_rest(details, f"{position}/details")
-                event = replace(event, error=replace(event.error, details=kept))
-            return rested(event, position)
-        case _:
-            return event
+    if type(event) not in BEARERS:
+        return event
+    if isinstance(event, StepFailed | StepTimedOut | StepRetryScheduled):
+        details = event.error.details
+        if details is not None:
+            kept = payloads.at_rest(details, f"{position}/details")
+            event = replace(event, error=replace(event.error, details=kept))
+    return rested(event, position)
 
 
 def rested(event: E, position: str) -> E:
@@ -62,7 +74,14 @@ def payload_at(event: RunEvent, member: str) -> Payload | None:
             return None
 
 
+def payloads_of(event: RunEvent) -> list[tuple[str, Payload]]:
+    """All payloads that `event` carries inline, each with the name of its member."""
+    if type(event) not in BEARERS:
+        return []
+    found = ((member, payload_at(event, member)) for member in MEMBERS)
+    return [(member, held) for member, held in found if held is not None and held.inline]
+
+
 def names_its_place(event: RunEvent) -> bool:
     """Whether what state keeps of the event depends on its position: a payload is too large."""
-    held = (payload_at(event, member) for member in ("input", "output", "details"))
-    return any(payload and payload.inline and payload.size > AT_REST_MAX_BYTES for payload in held)
+    return any(held.size > AT_REST_MAX_BYTES for _, held in payloads_of(event))

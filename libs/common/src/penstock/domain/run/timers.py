@@ -1,6 +1,7 @@
 """Which timers a history begins."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from penstock.domain.run.events import (
     RunCancelRequested,
@@ -11,11 +12,18 @@ from penstock.domain.run.events import (
 )
 from penstock.domain.run.state import Timer, TimerKind
 
+BEGIN_TIMERS: Final[frozenset[type]] = frozenset(
+    {RunCancelRequested, RunStarted, StepRetryScheduled, StepWaiting}
+)
+"""The events that can begin a timer; asked before the match, because most events cannot."""
+
 
 def timers_begun(events: Iterable[RunEvent]) -> list[tuple[str, Timer]]:
     """The timers that `events` begin, with their ids: what the shell must have set."""
     found: list[tuple[str, Timer]] = []
     for event in events:
+        if type(event) not in BEGIN_TIMERS:
+            continue
         match event:
             case StepRetryScheduled():
                 timer = Timer(TimerKind.RETRY, event.due_at, event.step_id)
