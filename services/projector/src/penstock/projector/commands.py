@@ -5,6 +5,7 @@ from typing import Annotated, NoReturn
 
 import msgspec
 import typer
+from psycopg import Error as PostgresError
 from sqlalchemy.exc import SQLAlchemyError
 
 from penstock.infra.settings import MigrateSettings, SettingsInvalid, load
@@ -33,7 +34,7 @@ def migrate_database(
         migrate(url, _passwords(passwords))
     except ValueError as error:
         fail(str(error), MISUSED)
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, PostgresError) as error:
         fail(str(getattr(error, "orig", error)), FAILED)
     done = {"revision": head_revision()}
     typer.echo(msgspec.json.encode(done) if as_json else f"migrated to {done['revision']}")

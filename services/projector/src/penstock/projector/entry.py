@@ -78,7 +78,7 @@ def _decoded(kind: str, body: bytes) -> tuple[Decision | Recorded[Any] | None, s
         decision: Decision | Recorded[Any]
         decision = decode_run_decision(body) if kind == RUN else codec_for(kind).decode(body)
         body.decode()
-    except (Undecodable, UnicodeDecodeError) as error:
+    except (Undecodable, UnicodeDecodeError, RecursionError) as error:
         return None, f"undecodable: {error}"[:FLAW_MAX]
     if not AT_MIN <= decision.at < AT_MAX:
         return None, f"impossible moment: {decision.at}"

@@ -10,7 +10,7 @@ from importlib.resources import files
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from psycopg import errors, sql
+from psycopg import Error, errors, sql
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
@@ -57,8 +57,9 @@ def _retried(engine: Engine, passwords: dict[str, str]) -> None:
             with engine.begin() as connection:
                 upgrade(connection, passwords)
             return
-        except DBAPIError as error:
-            if attempt == ATTEMPTS_MAX or not isinstance(error.orig, COLLISIONS):
+        except (DBAPIError, Error) as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            if attempt == ATTEMPTS_MAX or not isinstance(cause, COLLISIONS):
                 raise
             time.sleep(PAUSE_S * attempt)
 

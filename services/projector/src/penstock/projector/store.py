@@ -5,12 +5,19 @@ only from where memory says that it is. So a projector that lost its lock withou
 that does not know whether its last commit took effect, can do no harm: it starts over from there.
 """
 
+import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
 
 from psycopg import AsyncConnection, AsyncRawCursor
-from psycopg.errors import DataError, DivisionByZero, IntegrityError, ProgramLimitExceeded
+from psycopg.errors import (
+    DataError,
+    DivisionByZero,
+    IntegrityError,
+    ProgramLimitExceeded,
+    StatementTooComplex,
+)
 from psycopg.rows import dict_row
 
 from penstock.infra.postgres.engine import JsonText, conninfo
@@ -46,7 +53,7 @@ SETTINGS = {
     "jit": "off",
 }
 
-POISON = (DataError, IntegrityError, ProgramLimitExceeded)
+POISON = (DataError, IntegrityError, ProgramLimitExceeded, StatementTooComplex, struct.error)
 """What a single message can cause that no repetition mends."""
 
 _log = logs.logger(__name__)
@@ -103,9 +110,11 @@ class Store:
     async def has_archived(self, entry: Entry) -> bool:
         """Whether the archive has this very message in its place."""
         sql = (
-            "select body from penstock.event_archive where tenant_id = %s and log = %s and seq = %s"
+            "select body from penstock.event_archive where tenant_id = %s and log = %s "
+            "and seq = %s and kind = %s and subject_id = %s"
         )
-        key = [uuid_text(entry.tenant), str(entry.log), entry.seq]
+        place = [uuid_text(entry.tenant), str(entry.log), entry.seq]
+        key = [*place, entry.kind, entry.subject_id]
         row = await (await self._connection.execute(sql, key)).fetchone()
         return row is not None and row["body"] == entry.body
 
