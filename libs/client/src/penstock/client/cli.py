@@ -2,7 +2,8 @@
 
 Further commands come from the entry-point group `penstock.commands`: each entry is a function that
 takes the typer app and adds to it. They are loaded when help is asked for, or when the command is
-none of ours, so that `penstock run` does not wait for them.
+none of ours, so that `penstock run` does not wait for them. An entry named like its one command
+(`up`) is loaded alone.
 
 Exit codes: 0, 1 when the thing failed or a difference was found, 2 for wrong use.
 """
@@ -153,9 +154,14 @@ def cancel_run(
 OURS: Final = frozenset({"run", "apply", "validate", "events", "runs"})
 
 
-def add_found_commands(to: typer.Typer) -> None:
-    """Add the commands of other packages; one that cannot be loaded hides no other."""
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+def add_found_commands(to: typer.Typer, named: str | None) -> None:
+    """Add the commands of other packages; one that cannot be loaded hides no other.
+
+    An entry with the name of the command is the only one that is loaded.
+    """
+    found = entry_points(group=GROUP)
+    wanted = [entry for entry in found if entry.name == named] or list(found)
+    for entry in sorted(wanted, key=lambda entry: entry.name):
         try:
             entry.load()(to)
         except ImportError as error:
@@ -166,5 +172,5 @@ def main() -> None:
     """Run the command that the arguments name."""
     named = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
     if named not in OURS:
-        add_found_commands(app)
+        add_found_commands(app, named)
     app(prog_name="penstock")

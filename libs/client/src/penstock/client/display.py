@@ -93,13 +93,13 @@ class Screen:
     def show(self, event: Event) -> None:
         """Take one more event."""
         self._progress.take(event)
+        self._bar.update(
+            self._task, completed=self._progress.settled, description=self._progress.stage()
+        )
         said = sentence(event)
         settles = event.type not in {"StepStarted", "StepWaiting"}
         if said is not None and settles and worth_a_line(event, said, self._progress):
             self._live.console.print(line(event, said))
-        self._bar.update(
-            self._task, completed=self._progress.settled, description=self._progress.stage()
-        )
 
     def _picture(self) -> RenderableType:
         flying = self._progress.in_flight()

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from penstock.client.models import Event, Run, StepStatus
+from penstock.client.models import Event, StepStatus
 
 MS_PER_S: Final = 1000
 
@@ -124,11 +124,6 @@ class RunProgress:
         return ", ".join(parts) or "starting"
 
 
-def total_of(run: Run) -> int | None:
-    """How many steps a run will have, as far as is known."""
-    return run.progress.total
-
-
 def sentence(event: Event) -> Sentence | None:
     """What the event says, None when it is nothing for people."""
     said = SAID.get(event.type)
@@ -154,7 +149,7 @@ def details(name: str, data: dict[str, Any]) -> Iterable[str]:
     error = data.get("error")
     if isinstance(error, dict):
         yield f"{error.get('code')}: {error.get('message')}"
-    if data.get("reason"):
+    elif data.get("reason"):
         yield str(data["reason"])
     until = data.get("dueAt") or data.get("until")
     if isinstance(until, str):

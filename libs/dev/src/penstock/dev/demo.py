@@ -21,6 +21,7 @@ from rich.rule import Rule
 from rich.table import Table
 
 from penstock.client.async_client import AsyncClient
+from penstock.client.commands.applying import canonical
 from penstock.client.definition_file import read
 from penstock.client.display import display_for
 from penstock.client.errors import NotFound, PenstockError
@@ -111,9 +112,12 @@ async def published(penstock: AsyncClient, definition: dict[str, Any]) -> str:
     """The key of the workflow whose newest version is this definition."""
     key = str(definition["id"])
     try:
-        await penstock.workflows.update(key, definition=definition)
+        found = await penstock.workflows.get(key)
     except NotFound:
         await penstock.workflows.create(definition=definition)
+        return key
+    if found.definition != canonical(definition):
+        await penstock.workflows.update(key, definition=definition)
     return key
 
 
@@ -136,7 +140,8 @@ def result(finished: Run) -> None:
     took = "" if finished.duration_ms is None else f" in {shown_ms(finished.duration_ms)}"
     progress = finished.progress
     counts = f"{progress.succeeded} of {progress.total} steps succeeded, {progress.skipped} skipped"
-    console.print(f"run {finished.id} {finished.status}{took}: {counts}", style="bold green")
+    text = f"run {finished.id} {finished.status}{took}: {counts}"
+    console.print(text, style="bold green", soft_wrap=True)
     console.print(JSON.from_data(finished.output))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from msgspec.structs import replace
 from rich.text import Text
 
 from penstock.client.client import Client
@@ -22,6 +23,8 @@ from penstock.domain.workflow.parse import parse
 KEY_CHARACTERS_MAX: Final = 64
 CONTEXT_LINES: Final = 3
 INVALID: Final = "VALIDATION_ERROR"
+FREE_MEMBERS: Final = frozenset({"inputSchema", "config", "input"})
+"""Of a definition and its nodes: those that may hold any object."""
 STYLES: Final = {"+": "green", "-": "red", "@": "cyan"}
 
 Document = dict[str, Any]
@@ -82,9 +85,12 @@ def carried_out(client: Client, file: DefinitionFile) -> tuple[Plan, Workflow]:
 
 
 def placed(file: DefinitionFile, error: Refused) -> DefinitionRefused:
-    """A refusal, with the place in the file of each fault."""
-    pointers = (problem.pointer.removeprefix("/definition") for problem in error.problems)
-    return DefinitionRefused(error, tuple(file.where(pointer) for pointer in pointers))
+    """A refusal, with each fault's pointer into the definition and its place in the file."""
+    faults = tuple(
+        replace(problem, pointer=problem.pointer.removeprefix("/definition"))
+        for problem in error.problems
+    )
+    return DefinitionRefused(error, faults, tuple(file.where(fault.pointer) for fault in faults))
 
 
 def key_of(document: Document) -> str:
@@ -100,11 +106,23 @@ def canonical(document: Document) -> Document:
     parsed = parse(document)
     if parsed.definition is None or parsed.problems:
         return document
-    return to_wire(parsed.definition)
+    wire = to_wire(parsed.definition)
+    for free in (wire, *wire["nodes"]):
+        free |= {name: in_order(free[name]) for name in FREE_MEMBERS & free.keys()}
+    return wire
+
+
+def in_order(value: Any) -> Any:
+    """A value with the members of its objects in order, so that a diff shows differences alone."""
+    if isinstance(value, dict):
+        return {name: in_order(value[name]) for name in sorted(value)}
+    if isinstance(value, list):
+        return [in_order(item) for item in value]
+    return value
 
 
 def difference(before: Document | None, after: Document) -> list[Text]:
-    """A coloured unified diff of two definitions, as YAML."""
+    """A coloured unified diff of two definitions, as YAML; empty without a difference."""
     old, new = ([] if each is None else as_yaml(each) for each in (before, after))
     lines = difflib.unified_diff(old, new, "now", "file", n=CONTEXT_LINES, lineterm="")
     return [Text(line, style=STYLES.get(line[:1], "")) for line in lines]

@@ -19,9 +19,12 @@ class WrongUse(Exception):
 class DefinitionRefused(PenstockError):
     """A definition has faults; `problems` says which, `places` where in the file."""
 
-    def __init__(self, refusal: Refused, places: tuple[str, ...]) -> None:
+    def __init__(
+        self, refusal: Refused, problems: tuple[ProblemDetail, ...], places: tuple[str, ...]
+    ) -> None:
         super().__init__(str(refusal))
         self.refusal = refusal
+        self.problems = problems
         self.places = places
 
 
@@ -52,7 +55,7 @@ def tell(error: Exception) -> None:
 def faults(error: Exception) -> list[tuple[str, ProblemDetail]]:
     """Each fault of the request: its place, which is `file:line:column pointer` in a file."""
     if isinstance(error, DefinitionRefused):
-        places = zip(error.places, error.refusal.problems, strict=True)
+        places = zip(error.places, error.problems, strict=True)
         return [(f"{place} {problem.pointer or '/'}", problem) for place, problem in places]
     if isinstance(error, Refused):
         return [(problem.pointer or "/", problem) for problem in error.problems]
@@ -74,5 +77,5 @@ def document(error: Exception) -> dict[str, Any]:
     elif isinstance(error, USE):
         said["code"] = "WRONG_USE"
     if isinstance(error, DefinitionRefused):
-        said["places"] = error.places
+        said |= {"problems": error.problems, "places": error.places}
     return said

@@ -4,7 +4,7 @@ import json
 from typing import Any, Final
 
 import msgspec
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from penstock.client.commands.running import TONES, tell_result, watch
@@ -15,6 +15,7 @@ from penstock.client.progress import shown_ms
 from penstock.client.runs import events, steps
 
 MOMENT: Final = "%Y-%m-%d %H:%M:%S"
+ID_WIDTH: Final = 36
 DATA_CHARACTERS_MAX: Final = 160
 
 
@@ -24,7 +25,15 @@ def list_runs(session: Session, *, limit: int, **filters: str | None) -> int:
     if session.as_json:
         session.answer(page)
         return 0
-    table = Table("run", "workflow", "status", "started", "took", "steps", box=None)
+    table = Table(
+        Column("run", no_wrap=True, min_width=ID_WIDTH),
+        "workflow",
+        "status",
+        "started",
+        "took",
+        "steps",
+        box=None,
+    )
     for run in page.items:
         table.add_row(*row(run))
     session.say(table if page.items else "no runs")

@@ -23,7 +23,8 @@ def run(session: Session, named: str, value: Any, *, wait: bool) -> int:
     """`penstock run`: start a file's workflow, or one that exists; the exit code."""
     key = named
     if is_file(named):
-        found, workflow = carried_out(session.client, read(Path(named)))
+        file = read(Path(named))
+        found, workflow = carried_out(session.client, file)
         key = workflow.key
         if not session.as_json:
             session.say(f"workflow {key}, version {workflow.version}, {found.change}")

@@ -3,6 +3,7 @@
 import os
 import sys
 from functools import cached_property
+from typing import Final
 
 import msgspec
 from rich.console import Console, RenderableType
@@ -10,6 +11,9 @@ from rich.console import Console, RenderableType
 from penstock.client.client import Client
 from penstock.client.connection import find
 from penstock.client.options import Options
+
+FILE_WIDTH: Final = 200
+"""Of a table that goes into a file or a pipe, where nothing has to fit a screen."""
 
 
 class Session:
@@ -19,6 +23,8 @@ class Session:
         self._options = options
         self.as_json = options.as_json
         self.console = Console(highlight=False)
+        if not self.console.is_terminal:
+            self.console.width = FILE_WIDTH
 
     @cached_property
     def client(self) -> Client:
