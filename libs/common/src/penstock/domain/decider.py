@@ -24,6 +24,13 @@ class Decide(Protocol[C_contra, S_contra, E]):
         """Decides, and does nothing else."""
 
 
+class Play(Protocol[C_contra, S, E]):
+    """What `decide` answers, and `state` after those events."""
+
+    def __call__(self, command: C_contra, state: S, /, *, at: int) -> tuple[list[E], S]:
+        """Decides, and does nothing else."""
+
+
 def unchanged(event: E, _position: str) -> E:
     """State keeps the event as it is."""
     return event
@@ -41,6 +48,7 @@ class Decider(Generic[C, E, S]):
     initial: the state of an empty history. evolve: the fold. at_rest: what state keeps of the
     event at a position `<stream sequence>.<index>`. names_its_place: whether that depends on the
     position (it does where a large payload becomes a reference); a fold can be spared where not.
+    play: `decide` and the state after it at once, where deciding finds that state anyway.
     """
 
     initial: S
@@ -48,3 +56,4 @@ class Decider(Generic[C, E, S]):
     decide: Decide[C, S, E]
     at_rest: Callable[[E, str], E] = unchanged
     names_its_place: Callable[[E], bool] = always
+    play: Play[C, S, E] | None = None

@@ -7,7 +7,8 @@ import msgspec
 from msgspec.structs import replace
 from nats.aio.client import Client
 
-from penstock.domain.run.commands import FireTimer, RunCommand, StartRun
+from penstock.domain.payload import AT_REST_MAX_BYTES
+from penstock.domain.run.commands import FireTimer, Report, RunCommand, StartRun
 from penstock.infra.eventlog.transact import Addressed
 from penstock.infra.nats import subjects
 from penstock.infra.nats.dead import DeadLetters
@@ -126,12 +127,20 @@ def reported(delivery: Delivery) -> Iterator[Addressee]:
         subjects.token(item.tenant)
         subjects.token(item.run_id)
         addressed: Addressed[RunCommand] = Addressed(
-            command=item.report,
+            command=unpacked(item.report),
             id=report_id(item),
             actor=f"executor:{pack.executor_id}",
             traceparent=item.traceparent,
         )
         yield RunKey(item.tenant, item.run_id), addressed, ""
+
+
+def unpacked(report: Report) -> Report:
+    """The report with a small output of its own, for a view into the pack keeps all of it alive."""
+    output = getattr(report, "output", None)
+    if output is None or not output.inline or output.size > AT_REST_MAX_BYTES:
+        return report
+    return replace(report, output=replace(output, inline=output.inline.copy()))
 
 
 def report_id(item: RunReport) -> str:

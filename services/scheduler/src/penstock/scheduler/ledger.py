@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from penstock.domain.decider import Decider
 from penstock.domain.run.commands import RunCommand, StartRun
-from penstock.domain.run.decide import decide
+from penstock.domain.run.decide import decide, play
 from penstock.domain.run.events import RunEvent, RunStarted
 from penstock.domain.run.evolve import evolve
 from penstock.domain.run.rest import at_rest, names_its_place
@@ -23,6 +23,7 @@ RUN: Decider[RunCommand, RunEvent, Run] = Decider(
     decide=decide,
     at_rest=at_rest,
     names_its_place=names_its_place,
+    play=play,
 )
 
 

@@ -42,10 +42,15 @@ def decide(command: RunCommand, run: Run, *, at: int) -> list[RunEvent]:
     at: the moment of the decision, ms since the epoch. Raises Refused where the caller of a
     `StartRun` or `CancelRun` must hear that it cannot be.
     """
+    return play(command, run, at=at)[0]
+
+
+def play(command: RunCommand, run: Run, *, at: int) -> tuple[list[RunEvent], Run]:
+    """What `decide` answers, and the run after it, which deciding has found on the way."""
     draft = Draft(run, at)
     accept(draft, command)
     settle(draft)
-    return draft.events
+    return draft.events, draft.run
 
 
 def accept(draft: Draft, command: RunCommand) -> None:

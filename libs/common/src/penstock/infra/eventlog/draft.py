@@ -75,11 +75,12 @@ class Draft(Generic[C, E, S]):
         for addressed in commands:
             refusal = None
             try:
-                events = self._decider.decide(addressed.command, self._state, at=self.at)
+                events, state = self._played(addressed.command)
             except Refused as refused:
-                refusal, events = refused, []
+                refusal, events, state = refused, [], self._state
             if self.events and len(self.events) + len(events) > EVENTS_MAX:
                 return
+            self._state = state
             self._record(events, addressed)
             self._taken.append(_Taken(len(self.events), len(self.causes), self._state, refusal))
 
@@ -117,9 +118,23 @@ class Draft(Generic[C, E, S]):
             before = taken.events
         return answers
 
-    def _record(self, events: Sequence[E], addressed: Addressed[C]) -> None:
+    def _played(self, command: C) -> tuple[list[E], S]:
+        """The events that a command adds, and the state that later commands are decided on.
+
+        Where a payload has to become a reference the fold is done again after the append, when
+        its position is known.
+        """
+        if self._decider.play is not None:
+            events, state = self._decider.play(command, self._state, at=self.at)
+            if any(map(self._decider.names_its_place, events)):
+                self._settled = False
+            return events, state
+        events, state = self._decider.decide(command, self._state, at=self.at), self._state
         for event in events:
-            self._state = self._decider.evolve(self._state, self._folded(event))
+            state = self._decider.evolve(state, self._folded(event))
+        return events, state
+
+    def _record(self, events: Sequence[E], addressed: Addressed[C]) -> None:
         if events:
             self.events.extend(events)
             self.causes.append(
