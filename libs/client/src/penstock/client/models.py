@@ -172,7 +172,7 @@ class Workflow(Model, frozen=True, kw_only=True):
     version: int | None = None
     latest_version: int | None = None
     pinned_version: int | None = None
-    definition: dict[str, Any] | None = None
+    definition: Any = None
     visibility: str = "tenant"
     created_by: str | None = None
     created_at: datetime | None = None
@@ -187,7 +187,7 @@ class Version(Model, frozen=True, kw_only=True):
     number: int
     status: str
     content_hash: str | None = None
-    definition: dict[str, Any] | None = None
+    definition: Any = None
     created_at: datetime | None = None
     created_by: str | None = None
 
