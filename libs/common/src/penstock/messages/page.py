@@ -44,10 +44,8 @@ ENVELOPES = "## Envelopes\n\nWhat goes around them, and what else is sent.\n"
 VALUES = "## Values\n\nWhat members hold that are objects themselves.\n"
 
 REPORTED = get_args(Report)
-ENVELOPED = (
-    *(envelope.CommandMessage, envelope.Reply, envelope.Reports, envelope.Work),
-    *(envelope.Decision, RollCall),
-)
+SENT = (envelope.CommandMessage, envelope.Reply, envelope.Reports, envelope.Work)
+ENVELOPED: tuple[type[Struct], ...] = (*SENT, envelope.Decision, RollCall)
 WORDS: dict[type[inspect.Type], str] = {
     inspect.IntType: "integer",
     inspect.StrType: "string",
