@@ -33,13 +33,14 @@ def layers() -> dict[str, Any]:
         for node in below
         for parent in drawn_by.sample(above, PARENTS)
     ]
-    return drawn("layers", [node for row in rows for node in row], edges)
+    # A noop passes on what all its parents said, which would triple from layer to layer.
+    return drawn("layers", [node for row in rows for node in row], edges, input={"n": 1})
 
 
-def drawn(name: str, ids: list[str], edges: list[tuple[str, str]]) -> dict[str, Any]:
-    """A definition of noops."""
+def drawn(name: str, ids: list[str], edges: list[tuple[str, str]], **extra: Any) -> dict[str, Any]:
+    """A definition of noops, each with the `extra` members."""
     return {
         "name": name,
-        "nodes": [{"id": node, "type": "noop"} for node in ids],
+        "nodes": [{"id": node, "type": "noop", **extra} for node in ids],
         "edges": [{"from": source, "to": target} for source, target in edges],
     }
