@@ -147,11 +147,11 @@ async def output(
     if row["output"] is not None:
         return await payloads.opened(row["output"], allowance)
     sinks = row["sinks"] or []
-    if not sinks:
-        return None
     outputs = {
         step_id: await payloads.opened(steps[step_id]["output"], allowance)
         for step_id in sinks
         if step_id in steps
     }
-    return outputs.get(sinks[0], NULL) if len(sinks) == 1 else outputs
+    if row["is_keyed"]:
+        return outputs
+    return outputs.get(sinks[0], NULL) if sinks else None
