@@ -55,4 +55,10 @@ def run_ledger(
         codec=codec_for(RUN_KIND),
         now=now,
         begin=Beginnings(definitions).begin,
+        is_new=begins,
     )
+
+
+def begins(commands: Sequence[Addressed[RunCommand]]) -> bool:
+    """Whether a run is being started: then it very probably has no history yet."""
+    return isinstance(commands[0].command, StartRun)

@@ -49,6 +49,7 @@ class Outcome(NamedTuple, Generic[E, S]):
 
     state, seq: of the history afterwards. events: what it added, each with its position, payloads
     whole. answers: one for each of the first `taken` commands; the rest did not fit, send it again.
+    base: seq of the history that was decided on; from elsewhere comes what lies in between.
     """
 
     state: S
@@ -56,6 +57,7 @@ class Outcome(NamedTuple, Generic[E, S]):
     events: list[tuple[str, E]]
     answers: list[Answer]
     taken: int
+    base: int = 0
 
 
 Begin = Callable[[str, Sequence[E], Sequence[Addressed[C]]], Awaitable[S]]
@@ -63,6 +65,12 @@ Begin = Callable[[str, Sequence[E], Sequence[Addressed[C]]], Awaitable[S]]
 
 It is not asked again for a history that is held, so it must know all it needs from the first
 events, or from the commands where there are none yet.
+"""
+
+IsNew = Callable[[Sequence[Addressed[C]]], bool]
+"""Whether commands are such that their history is very probably empty: then it is not read first.
+
+A wrong guess costs a lost race.
 """
 
 Absent = Callable[[str, Sequence[Addressed[C]]], Awaitable[None]]
@@ -88,6 +96,7 @@ class Ledger(Generic[C, E, S]):
     now: Callable[[], int]
     begin: Begin[E, C, S] | None = None
     absent: Absent[C] | None = None
+    is_new: IsNew[C] | None = None
     new_id: Callable[[], str] = _uuid7
 
     async def transact(self, subject: str, commands: Sequence[Addressed[C]]) -> Outcome[E, S]:
@@ -101,7 +110,9 @@ class Ledger(Generic[C, E, S]):
             if attempt > 1:
                 await asyncio.sleep(attempt * PAUSE_S)
             try:
-                held = self.cache.get(subject) or await self._load(subject, commands)
+                held = self.cache.get(subject) or await self._found_or_new(
+                    subject, commands, guess=attempt == 0
+                )
             except Refused as refusal:
                 return self._refused(refusal, commands)
             draft = Draft(self.decider, held, self.now())
@@ -181,18 +192,35 @@ class Ledger(Generic[C, E, S]):
         if held.seq:
             self.cache.put(subject, held)
         events = [(f"{seq}.{index}", event) for index, event in enumerate(draft.events)]
-        return Outcome(held.state, held.seq, events, draft.answers(seq), draft.taken)
+        answers = draft.answers(seq)
+        return Outcome(held.state, held.seq, events, answers, draft.taken, draft.held.seq)
 
     def _refused(self, refusal: Refused, commands: Sequence[Addressed[C]]) -> Outcome[E, S]:
         """Every command has the same answer: there can be no such history."""
         answers = [Answer(refusal=refusal) for _ in commands]
         return Outcome(self.decider.initial, 0, [], answers, len(commands))
 
+    async def _found_or_new(
+        self, subject: str, commands: Sequence[Addressed[C]], *, guess: bool
+    ) -> Held[S]:
+        """The history as it is, or as it must be if it is as new as it looks."""
+        if not guess or self.is_new is None or not self.is_new(commands):
+            return await self._load(subject, commands)
+        if self.absent is not None:
+            await self.absent(subject, commands)
+        return await self._folded(subject, [], commands)
+
     async def _load(self, subject: str, commands: Sequence[Addressed[C]]) -> Held[S]:
         """Reads the whole history, checks its chain, and folds it."""
         stored = await self.log.read(subject)
         if not stored and self.absent is not None:
             await self.absent(subject, commands)
+        return await self._folded(subject, stored, commands)
+
+    async def _folded(
+        self, subject: str, stored: Sequence[Stored], commands: Sequence[Addressed[C]]
+    ) -> Held[S]:
+        """The history that `stored` is, its chain checked."""
         decisions, last_hash = self._verified(subject, stored)
         placed = [
             (f"{message.seq}.{index}", event)
