@@ -1,0 +1,202 @@
+"""The `penstock` command against a whole stack, found by its data folder."""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from penstock.client.async_client import AsyncClient
+from penstock.client.errors import Conflict, Invalid, NotFound, RunUnsuccessful
+from penstock.client.models import RunStatus
+from penstock.client.runs import events
+from penstock.dev.demo_shop import Shop
+from penstock.dev.stack import Stack
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+COMMAND_TIMEOUT_S = 60
+UNKNOWN = "01a1fe93-2d07-77b6-91cd-d7af50063796"
+
+
+class Done(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def document(self) -> Any:
+        """Standard output as one JSON document."""
+        return json.loads(self.out)
+
+
+async def penstock(stack: Stack, *words: str) -> Done:
+    """Run the command on a stack."""
+    start = "import sys; from penstock.client.cli import main; sys.exit(main())"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PENSTOCK_")}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", start, *words, "--data-dir", str(stack.data_dir)),
+        env=kept,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), COMMAND_TIMEOUT_S)
+    return Done(process.returncode or 0, out.decode(), err.decode())
+
+
+async def test_every_example_runs(stack: Stack) -> None:
+    with Shop() as shop:
+        inputs = {
+            "hello.yaml": ["-i", "name=Ada"],
+            "fan-out-in.json": ["-i", "n=3"],
+            "order-enrichment.yaml": ["-i", f"shop={shop.url}", "-i", "orderId=o-1002"],
+            "retry.yaml": ["-i", f"url={shop.url}/stock/gasket"],
+        }
+        names = {path.name for path in EXAMPLES.iterdir() if path.suffix in {".yaml", ".json"}}
+        assert inputs.keys() == names
+        outputs = {}
+        for name, words in inputs.items():
+            done = await penstock(stack, "run", str(EXAMPLES / name), *words, "--wait", "--json")
+            assert done.code == 0, done.err
+            outputs[name] = done.document()["output"]
+    assert outputs["hello.yaml"] == {"greeting": "Hello, Ada!", "letters": 3}
+    assert outputs["fan-out-in.json"] == {"double": 6, "square": 9, "sum": 18}
+    assert outputs["retry.yaml"] == {"reached": {"reached": True, "status": 200}}
+    confirmation = outputs["order-enrichment.yaml"]["body"]
+    assert confirmation["of"] == {
+        "orderId": "o-1002",
+        "customer": "Noether Pipes",
+        "inStock": True,
+        "total": 30,
+    }
+
+
+async def test_progress_is_told_line_by_line(stack: Stack) -> None:
+    done = await penstock(stack, "run", str(EXAMPLES / "fan-out-in.json"), "--wait")
+    told = [line.split()[1:3] for line in done.out.splitlines()]
+    assert done.code == 0
+    assert ["split", "succeeded"] in told
+    assert ["pause", "waiting"] in told
+    assert ["gather", "succeeded"] in told
+
+
+async def test_apply_shows_the_difference_and_keeps_what_is_the_same(
+    stack: Stack, tmp_path: Path
+) -> None:
+    file = tmp_path / "flow.yaml"
+    file.write_text("name: Applied flow\nnodes: [{id: a, type: noop}]\n")
+    created = (await penstock(stack, "apply", str(file), "--json")).document()
+    assert (created["change"], created["key"]) == ("created", "applied-flow")
+    file.write_text("name: Applied flow\nnodes:\n  - {type: NOOP, id: a}\nedges: []\n")
+    assert (await penstock(stack, "apply", str(file), "--dry-run")).code == 0
+    file.write_text("name: Applied flow\nnodes: [{id: b, type: noop}]\n")
+    differs = await penstock(stack, "apply", str(file), "--dry-run")
+    assert (differs.code, "-- id: a" in differs.out, "+- id: b" in differs.out) == (1, True, True)
+    updated = (await penstock(stack, "apply", str(file), "--json")).document()
+    assert (updated["change"], updated["workflow"]["version"]) == ("updated", 2)
+
+
+async def test_all_problems_of_a_definition_have_places(stack: Stack, tmp_path: Path) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(
+        "name: bad\nnodes:\n  - id: a\n    type: nope\n  - id: b\n    type: condition\n"
+        "    config: {}\nedges:\n  - {from: a, to: c}\n"
+    )
+    for words in (["run"], ["validate"], ["apply", "--dry-run"]):
+        done = await penstock(stack, *words, str(file))
+        assert done.code == 1
+        lines = done.err.splitlines()[1:]
+        places = sorted(line.split()[0].removeprefix(f"{file}") for line in lines)
+        assert places == [":4:11", ":7:13", ":9:19"], done.err
+
+
+async def test_a_run_is_listed_shown_told_and_watched(stack: Stack) -> None:
+    file = str(EXAMPLES / "hello.yaml")
+    started = (await penstock(stack, "run", file, "-i", "name=Bo", "--json")).document()
+    run_id = started["runId"]
+    watched = await penstock(stack, "runs", "watch", run_id, "--json")
+    told = [json.loads(line) for line in watched.out.splitlines()]
+    assert [watched.code, told[0]["type"], told[-1]["type"]] == [0, "RunStarted", "RunSucceeded"]
+    history = await penstock(stack, "events", run_id, "--json")
+    assert [json.loads(line) for line in history.out.splitlines()] == told
+    shown = (await penstock(stack, "runs", "get", run_id, "--json")).document()
+    assert [step["status"] for step in shown["steps"]] == ["succeeded"]
+    listed = (await penstock(stack, "runs", "list", "--workflow", "hello", "--json")).document()
+    assert run_id in [run["id"] for run in listed["items"]]
+    for words in (["runs", "list"], ["runs", "get", run_id], ["events", run_id]):
+        done = await penstock(stack, *words)
+        assert (done.code, run_id in done.out or "RunStarted" in done.out) == (0, True)
+
+
+async def test_a_run_is_cancelled_once(stack: Stack, tmp_path: Path) -> None:
+    file = tmp_path / "slow.yaml"
+    file.write_text(
+        "id: slow\nname: slow\nnodes: [{id: a, type: delay, config: {durationMs: 600000}}]\n"
+    )
+    run_id = (await penstock(stack, "run", str(file), "--json")).document()["runId"]
+    cancelled = await penstock(stack, "runs", "cancel", run_id, "--wait", "--json")
+    assert (cancelled.code, cancelled.document()["status"]) == (0, "cancelled")
+    again = await penstock(stack, "runs", "cancel", run_id)
+    assert again.code == 1
+
+
+async def test_what_does_not_exist_is_said(stack: Stack) -> None:
+    for words in (["run", "no-such-key"], ["runs", "get", UNKNOWN], ["events", UNKNOWN]):
+        done = await penstock(stack, *words, "--json")
+        assert done.code == 1
+        assert json.loads(done.err)["error"]["code"] == "NOT_FOUND"
+
+
+async def test_an_admin_speaks_for_another_tenant(stack: Stack) -> None:
+    async with AsyncClient(stack.api_url, stack.admin_key) as admin:
+        tenant = await admin.tenants.create("Beside")
+    file = str(EXAMPLES / "hello.yaml")
+    done = await penstock(
+        stack, "run", file, "-i", "name=X", "--wait", "--json", "--tenant", tenant.id
+    )
+    assert (done.code, done.document()["tenantId"]) == (0, tenant.id)
+    elsewhere = await penstock(stack, "runs", "get", done.document()["id"])
+    assert elsewhere.code == 1
+
+
+async def test_the_sdk_does_what_it_says(stack: Stack) -> None:
+    definition = {
+        "id": "sdk-flow",
+        "name": "SDK",
+        "inputSchema": {"required": ["n"]},
+        "nodes": [{"id": "a", "type": "transform", "config": {"output": "{{ 10.0 / input.n }}"}}],
+    }
+    async with AsyncClient(stack.api_url, stack.api_key) as client:
+        workflow = await client.workflows.create(definition=definition)
+        assert workflow.etag is not None
+        with pytest.raises(Conflict):
+            await client.workflows.create(definition=definition)
+        first = await client.runs.start("sdk-flow", {"n": 4}, idempotency_key="once")
+        again = await client.runs.start("sdk-flow", {"n": 4}, idempotency_key="once")
+        assert first.run_id == again.run_id
+        with pytest.raises(Conflict):
+            await client.runs.start("sdk-flow", {"n": 5}, idempotency_key="once")
+        assert (await client.runs.result(first.run_id)).output == 2.5
+        streamed = [event async for event in client.runs.stream(first.run_id)]
+        assert streamed == [event async for event in client.pages(events(first.run_id))]
+        rest = [
+            event async for event in client.runs.stream(first.run_id, after=streamed[2].position)
+        ]
+        assert rest == streamed[3:]
+        with pytest.raises(Invalid) as invalid:
+            await client.runs.start("sdk-flow", {})
+        assert invalid.value.problems
+        bad = await client.runs.start("sdk-flow", {"n": "x"})
+        with pytest.raises(RunUnsuccessful) as unsuccessful:
+            await client.runs.result(bad.run_id, timeout_s=30)
+        assert unsuccessful.value.run.status is RunStatus.FAILED
+        key = await client.api_keys.create("reader", role="viewer")
+        async with AsyncClient(stack.api_url, key.key) as reader:
+            assert (await reader.runs.get(first.run_id)).id == first.run_id
+        await client.workflows.delete("sdk-flow")
+        with pytest.raises(NotFound):
+            await client.runs.start("sdk-flow", {"n": 1})
+        assert (await client.health())["ok"] is True
