@@ -16,7 +16,7 @@ COMMANDS = {
 WITHIN_S = 20.0
 
 
-def stub_options(directory: Path, **env: str) -> StackOptions:
+def stub_options(directory: Path, *, keep: bool = False, **env: str) -> StackOptions:
     """A stack in `directory` with two executors, its diary in `directory/diary`."""
     diary = directory / "diary"
     diary.mkdir(exist_ok=True)
@@ -25,6 +25,7 @@ def stub_options(directory: Path, **env: str) -> StackOptions:
         port=0,
         executors=2,
         commands=COMMANDS,
+        keep=keep,
         env={"STUB_DIARY": str(diary), **env},
     )
 

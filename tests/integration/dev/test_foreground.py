@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
+from penstock.dev.postgres_files import remove_data
 from tests.integration.dev.stubs import eventually, is_alive, stops
 
 ROOT = Path(__file__).parents[3]
@@ -27,6 +30,13 @@ def serving(directory: Path, **env: str) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
+
+
+@pytest.fixture(autouse=True)
+def _tidy(tmp_path: Path) -> Iterator[None]:
+    """Postgres' data of a stack that was killed lies where pytest does not look."""
+    yield
+    remove_data(tmp_path / "data" / "postgres")
 
 
 def children(directory: Path) -> list[int]:

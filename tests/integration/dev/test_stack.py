@@ -154,8 +154,7 @@ async def test_a_taken_port_is_named(stack: Stack, tmp_path: Path) -> None:
 
 
 async def test_it_stops_in_order_and_comes_back_as_it_was(tmp_path: Path) -> None:
-    options = stub_options(tmp_path)
-    first = Stack(options)
+    first = Stack(stub_options(tmp_path, keep=True))
     await first.start()
     pids = [first.pid(name) for name in PROCESSES]
     told = json.loads((first.data_dir / "penstock.json").read_text())
@@ -167,7 +166,7 @@ async def test_it_stops_in_order_and_comes_back_as_it_was(tmp_path: Path) -> Non
     assert set(ended[1:4]) == {"scheduler-0", "executor-0", "executor-1"}
     assert ended[4:] == ["projector-0"]
 
-    async with Stack(options) as second:
+    async with Stack(stub_options(tmp_path)) as second:
         again = json.loads((second.data_dir / "penstock.json").read_text())
     same = ("adminKey", "tenantId", "apiKey")
     assert {key: again[key] for key in same} == {key: told[key] for key in same}

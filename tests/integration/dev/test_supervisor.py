@@ -13,21 +13,22 @@ from penstock.dev.supervisor import DEATHS_MAX, Supervisor, Unit, never
 from tests.integration.dev.stubs import eventually, is_alive
 
 FOREVER = "import time\nwhile True: time.sleep(1)"
-STUBBORN = f"import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n{FOREVER}"
+DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 
 
 def unit(
     directory: Path,
     source: str,
     *,
+    first: str = "",
     is_ready: Callable[[], bool] | None = None,
     is_refusal: Callable[[str], bool] = never,
 ) -> Unit:
-    """A unit that runs `source` and is ready once it has written `up`."""
+    """A unit that runs `source` and is ready once it has written `up`, after `first`."""
     ready = directory / "up"
     launch = Launch(
         name="tiny-0",
-        argv=(sys.executable, "-c", f"open({str(ready)!r}, 'a').write('.')\n{source}"),
+        argv=(sys.executable, "-c", f"{first}\nopen({str(ready)!r}, 'a').write('.')\n{source}"),
         log=directory / "tiny-0.log",
     )
     return Unit(
@@ -111,7 +112,7 @@ async def test_what_cannot_be_started_at_all_is_an_error(
 async def test_a_process_that_does_not_end_is_killed_when_its_time_is_over(
     supervisor: Supervisor, tmp_path: Path, said: list[str]
 ) -> None:
-    await supervisor.start([unit(tmp_path, STUBBORN)])
+    await supervisor.start([unit(tmp_path, FOREVER, first=DEAF)])
     pid = supervisor.pid("tiny-0")
     assert (tmp_path / "tiny-0.pid").read_text() == f"{pid}\n"
     await supervisor.stop(["tiny-0"])

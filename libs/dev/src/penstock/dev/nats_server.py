@@ -73,7 +73,7 @@ class NatsServer:
 
     def prepare(self) -> None:
         """Write the configuration, readable by us alone."""
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         config = self.directory / "nats.conf"
         config.touch(mode=0o600)
         config.write_text(self.config())

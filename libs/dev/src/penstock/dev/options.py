@@ -32,7 +32,8 @@ class StackOptions:
 
     `port` None takes PENSTOCK_API_PORT, 0 any free port. `env` goes over the environment of every
     service. `commands` names the program of a service that is not to be ours. `sync_always` makes
-    an embedded NATS wait for the disk before each acknowledgement.
+    an embedded NATS wait for the disk before each acknowledgement. `keep=False` deletes Postgres'
+    data with the stop, for a stack in a temporary directory: the data may lie elsewhere.
     """
 
     data_dir: Path = DATA_DIRECTORY
@@ -43,6 +44,7 @@ class StackOptions:
     reload: bool = False
     verbose: bool = False
     sync_always: bool = False
+    keep: bool = True
     env: Mapping[str, str] = field(default_factory=dict)
     commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 

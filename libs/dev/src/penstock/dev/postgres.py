@@ -22,7 +22,15 @@ from penstock.dev.postgres_cluster import (
     make_cluster,
     role_password,
 )
-from penstock.dev.postgres_files import data_place, programs, record_place, remove_data
+from penstock.dev.postgres_files import (
+    LOCK,
+    data_place,
+    is_in_use,
+    programs,
+    record_place,
+    remove_data,
+    sweep,
+)
 from penstock.dev.process import (
     Launch,
     Process,
@@ -139,11 +147,14 @@ class Postgres:
         if self._account is not None:
             # The data may be in here and belong to that account; every file is closed to others.
             self.directory.chmod(0o711)
+            sweep(time.time())
         data = data_place(self.directory, self._account)
         if not data.exists():
             make_cluster(self.directory, data, self._account, durable=self._durable)
-            record_place(self.directory, data)
-        _forget_dead_postmaster(data / "postmaster.pid")
+        record_place(self.directory, data)
+        if not is_in_use(data):
+            # Postgres itself would take any process that now has the dead one's id for a server.
+            (data / LOCK).unlink(missing_ok=True)
 
     def is_ready(self) -> bool:
         """Whether it would let a client log in."""
@@ -186,20 +197,6 @@ class Postgres:
 def is_refusal(said: str) -> bool:
     """Whether a server says that the one before it has not gone yet: no crash, only too early."""
     return any(refusal in said for refusal in REFUSALS)
-
-
-def _forget_dead_postmaster(pid_file: Path) -> None:
-    """Remove the lock of a postmaster whose process id now belongs to another program.
-
-    Postgres itself would believe that program to be the old server, for ever.
-    """
-    try:
-        pid = int(pid_file.read_text().split("\n", 1)[0])
-        program = Path(f"/proc/{pid}/comm").read_text().strip()
-    except (OSError, ValueError):
-        return
-    if program != "postgres":
-        pid_file.unlink(missing_ok=True)
 
 
 def _answer(port: int) -> bytes:

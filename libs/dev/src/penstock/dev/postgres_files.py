@@ -2,7 +2,8 @@
 
 Postgres does not run as root. Where the account that root lends it cannot enter the folders that
 lead to the wheel or to the data directory, the programs are copied once to, and the data is kept
-in, `/var/tmp/penstock-0`, which root owns. The data's place is recorded beside the passwords.
+in, `/var/tmp/penstock-0`, which root owns. The data's place is recorded beside the passwords, and
+beside the data where that record is: data whose record has been gone for a week is swept away.
 """
 
 import os
@@ -25,6 +26,10 @@ PARTS = ("bin/initdb", "bin/postgres", "lib/postgresql", "share")
 SHELTER = Path("/var/tmp/penstock-0")
 """Refused unless root owns it."""
 PLACE = "data.path"
+LOCK = "postmaster.pid"
+OWNER_SUFFIX = ".owner"
+KEPT_S = 7 * 24 * 3600
+"""A data directory may have been moved and come back to life."""
 
 
 def programs(account: Account | None) -> Path:
@@ -89,9 +94,43 @@ def data_place(directory: Path, account: Account | None) -> Path:
 
 
 def record_place(directory: Path, place: Path) -> None:
-    """Remember a place outside `directory`, once there is data in it."""
+    """Remember a place outside `directory`, in both directions, once there is data in it."""
     if not place.is_relative_to(directory):
         (directory / PLACE).write_text(f"{place}\n")
+        _owner_file(place).write_text(f"{directory / PLACE}\n")
+
+
+def _owner_file(place: Path) -> Path:
+    return place.with_name(place.name + OWNER_SUFFIX)
+
+
+def sweep(now: float) -> None:
+    """Remove data under the shelter whose stack was deleted, a week after it was last in use."""
+    if not SHELTER.is_dir():
+        return
+    for owner in SHELTER.glob(f"data-*{OWNER_SUFFIX}"):
+        place = owner.with_name(owner.name.removesuffix(OWNER_SUFFIX))
+        record = Path(owner.read_text().strip())
+        # A server touches this folder when it starts and stops.
+        idle_s = now - place.stat().st_mtime if place.exists() else KEPT_S
+        if idle_s >= KEPT_S and not is_in_use(place) and not record.exists():
+            _remove(place)
+
+
+def is_in_use(place: Path) -> bool:
+    """Whether the process that the data's lock names is a Postgres; true where nobody can tell."""
+    try:
+        pid = int((place / LOCK).read_text().split("\n", 1)[0])
+        return Path(f"/proc/{pid}/comm").read_text().strip() == "postgres"
+    except (FileNotFoundError, ProcessLookupError):
+        return (place / LOCK).exists() and not Path("/proc/self").exists()
+    except ValueError:
+        return True
+
+
+def _remove(place: Path) -> None:
+    shutil.rmtree(place, ignore_errors=True)
+    _owner_file(place).unlink(missing_ok=True)
 
 
 def own(path: Path, account: Account | None) -> None:
@@ -104,6 +143,5 @@ def own(path: Path, account: Account | None) -> None:
 def remove_data(directory: Path) -> None:
     """Delete the cluster of `directory`, wherever it is."""
     record = directory / PLACE
-    place = Path(record.read_text().strip()) if record.exists() else directory / "data"
-    shutil.rmtree(place, ignore_errors=True)
+    _remove(Path(record.read_text().strip()) if record.exists() else directory / "data")
     record.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from penstock.dev.kept import write_private
 from penstock.dev.occupancy import Occupancy
 from penstock.dev.options import StackOptions, stack_settings
 from penstock.dev.places import places
+from penstock.dev.postgres_files import remove_data
 from penstock.dev.servers import servers
 from penstock.dev.services import Place, Surroundings, service_unit
 from penstock.dev.supervisor import Supervisor
@@ -166,6 +167,8 @@ class Stack:
         for services in STOP_ORDER:
             await self._supervisor.stop([p.name for p in self._places if p.service in services])
         await self._supervisor.stop(SERVERS)
+        if not self.options.keep:
+            await asyncio.to_thread(remove_data, self.data_dir / "postgres")
         (self.data_dir / "run" / "supervisor.pid").unlink(missing_ok=True)
         self._occupancy.leave()
 
