@@ -16,7 +16,7 @@ from penstock.domain.run.events import (
     StepWaiting,
 )
 from penstock.domain.run.evolve import fold
-from penstock.domain.run.reports import LOSSES_MAX
+from penstock.domain.run.reports import LOSSES_MAX, is_ahead
 from penstock.domain.run.state import RunStatus, StepStatus, unborn
 from penstock.domain.workflow.model import Join, Retry
 from tests.unit.domain.run.story import (
@@ -243,3 +243,32 @@ def test_history_folds_to_the_same_state_as_the_decisions_left() -> None:
     story.when(start(), fail("a"), complete("c"), complete("d"))
     history: list[RunEvent] = story.history
     assert fold(unborn(story.run.id, story.run.graph), history) == story.run
+
+
+def test_a_retry_that_comes_due_while_the_run_ends_starts_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Found by the simulation: the cancel did not fit into one decision, the timer came first."""
+    monkeypatch.setattr("penstock.domain.run.draft.CONSEQUENCES_MAX", 2)
+    story = Story(drawing("a", "b", "c", retry=Retry(max_attempts=3, backoff_ms=10)))
+    story.when(start(), ContinueRun(), ContinueRun(), ContinueRun())
+    story.when(fail("c", retryable=True))
+    resting = story.last(StepRetryScheduled)
+    assert isinstance(resting, StepRetryScheduled)
+    monkeypatch.setattr("penstock.domain.run.draft.CONSEQUENCES_MAX", 1)
+    assert story.when(CancelRun()) == ["RunCancelRequested"]
+    assert "Ready c#2" not in story.when(FireTimer(timer_id=resting.timer_id))
+
+
+def test_a_report_about_an_attempt_to_come_tells_of_an_old_state() -> None:
+    story = Story(drawing("a>b"))
+    unborn_run = story.run
+    story.when(start())
+    assert not is_ahead(complete("a"), story.run)
+    assert is_ahead(complete("a", attempt=2), story.run)
+    assert is_ahead(complete("b"), story.run)
+    assert is_ahead(complete("a"), unborn_run)
+    story.when(complete("a"))
+    assert not is_ahead(complete("a"), story.run)
+    story.when(complete("b"))
+    assert not is_ahead(complete("b", attempt=2), story.run)

@@ -125,6 +125,8 @@ def fire(draft: Draft, timer_id: str) -> None:
     if timer is None or not draft.run.is_live:
         return
     match timer.kind:
+        case TimerKind.RETRY if draft.run.ending is not None:
+            pass  # it has not been its turn to be put out, and nothing new starts any more
         case TimerKind.RETRY:
             attempt = draft.run.step(timer.step_id).attempt
             draft.record(StepReady(step_id=timer.step_id, attempt=attempt + 1))

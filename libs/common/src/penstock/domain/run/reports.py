@@ -9,6 +9,7 @@ from penstock.domain.run.commands import (
     FailStep,
     Report,
     ReportLost,
+    RunCommand,
     StartStep,
     SuspendStep,
 )
@@ -27,7 +28,7 @@ from penstock.domain.run.events import (
     StepWaiting,
 )
 from penstock.domain.run.retry import next_attempt_in_ms
-from penstock.domain.run.state import Run, StepStatus, TimerKind
+from penstock.domain.run.state import Run, RunStatus, StepStatus, TimerKind
 
 LOSSES_MAX = 5
 """How often an attempt is repeated because its executor was lost, before the step fails."""
@@ -69,6 +70,20 @@ def report(draft: Draft, command: Report) -> None:
                 draft.record(StepCancelled(step_id=command.step_id, attempt=command.attempt))
         case _:
             assert_never(command)
+
+
+def is_ahead(command: RunCommand, run: Run) -> bool:
+    """Whether a report is about an attempt that this run has yet to dispatch.
+
+    Nobody can know of one before it is in the history: the report is forged, or this is the run
+    as it was some time ago.
+    """
+    if not isinstance(command, Report) or run.status not in {RunStatus.UNBORN, RunStatus.RUNNING}:
+        return False
+    step = run.step(command.step_id)
+    if command.attempt == step.attempt:
+        return step.status is StepStatus.READY
+    return command.attempt > step.attempt
 
 
 def discard(draft: Draft, command: Report) -> None:
