@@ -24,7 +24,9 @@ MIB = 1024 * 1024
 async def measured(names: list[str], repetitions: int, *, sync_always: bool) -> dict[str, Any]:
     """The figures of the workloads on one fresh stack, and of the stack when it is idle."""
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as directory:
-        options = StackOptions(data_dir=Path(directory), port=0, sync_always=sync_always)
+        options = StackOptions(
+            data_dir=Path(directory), port=0, sync_always=sync_always, keep=False
+        )
         async with Stack(options) as stack:
             await asyncio.sleep(IDLE_S)
             idle = pss_bytes(stack.pid(name) for name in PROCESSES)

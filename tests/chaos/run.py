@@ -31,6 +31,7 @@ async def storm(plan: Plan, directory: Path) -> Storm:
     options = StackOptions(
         data_dir=directory,
         port=0,
+        keep=False,
         schedulers=2,
         executors=2,
         env={"PENSTOCK_EGRESS_ALLOW": "127.0.0.0/8"},

@@ -17,6 +17,7 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
     options = StackOptions(
         data_dir=tmp_path_factory.mktemp("stack"),
         port=0,
+        keep=False,
         env={"PENSTOCK_EGRESS_ALLOW": "127.0.0.0/8"},
     )
     async with Stack(options) as running:
