@@ -56,6 +56,10 @@ class Checkpoint:
         if self._subscription is not None and not self._nc.is_closed:
             await self._subscription.unsubscribe()
 
+    def passed(self, log: str) -> int:
+        """The sequence up to which the rows hold `log`, as far as is known here."""
+        return self._passed[log]
+
     async def reached(self, log: str, seq: int, *, timeout_s: float = WAIT_S) -> bool:
         """Whether the rows hold `log` up to `seq`, at the latest after `timeout_s`."""
         if self._passed[log] >= seq:

@@ -6,12 +6,12 @@ from msgspec import Struct, to_builtins
 from uuid_utils import uuid7
 
 from penstock.api.errors import Detail, invalid
+from penstock.api.parts import Parts
 from penstock.domain.payload import INLINE_MAX_BYTES, Payload, inline
 from penstock.domain.workflow.commands import NewVersion
 from penstock.domain.workflow.graph import Graph
 from penstock.domain.workflow.model import Definition, canonical_bytes
 from penstock.domain.workflow.validate import Checks, check
-from penstock.infra.definitions import Definitions
 from penstock.infra.expressions import Expressions
 from penstock.infra.schemas import check_config, check_schema
 
@@ -56,9 +56,10 @@ def accepted(document: Any, *, name: str | None = None) -> tuple[Definition, str
     return verdict.definition, verdict.key
 
 
-async def stored(definitions: Definitions, tenant_id: str, definition: Definition) -> NewVersion:
+async def stored(parts: Parts, tenant_id: str, definition: Definition) -> NewVersion:
     """The definition as a version to be recorded; its blob is there from here on."""
-    content_hash = await definitions.put(tenant_id, definition)
+    parts.require_broker()
+    content_hash = await parts.definitions.put(tenant_id, definition)
     body = canonical_bytes(definition)
     if len(body) <= INLINE_MAX_BYTES:
         payload = inline(body)

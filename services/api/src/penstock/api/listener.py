@@ -11,6 +11,7 @@ from penstock.api.runnable import Runnables, uuid_or_none
 from penstock.infra.nats import subjects
 from penstock.messages import catalogue
 
+SEQUENCE = "Nats-Sequence"
 LIVE = subjects.live("penstock.")
 
 
@@ -40,15 +41,16 @@ class Listener:
             return
         known = uuid_or_none(about.id)
         if known is not None:
-            self._forget(about.kind, known)
+            seq = int((msg.headers or {}).get(SEQUENCE, "0"))
+            self._forget(about.kind, known, seq)
 
-    def _forget(self, kind: str, known: UUID) -> None:
+    def _forget(self, kind: str, known: UUID, seq: int) -> None:
         match kind:
             case catalogue.KEY:
                 self._keys.forget_key(known)
             case catalogue.TENANT:
                 self._keys.forget_tenant(known)
             case catalogue.WORKFLOW:
-                self._runnables.changed(str(known))
+                self._runnables.changed(str(known), seq)
             case _:
                 pass

@@ -7,6 +7,7 @@ from nats.aio.client import Client
 
 from penstock.api.checkpoint import Checkpoint
 from penstock.api.commands import Commands, Sender
+from penstock.api.errors import Unavailable
 from penstock.api.histories import Histories
 from penstock.api.keys import Keys
 from penstock.api.payloads import Payloads
@@ -35,6 +36,11 @@ class Parts:
     runnables: Runnables
     probes: Probes
     pepper: bytes
+
+    def require_broker(self) -> None:
+        """Raise `Unavailable` at once while there is no broker to write to."""
+        if not self.nc.is_connected:
+            raise Unavailable
 
 
 def parts_of(request: Request) -> Parts:

@@ -1,6 +1,7 @@
 """Writes to the registry: tenants, their keys, their workflows. The API decides these itself."""
 
 import asyncio
+from collections.abc import Callable
 from time import time
 from typing import Any, Generic, NamedTuple, TypeVar
 from weakref import WeakValueDictionary
@@ -43,10 +44,10 @@ class Written(NamedTuple, Generic[S]):
 
 
 class Registry:
-    """The aggregates of the registry, over one log."""
+    """The aggregates of the registry, over one log. is_connected: whether that can be reached."""
 
-    def __init__(self, log: EventLog) -> None:
-        self._log = log
+    def __init__(self, log: EventLog, is_connected: Callable[[], bool]) -> None:
+        self._is_connected = is_connected
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tenants = ledger(log, TENANT, catalogue.TENANT)
         self._keys = ledger(log, KEY, catalogue.KEY)
@@ -76,6 +77,8 @@ class Registry:
     async def _write(
         self, aggregates: Ledger[C, Any, S | None], subject: str, command: C, sender: Sender
     ) -> Written[S]:
+        if not self._is_connected():
+            raise Unavailable
         lock = self._locks.setdefault(subject, asyncio.Lock())
         addressed = Addressed(
             command, sender.request_id, sender.actor, sender.request_id, sender.traceparent

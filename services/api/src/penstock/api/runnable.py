@@ -1,7 +1,7 @@
 """What execute needs of a workflow, remembered for a moment.
 
-What is remembered is dropped when the registry says that the workflow changed; a row that the
-read models have not brought up to that change is used but not remembered.
+What is remembered is dropped when the registry says that the workflow changed. A row that was read
+before the read models had passed that change is used, but not remembered.
 """
 
 from collections import OrderedDict
@@ -9,12 +9,16 @@ from time import monotonic
 from typing import NamedTuple
 from uuid import UUID
 
+from penstock.api.checkpoint import Checkpoint
 from penstock.api.errors import Problem
+from penstock.api.positions import REGISTRY
 from penstock.infra.postgres.engine import Engine, Row
 from penstock.infra.postgres.tenant import tenant_session
 
 REMEMBERED_S = 5.0
 REMEMBERED_MAX = 2_000
+CHANGED_MAX = 10_000
+"""The changes of many seconds; the read models are never so far behind and well."""
 
 WORKFLOW = """
 select w.id, w.key, w.name, w.published_number, w.pinned_number, w.revision
@@ -52,10 +56,11 @@ Key = tuple[str, str, int | str | None]
 class Runnables:
     """Finds the version that an execute means."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, checkpoint: Checkpoint) -> None:
         self._engine = engine
+        self._checkpoint = checkpoint
         self._remembered: OrderedDict[Key, Remembered] = OrderedDict()
-        self._changed: OrderedDict[str, float] = OrderedDict()
+        self._changed: OrderedDict[str, int] = OrderedDict()
 
     async def find(self, tenant_id: str, workflow: str, version: int | str | None) -> Runnable:
         """The version. Raises Problem 404 for no such workflow or version, 409 for none to run."""
@@ -63,10 +68,9 @@ class Runnables:
         remembered = self._remembered.get(key)
         if remembered is not None and remembered.until > monotonic():
             return remembered.runnable
-        began = monotonic()
+        passed = self._checkpoint.passed(REGISTRY)
         found = await self._found(tenant_id, workflow, version)
-        changed_at = self._changed.get(found.workflow_id)
-        if changed_at is None or changed_at + REMEMBERED_S < began:
+        if passed >= self._changed.get(found.workflow_id, 0):
             self._remember(key, found)
         return found
 
@@ -79,11 +83,11 @@ class Runnables:
             wanted = {"tenant": tenant_id, "ref": workflow, "id": uuid_or_none(workflow)}
             return await session.one(WORKFLOW, wanted) is not None
 
-    def changed(self, workflow_id: str) -> None:
-        """Forget the workflow, and remember nothing of it for a while."""
-        self._changed[workflow_id] = monotonic()
+    def changed(self, workflow_id: str, seq: int) -> None:
+        """Forget the workflow; `seq` is the registry's sequence of what happened to it."""
+        self._changed[workflow_id] = max(seq, self._changed.get(workflow_id, 0))
         self._changed.move_to_end(workflow_id)
-        if len(self._changed) > REMEMBERED_MAX:
+        if len(self._changed) > CHANGED_MAX:
             self._changed.popitem(last=False)
         stale = [k for k, r in self._remembered.items() if r.runnable.workflow_id == workflow_id]
         for key in stale:

@@ -99,6 +99,7 @@ async def begun(
 async def _sent(
     request: Request, parts: Parts, caller: Caller, start: Start, runnable: Runnable
 ) -> Reply | None:
+    parts.require_broker()
     graph = await parts.definitions.graph(caller.tenant_id, runnable.content_hash)
     schema = graph.definition.input_schema
     if schema is not None:

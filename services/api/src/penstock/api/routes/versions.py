@@ -60,12 +60,12 @@ async def draft_version(request: Request, workflow_id: str, caller: WorkflowsWri
     workflow = await known(parts, caller, workflow_id)
     asked = await bodies.model(request, DefinitionOnly)
     definition, _ = drawings.accepted(asked.definition, name=workflow["name"])
-    version = await drawings.stored(parts.definitions, caller.tenant_id, definition)
+    version = await drawings.stored(parts, caller.tenant_id, definition)
     found = str(workflow["id"])
     command = DraftVersion(created_by=caller.actor, version=version)
     sender = sender_of(request, caller.actor)
     written = await parts.registry.workflow(caller.tenant_id, found, command, sender)
-    parts.runnables.changed(found)
+    parts.runnables.changed(found, written.seq)
     (drafted,) = written.events
     body = {
         "id": drafted.version_id,
@@ -129,7 +129,7 @@ async def changed(
     found = str(workflow["id"])
     sender = sender_of(request, caller.actor)
     written = await parts.registry.workflow(caller.tenant_id, found, command, sender)
-    parts.runnables.changed(found)
+    parts.runnables.changed(found, written.seq)
     definition = await published(parts, caller, written.state)
     headers = {"ETag": etag(written.state.revision)}
     return await settled(parts, written, shown(found, written.state, definition), headers=headers)

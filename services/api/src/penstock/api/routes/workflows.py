@@ -76,7 +76,7 @@ async def create_workflow(request: Request, caller: WorkflowsWriter) -> Response
     definition, key, version = None, None, None
     if asked.definition is not None:
         definition, key = drawings.accepted(asked.definition, name=asked.name)
-        version = await drawings.stored(parts.definitions, caller.tenant_id, definition)
+        version = await drawings.stored(parts, caller.tenant_id, definition)
     name = asked.name or (definition.name if definition else None)
     if name is None:
         fault = detail("/name", "SCHEMA_INVALID", "is needed without a definition")
@@ -95,7 +95,7 @@ async def create_workflow(request: Request, caller: WorkflowsWriter) -> Response
     else:
         written = await created_under_free_key(request, parts, caller, command, made)
     workflow_id = derived(caller.tenant_id, written.state.key)
-    parts.runnables.changed(workflow_id)
+    parts.runnables.changed(workflow_id, written.seq)
     headers = {
         "Location": f"/api/workflows/{workflow_id}",
         "ETag": etag(written.state.revision),
@@ -144,14 +144,14 @@ async def change_workflow(request: Request, workflow_id: str, caller: WorkflowsW
     definition, version = None, None
     if asked.definition is not None:
         definition, _ = drawings.accepted(asked.definition, name=asked.name or row["name"])
-        version = await drawings.stored(parts.definitions, caller.tenant_id, definition)
+        version = await drawings.stored(parts, caller.tenant_id, definition)
     command = ChangeWorkflow(
         changed_by=caller.actor, name=asked.name, version=version, revision=revision
     )
     found = str(row["id"])
     sender = sender_of(request, caller.actor)
     written = await parts.registry.workflow(caller.tenant_id, found, command, sender)
-    parts.runnables.changed(found)
+    parts.runnables.changed(found, written.seq)
     if definition is None:
         definition = await published(parts, caller, written.state)
     headers = {"ETag": etag(written.state.revision)}
@@ -167,7 +167,7 @@ async def delete_workflow(request: Request, workflow_id: str, caller: WorkflowsW
     found = str(row["id"])
     sender = sender_of(request, caller.actor)
     written = await parts.registry.workflow(caller.tenant_id, found, command, sender)
-    parts.runnables.changed(found)
+    parts.runnables.changed(found, written.seq)
     return await settled(parts, written, None, status=204)
 
 
