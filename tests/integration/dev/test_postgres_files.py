@@ -34,6 +34,7 @@ def later() -> float:
 def test_data_of_a_deleted_stack_goes_after_a_week(tmp_path: Path, shelter: Path) -> None:
     place = data_of(tmp_path / "stack", shelter)
     (tmp_path / "stack" / "data.path").unlink()
+    (shelter / "data-fedcba9876543210.new").mkdir()
     sweep(time.time())
     assert place.exists()
     sweep(later())

@@ -8,7 +8,7 @@ from penstock.dev.accounts import Account
 from penstock.dev.errors import ServerFailed
 from penstock.dev.kept import kept, password
 from penstock.dev.ports import HOST
-from penstock.dev.postgres_files import own, programs
+from penstock.dev.postgres_files import DRAFT_SUFFIX, own, programs
 from penstock.dev.process import server_environment
 
 SUPERUSER = "postgres"
@@ -39,7 +39,7 @@ def make_cluster(directory: Path, data: Path, account: Account | None, *, durabl
 
     The passwords are kept in `directory`; `durable=False` does not wait for the disk.
     """
-    draft = data.with_name(data.name + ".new")
+    draft = data.with_name(data.name + DRAFT_SUFFIX)
     shutil.rmtree(draft, ignore_errors=True)
     own(draft, account)
     sync = () if durable else ("--no-sync",)

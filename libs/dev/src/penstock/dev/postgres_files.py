@@ -27,6 +27,8 @@ SHELTER = Path("/var/tmp/penstock-0")
 """Refused unless root owns it."""
 PLACE = "data.path"
 LOCK = "postmaster.pid"
+DRAFT_SUFFIX = ".new"
+"""A cluster that is being made, or was when its maker was killed."""
 OWNER_SUFFIX = ".owner"
 KEPT_S = 7 * 24 * 3600
 """A data directory may have been moved and come back to life."""
@@ -115,6 +117,9 @@ def sweep(now: float) -> None:
         idle_s = now - place.stat().st_mtime if place.exists() else KEPT_S
         if idle_s >= KEPT_S and not is_in_use(place) and not record.exists():
             _remove(place)
+    for draft in SHELTER.glob(f"data-*{DRAFT_SUFFIX}"):
+        if now - draft.stat().st_mtime >= KEPT_S:
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 def is_in_use(place: Path) -> bool:
