@@ -62,7 +62,7 @@ def test_every_partition_finds_an_owner_and_shares_even_out(changes: list[str]) 
         if change == "join":
             cluster.held[f"s{number}"] = set()
         elif len(cluster.held) > 1:
-            cluster.leave(sorted(cluster.held)[0])
+            cluster.leave(min(cluster.held))
         for _ in range(PARTITIONS):
             for name in sorted(cluster.held):
                 cluster.turn(name, float(number))

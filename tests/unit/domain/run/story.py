@@ -92,7 +92,7 @@ class Story:
             said += [brief(event) for event in events]
         return said
 
-    def last(self, kind: type[RunEvent]) -> RunEvent:  # type: ignore[valid-type]
+    def last(self, kind: type[RunEvent]) -> RunEvent:
         """The latest event of a kind."""
         return next(event for event in reversed(self.history) if isinstance(event, kind))
 
