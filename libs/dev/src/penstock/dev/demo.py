@@ -28,7 +28,7 @@ from penstock.client.errors import NotFound, PenstockError
 from penstock.client.models import Event, Run
 from penstock.client.progress import shown_ms
 from penstock.client.runs import events
-from penstock.dev.demo_shop import HOST, Shop
+from penstock.dev.demo_shop import Shop
 from penstock.dev.demo_sky import definition as sky
 from penstock.dev.errors import StackError
 from penstock.dev.options import StackOptions
@@ -68,7 +68,7 @@ async def demo() -> None:
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     with Shop() as shop, data_directory() as directory:
-        allowed = ",".join(filter(None, (os.environ.get(EGRESS_ALLOW), HOST)))
+        allowed = ",".join(filter(None, (os.environ.get(EGRESS_ALLOW), shop.address)))
         explain_shop(shop, allowed)
         say("Starting NATS, Postgres and the services …")
         options = StackOptions(data_dir=directory, port=0, env={EGRESS_ALLOW: allowed})

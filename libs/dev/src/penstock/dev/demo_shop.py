@@ -37,9 +37,14 @@ class Shop:
         self._thread = Thread(target=self._server.serve_forever, name="shop", daemon=True)
 
     @property
+    def address(self) -> str:
+        """Its host and port."""
+        return f"{HOST}:{self._server.server_address[1]}"
+
+    @property
     def url(self) -> str:
         """Where it answers, without a slash at its end."""
-        return f"http://{HOST}:{self._server.server_address[1]}"
+        return f"http://{self.address}"
 
     def answer(self, method: str, path: str, key: str, body: object) -> Answer:
         """The status and body for a request. key: the caller's Idempotency-Key."""
