@@ -76,9 +76,7 @@ async def test_a_key_with_another_secret_opens_nothing(house: House, tenant: Asy
         ("cursor=WyJ4IiwieSJd", "/query/cursor"),
     ],
 )
-async def test_a_bad_query_names_what_is_bad(
-    tenant: AsyncClient, query: str, pointer: str
-) -> None:
+async def test_a_bad_query_names_what_is_bad(tenant: AsyncClient, query: str, pointer: str) -> None:
     body = is_problem(await tenant.get(f"/api/runs?{query}"), 400, "VALIDATION_ERROR")
     assert [each["pointer"] for each in body["details"]] == [pointer]
 

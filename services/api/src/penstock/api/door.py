@@ -46,12 +46,12 @@ class Door:
     """The outermost layer of the application."""
 
     def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+        self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection; anything but HTTP goes straight on."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
         asked = headers.get("x-request-id", "")
@@ -66,7 +66,7 @@ class Door:
             if problem is not None:
                 await visit.fail(problem)
             else:
-                await self._app(visit.scope, visit.receive, visit.send)
+                await self.app(visit.scope, visit.receive, visit.send)
         except Exception as error:  # noqa: BLE001  the last place where a failure becomes an answer
             _log.exception("request failed", requestId=visit.scope["request_id"])
             if not visit.status:

@@ -8,7 +8,7 @@ from penstock.api.auth import PUBLIC, WorkflowsReader
 from penstock.api.docs_page import CONTENT_POLICY, PAGE
 from penstock.api.errors import Problem
 from penstock.api.health import health_of
-from penstock.api.openapi import gives
+from penstock.api.openapi import gives, problem
 from penstock.api.parts import parts_of
 from penstock.api.schemas import HealthShown, StepTypeShown
 from penstock.domain.workflow.node_types import NODE_TYPES, NodeType
@@ -34,7 +34,11 @@ async def health(request: Request) -> Response:
     return answered(found, status=200 if found["ok"] else 503)
 
 
-@router.get("/api/step-types", tags=["workflows"], responses={200: {"model": list[StepTypeShown]}})
+@router.get(
+    "/api/step-types",
+    tags=["workflows"],
+    responses={200: {"model": list[StepTypeShown]}, "default": problem()},
+)
 async def list_step_types(_: WorkflowsReader) -> Response:
     """The types of nodes that the language has; `available` says which this release runs."""
     return answered([shown(kind) for kind in NODE_TYPES.values()])

@@ -11,7 +11,7 @@ from penstock.api.answers import POSITION_HEADER, answered
 from penstock.api.auth import Caller, RunsCanceller, RunsReader
 from penstock.api.checkpoint import WAIT_S
 from penstock.api.errors import Problem, Unavailable
-from penstock.api.openapi import gives, gives_page_of, takes
+from penstock.api.openapi import gives, gives_page_of, problem, takes
 from penstock.api.pages import Cursor, Limit
 from penstock.api.parts import Parts, parts_of, sender_of
 from penstock.api.positions import EVENTS, parse
@@ -71,7 +71,10 @@ async def list_runs_of_workflow(
     return answered(await page_of_runs(parts, caller, wanted, limit, cursor))
 
 
-@router.get("/executions/{workflow_id}/logs", responses={200: {"model": list[RunShown]}})
+@router.get(
+    "/executions/{workflow_id}/logs",
+    responses={200: {"model": list[RunShown]}, "default": problem()},
+)
 async def list_executions(
     request: Request, workflow_id: str, caller: RunsReader, limit: Limit = LOGS_DEFAULT
 ) -> Response:

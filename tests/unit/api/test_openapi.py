@@ -1,0 +1,81 @@
+"""The routes say who may use them, and the document says it to everybody."""
+
+from typing import Any, cast
+
+from fastapi import FastAPI
+
+from penstock.api.app import MODELS, application, routes
+from penstock.api.auth import Access, PlatformAccess, Public, guard_of
+from penstock.api.door import Door
+from penstock.api.openapi import document
+from penstock.api.parts import Parts
+from penstock.domain.identity import Permission
+
+PUBLIC = {"/livez", "/readyz", "/metrics", "/api/health", "/api/openapi.json", "/docs"}
+CONTRACT = {
+    ("GET", "/api/tenants"), ("POST", "/api/tenants"), ("GET", "/api/tenants/{tenant_id}"),
+    ("PATCH", "/api/tenants/{tenant_id}"), ("DELETE", "/api/tenants/{tenant_id}"),
+    ("GET", "/api/api-keys"), ("POST", "/api/api-keys"), ("DELETE", "/api/api-keys/{key_id}"),
+    ("GET", "/api/workflows"), ("POST", "/api/workflows"),
+    ("POST", "/api/workflows/validate"), ("GET", "/api/workflows/{workflow_id}"),
+    ("PUT", "/api/workflows/{workflow_id}"), ("DELETE", "/api/workflows/{workflow_id}"),
+    ("POST", "/api/workflows/{workflow_id}/execute"),
+    ("POST", "/api/executions/{workflow_id}/execute"), ("POST", "/api/executions/run"),
+    ("GET", "/api/workflows/{workflow_id}/runs"), ("GET", "/api/executions/{workflow_id}/logs"),
+    ("GET", "/api/runs"), ("GET", "/api/runs/{run_id}"), ("GET", "/api/executions/{run_id}"),
+    ("GET", "/api/runs/{run_id}/steps"), ("GET", "/api/runs/{run_id}/events"),
+    ("GET", "/api/runs/{run_id}/stream"), ("POST", "/api/runs/{run_id}/cancel"),
+    ("GET", "/api/step-types"), ("GET", "/api/health"),
+}  # fmt: skip
+
+
+def described() -> dict[str, Any]:
+    door = application(cast("Parts", object()))
+    assert isinstance(door, Door)
+    app = door.app
+    assert isinstance(app, FastAPI)
+    return document(app, routes(), MODELS)
+
+
+def test_every_route_states_what_it_needs() -> None:
+    for route in routes():
+        guard = guard_of(route)
+        assert guard is not None, route.path
+        assert isinstance(guard, Public) == (route.path in PUBLIC), route.path
+
+
+def test_tenants_are_the_platform_admins_and_all_else_belongs_to_a_tenant() -> None:
+    for route in routes():
+        guard = guard_of(route)
+        if isinstance(guard, PlatformAccess):
+            assert route.path.startswith("/api/tenants")
+            assert guard.permission is Permission.TENANTS_MANAGE
+        elif isinstance(guard, Access):
+            assert not route.path.startswith("/api/tenants")
+
+
+def test_a_route_that_changes_something_needs_more_than_reading() -> None:
+    reading = {Permission.RUNS_READ, Permission.WORKFLOWS_READ}
+    for route in routes():
+        guard = guard_of(route)
+        if isinstance(guard, Access) and route.methods != {"GET"}:
+            judging = route.path == "/api/workflows/validate"
+            assert (guard.permission in reading) == judging, route.path
+
+
+def test_the_contract_is_served() -> None:
+    served = {(method, route.path) for route in routes() for method in route.methods or ()}
+    assert served >= CONTRACT
+
+
+def test_the_document_is_whole() -> None:
+    found = described()
+    named = {part.split("'")[0] for part in str(found).split("#/components/schemas/")[1:]}
+    assert named <= set(found["components"]["schemas"])
+    for path, operations in found["paths"].items():
+        for operation in operations.values():
+            public = path in PUBLIC
+            assert ("x-permission" in operation) != public
+            assert (operation.get("security") == []) == public
+            assert "default" in operation["responses"], path
+            assert "422" not in operation["responses"], path

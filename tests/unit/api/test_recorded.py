@@ -1,0 +1,78 @@
+"""Recorded decisions as clients see them."""
+
+import pytest
+
+from penstock.api.histories import Told
+from penstock.api.positions import EVENTS, Position
+from penstock.api.recorded import end, node_of, shown
+from penstock.domain.payload import of_value
+from penstock.domain.run.events import RunStarted, RunSucceeded, StepReady, StepSucceeded
+from penstock.messages.codec import encode_decision
+from penstock.messages.envelope import NO_HASH, Cause
+
+STARTED = RunStarted(
+    workflow_id="w",
+    workflow_name="W",
+    version=1,
+    definition="0" * 64,
+    input=of_value({"type": "RunSucceeded"}),
+    created_at=1_700_000_000_000,
+)
+READY = StepReady(step_id="loop.3.inner", attempt=1)
+
+
+def told(*events: object, seq: int = 7, causes: tuple[Cause, ...] = ()) -> Told:
+    body = encode_decision(
+        events,  # type: ignore[arg-type]
+        causes,
+        decision_id="d",
+        at=1_700_000_000_123,
+        previous_hash=NO_HASH,
+    )
+    return Told(seq, body)
+
+
+def test_each_event_has_its_place_and_its_cause() -> None:
+    causes = (
+        Cause(id="c1", actor="key:1", events=1, correlation_id="r", traceparent="t"),
+        Cause(id="c2", actor="scheduler:s", events=1),
+    )
+    first, second = shown(told(STARTED, READY, causes=causes), "acme", "r-1")
+    assert (first["position"], second["position"]) == ("7.0", "7.1")
+    assert (first["actor"], first["causationId"], first["correlationId"]) == ("key:1", "c1", "r")
+    assert (second["actor"], second["causationId"]) == ("scheduler:s", "c2")
+    assert (first["type"], first["version"], first["at"]) == (
+        "RunStarted", 1, "2023-11-14T22:13:20.123Z"
+    )  # fmt: skip
+    assert first["subject"] == {"kind": "run", "id": "r-1"}
+    assert first["data"]["createdAt"] == "2023-11-14T22:13:20.000Z"
+    assert "type" not in first["data"]
+    assert (second["data"]["stepId"], second["data"]["nodeId"]) == ("loop.3.inner", "inner")
+
+
+@pytest.mark.parametrize(
+    ("after", "positions"),
+    [
+        (Position(EVENTS, 6, 9), ["7.0", "7.1"]),
+        (Position(EVENTS, 7, 0), ["7.1"]),
+        (Position(EVENTS, 7, 1), []),
+        (Position(EVENTS, 8, 0), []),
+    ],
+)
+def test_after_is_exclusive(after: Position, positions: list[str]) -> None:
+    found = shown(told(STARTED, READY), "acme", "r-1", after)
+    assert [each["position"] for each in found] == positions
+
+
+def test_only_an_event_ends_a_run_and_no_word_in_a_payload() -> None:
+    assert end(told(STARTED)) is None
+    succeeded = StepSucceeded(step_id="a", attempt=1, output=of_value('"type":"RunSucceeded"'))
+    assert end(told(succeeded)) is None
+    assert end(told(succeeded, RunSucceeded())) == Position(EVENTS, 7, 1)
+
+
+@pytest.mark.parametrize(
+    ("step_id", "node_id"), [("a", "a"), ("loop.3.inner", "inner"), ("loop.3", "loop"), ("7", "7")]
+)
+def test_a_path_names_its_node(step_id: str, node_id: str) -> None:
+    assert node_of(step_id) == node_id

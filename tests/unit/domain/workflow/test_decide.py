@@ -1,0 +1,183 @@
+"""A workflow's life: history, command, what it adds."""
+
+from functools import reduce
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.domain.errors import Conflict, NotFound, Refused
+from penstock.domain.payload import of_value
+from penstock.domain.workflow.commands import (
+    ChangeWorkflow,
+    CreateWorkflow,
+    DeleteWorkflow,
+    DraftVersion,
+    NewVersion,
+    PinVersion,
+    PublishVersion,
+    UnpinVersion,
+    WorkflowCommand,
+)
+from penstock.domain.workflow.decide import VERSIONS_MAX, WORKFLOW
+from penstock.domain.workflow.events import (
+    WorkflowCreated,
+    WorkflowDeleted,
+    WorkflowEvent,
+    WorkflowRenamed,
+    WorkflowVersionCreated,
+    WorkflowVersionPinned,
+    WorkflowVersionPublished,
+    WorkflowVersionUnpinned,
+)
+from penstock.domain.workflow.state import Workflow, newest_published
+
+AT = 1_000
+WHO = "key:1"
+CREATED = WorkflowCreated(key="etl", name="ETL", created_at=AT, created_by=WHO)
+DELETED = WorkflowDeleted(deleted_at=AT)
+
+
+def new(number: int) -> NewVersion:
+    return NewVersion(version_id=f"v{number}", content_hash="0" * 64, definition=of_value({}))
+
+
+def drafted(number: int) -> WorkflowVersionCreated:
+    return WorkflowVersionCreated(
+        version_id=f"v{number}",
+        number=number,
+        content_hash="0" * 64,
+        definition=of_value({}),
+        created_at=AT,
+        created_by=WHO,
+    )
+
+
+def published(number: int) -> WorkflowVersionPublished:
+    return WorkflowVersionPublished(version_id=f"v{number}", number=number, published_at=AT)
+
+
+def pinned(number: int) -> WorkflowVersionPinned:
+    return WorkflowVersionPinned(version_id=f"v{number}", number=number)
+
+
+def folded(*history: WorkflowEvent) -> Workflow | None:
+    return reduce(WORKFLOW.evolve, history, WORKFLOW.initial)
+
+
+def decided(command: WorkflowCommand, *history: WorkflowEvent) -> list[WorkflowEvent]:
+    return WORKFLOW.decide(command, folded(*history), at=AT)
+
+
+def test_a_definition_becomes_version_1_published() -> None:
+    create = CreateWorkflow(key="etl", name="ETL", created_by=WHO, version=new(1))
+    assert decided(create) == [CREATED, drafted(1), published(1)]
+    assert decided(CreateWorkflow(key="etl", name="ETL", created_by=WHO)) == [CREATED]
+
+
+@pytest.mark.parametrize("history", [(CREATED,), (CREATED, DELETED)])
+def test_a_taken_key_stays_taken(history: tuple[WorkflowEvent, ...]) -> None:
+    with pytest.raises(Conflict) as refused:
+        decided(CreateWorkflow(key="etl", name="ETL", created_by=WHO), *history)
+    assert refused.value.code == "KEY_TAKEN"
+
+
+def test_a_repeated_request_makes_no_second_workflow() -> None:
+    create = CreateWorkflow(key="etl", name="ETL", created_by=WHO, request_hash="h")
+    assert decided(create, *decided(create)) == []
+
+
+def test_a_change_renames_and_publishes() -> None:
+    change = ChangeWorkflow(changed_by=WHO, name="new", version=new(2))
+    before = (CREATED, drafted(1), published(1))
+    assert decided(change, *before) == [WorkflowRenamed(name="new"), drafted(2), published(2)]
+    assert decided(ChangeWorkflow(changed_by=WHO, name="ETL"), *before) == []
+
+
+def test_a_change_from_an_older_revision_lost_the_race() -> None:
+    change = ChangeWorkflow(changed_by=WHO, name="new", revision=1)
+    assert decided(change, CREATED) == [WorkflowRenamed(name="new")]
+    with pytest.raises(Conflict) as refused:
+        decided(change, CREATED, WorkflowRenamed(name="won"))
+    assert refused.value.code == "PRECONDITION_FAILED"
+
+
+def test_a_draft_is_published_once_and_then_pinned() -> None:
+    draft = DraftVersion(created_by=WHO, version=new(1))
+    assert decided(draft, CREATED) == [drafted(1)]
+    before = (CREATED, drafted(1))
+    with pytest.raises(Conflict) as refused:
+        decided(PinVersion(1), *before)
+    assert refused.value.code == "NOT_PUBLISHED"
+    assert decided(PublishVersion(1), *before) == [published(1)]
+    after = (*before, published(1))
+    assert decided(PublishVersion(1), *after) == []
+    assert decided(PinVersion(1), *after) == [pinned(1)]
+    assert decided(PinVersion(1), *after, pinned(1)) == []
+    assert decided(UnpinVersion(), *after, pinned(1)) == [WorkflowVersionUnpinned()]
+    assert decided(UnpinVersion(), *after) == []
+
+
+def test_an_older_draft_published_late_is_not_the_newest() -> None:
+    workflow = folded(CREATED, drafted(1), drafted(2), published(2), published(1))
+    assert workflow is not None
+    assert newest_published(workflow) == 2
+
+
+def test_a_workflow_is_deleted_once_and_changes_no_more() -> None:
+    assert decided(DeleteWorkflow(), CREATED) == [DELETED]
+    assert decided(DeleteWorkflow(), CREATED, DELETED) == []
+    with pytest.raises(NotFound):
+        decided(ChangeWorkflow(changed_by=WHO, name="x"), CREATED, DELETED)
+
+
+def test_versions_have_an_end() -> None:
+    versions = [drafted(number) for number in range(1, VERSIONS_MAX + 1)]
+    with pytest.raises(Conflict) as refused:
+        decided(DraftVersion(created_by=WHO, version=new(0)), CREATED, *versions)
+    assert refused.value.code == "LIMIT_EXCEEDED"
+
+
+NUMBERS = st.integers(0, 4)
+COMMANDS = st.one_of(
+    st.just(CreateWorkflow(key="etl", name="ETL", created_by=WHO, request_hash="h")),
+    st.builds(
+        ChangeWorkflow,
+        changed_by=st.just(WHO),
+        name=st.sampled_from([None, "a", "b"]),
+        version=st.sampled_from([None, new(9)]),
+        revision=st.none() | NUMBERS,
+    ),
+    st.builds(DraftVersion, created_by=st.just(WHO), version=st.just(new(9))),
+    st.builds(PublishVersion, NUMBERS),
+    st.builds(PinVersion, NUMBERS),
+    st.just(UnpinVersion()),
+    st.builds(DeleteWorkflow, revision=st.none() | NUMBERS),
+)
+
+
+@given(st.lists(COMMANDS, max_size=20))
+def test_whatever_is_asked_the_history_stays_whole(commands: list[WorkflowCommand]) -> None:
+    history: list[WorkflowEvent] = []
+    for command in commands:
+        try:
+            history += decided(command, *history)
+        except Refused:
+            continue
+        workflow = folded(*history)
+        assert workflow is not None
+        assert workflow.revision == len(history)
+        assert workflow.pinned is None or workflow.versions[workflow.pinned - 1].published
+        assert workflow.deleted_at is None or isinstance(history[-1], WorkflowDeleted)
+
+
+@given(st.lists(COMMANDS, max_size=20))
+def test_a_command_that_took_effect_adds_nothing_again(commands: list[WorkflowCommand]) -> None:
+    history: list[WorkflowEvent] = []
+    for command in commands:
+        try:
+            history += decided(command, *history)
+            if not isinstance(command, ChangeWorkflow | DraftVersion):
+                assert decided(command, *history) == []
+        except Refused:
+            continue
