@@ -268,6 +268,7 @@ def test_a_report_about_an_attempt_to_come_tells_of_an_old_state() -> None:
     assert is_ahead(complete("a", attempt=2), story.run)
     assert is_ahead(complete("b"), story.run)
     assert is_ahead(complete("a"), unborn_run)
+    assert is_ahead(stopped("a"), story.run)
     story.when(complete("a"))
     assert not is_ahead(complete("a"), story.run)
     story.when(complete("b"))

@@ -28,7 +28,7 @@ from penstock.domain.run.events import (
     StepWaiting,
 )
 from penstock.domain.run.retry import next_attempt_in_ms
-from penstock.domain.run.state import Run, RunStatus, StepStatus, TimerKind
+from penstock.domain.run.state import HELD, Run, RunStatus, StepStatus, TimerKind
 
 LOSSES_MAX = 5
 """How often an attempt is repeated because its executor was lost, before the step fails."""
@@ -73,7 +73,7 @@ def report(draft: Draft, command: Report) -> None:
 
 
 def is_ahead(command: RunCommand, run: Run) -> bool:
-    """Whether a report is about an attempt that this run has yet to dispatch.
+    """Whether a report is about an attempt, or a cancel, that this run does not know of yet.
 
     Nobody can know of one before it is in the history: the report is forged, or this is the run
     as it was some time ago.
@@ -82,7 +82,8 @@ def is_ahead(command: RunCommand, run: Run) -> bool:
         return False
     step = run.step(command.step_id)
     if command.attempt == step.attempt:
-        return step.status is StepStatus.READY
+        untold = isinstance(command, ConfirmCancel) and run.ending is None
+        return step.status is StepStatus.READY or (untold and step.status in HELD)
     return command.attempt > step.attempt
 
 
