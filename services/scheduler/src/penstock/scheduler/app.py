@@ -72,7 +72,7 @@ class Scheduler:
         self._dead = DeadLetters(self._publisher)
         self._receipts = Receipts()
         self._cancels = Cancels(nc)
-        self._watch = Watch()
+        self._watch = Watch(self._holds)
         dispatch = Dispatch(self._publisher, self._blobs)
         log = JetStreamLog(self._publisher, self._direct)
         self._runs = Runs(
@@ -149,14 +149,21 @@ class Scheduler:
             self._watch.forget(key)
 
     async def _adopt(self, partition: int) -> None:
-        """Find the live runs of a partition and let each go on, so that all are being watched."""
+        """Find the live runs of a partition and let each go on, so that all are being watched.
+
+        What is held of one from an earlier time, somebody else may have gone on with meanwhile.
+        """
         keys = await self._find(partition)
         for first in range(0, len(keys), ADOPT_TOGETHER):
             for key in keys[first : first + ADOPT_TOGETHER]:
-                if key not in self._watch.runs:
-                    self._mailboxes.post(key, go_on())
+                self._runs.forget(key)
+                self._mailboxes.post(key, go_on())
             await self._mailboxes.drained(DRAIN_S)
         logger.info("partition taken over", partition=partition, live_runs=len(keys))
+
+    def _holds(self, key: RunKey) -> bool:
+        """Whether a run is in a partition of this replica's."""
+        return subjects.partition_of(key.run_id) in self._intakes
 
     async def _find(self, partition: int) -> list[RunKey]:
         """The live runs of a partition, as soon as they can be known."""

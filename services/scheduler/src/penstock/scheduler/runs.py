@@ -10,8 +10,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from penstock.domain.errors import Contention, NotFound
-from penstock.domain.run.commands import RunCommand
+from penstock.domain.run.commands import FireTimer, RunCommand
 from penstock.domain.run.events import RunEvent
+from penstock.domain.run.reports import is_ahead
 from penstock.domain.run.state import Run
 from penstock.infra.eventlog.log import AppendUnknown, EventLog, LogUnavailable
 from penstock.infra.eventlog.transact import Answer, Ledger, Outcome
@@ -27,9 +28,13 @@ from penstock.scheduler.settlement import Settlement
 from penstock.scheduler.watch import RunKey, Watch
 
 HAND_BACKS_MAX = 10
-"""How often a command to a run that has no history yet is handed back, before it is refused."""
+"""How often is handed back what comes too early, before it is answered: a command to a run that has
+no history yet, a report about an attempt that is not in its history yet."""
 
 HAND_BACK_DELAY_S = 0.5
+
+LOOKS_MAX = 2
+"""How often a run that does not wait for a timer is looked at, before the timer is believed."""
 
 TEMPORARY = (AppendUnknown, LogUnavailable, PublishError, Contention, TimeoutError, OSError)
 """Faults of the infrastructure: the same message may simply come again, without a limit."""
@@ -108,21 +113,47 @@ class Runs:
     ) -> None:
         """Publish what the decision owes, answer the senders, settle the letters."""
         run = outcome.state
-        events = [event for _, event in outcome.events]
-        self._watch.follow(key, run, events, self._clock.monotonic())
+        self._watch.follow(key, outcome, self._clock.monotonic())
         recorded, handled = list(outcome.events), []
         for letter, answer in zip(letters, outcome.answers, strict=True):
             if letter.deliveries > 1 and answer.replayed:
-                recorded += await self._led_to(key, letter.addressed.id)
-            if await self._answer(letter, answer):
+                recorded += await self._led_to(key, letter.addressed.id, outcome.seq)
+            if answer.replayed and self._is_early(key, letter, run):
+                letter.failed(HAND_BACK_DELAY_S)
+            elif await self._answer(letter, answer):
                 handled.append(letter)
         settlement = Settlement(handled)
         self._effects.follow(key, run, recorded, settlement)
         settlement.close()
 
-    async def _led_to(self, key: RunKey, causation_id: str) -> list[tuple[str, RunEvent]]:
-        """The events, with their positions, that a repeated command led to the first time."""
+    def _is_early(self, key: RunKey, letter: Letter, run: Run) -> bool:
+        """Whether a letter is to come again because the run may be older than it looks.
+
+        Nothing is appended for what is answered with nothing, so nobody would notice that somebody
+        else has gone on with the run: what is held of it is forgotten, and read anew next time.
+        """
+        command, often = letter.addressed.command, 0
+        if is_ahead(command, run):
+            often = HAND_BACKS_MAX
+        elif isinstance(command, FireTimer) and run.is_live:
+            often = LOOKS_MAX
+        if letter.receipt is None or letter.deliveries >= often:
+            return False
+        self.forget(key)
+        return True
+
+    def forget(self, key: RunKey) -> None:
+        """Read the run's history anew when its next letter comes."""
+        self._ledger.cache.drop(subjects.run_events(key.tenant, key.run_id))
+
+    async def _led_to(self, key: RunKey, causation_id: str, seq: int) -> list[tuple[str, RunEvent]]:
+        """The events, with their positions, that a repeated command led to the first time.
+
+        seq: the end of the history, as far as is known; a replica that is behind it will not do.
+        """
         stored = await self._log.read(subjects.run_events(key.tenant, key.run_id))
+        if seq and (not stored or stored[-1].seq < seq):
+            raise LogUnavailable(f"{key.run_id}: the replica that was read is behind")
         found: list[tuple[str, RunEvent]] = []
         for message in stored:
             decision = decode_run_decision(message.body)

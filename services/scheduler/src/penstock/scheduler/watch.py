@@ -7,7 +7,7 @@ milliseconds of the wall clock (timers are set in it), those named `since` secon
 monotonic clock.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -16,6 +16,7 @@ from penstock.domain.run.consequences import is_owed
 from penstock.domain.run.events import RunEvent, StepDispatched
 from penstock.domain.run.state import HELD, Run, Timer
 from penstock.domain.run.timers import timers_begun
+from penstock.infra.eventlog.transact import Outcome
 
 
 class RunKey(NamedTuple):
@@ -42,30 +43,40 @@ class Waited(Struct):
 
 
 class Watched(Struct):
-    """The open ends of one run."""
+    """The open ends of one run, as of the message `seq` of its history."""
 
+    seq: int
     attempts: dict[str, int]
     timers: dict[str, Timer]
     is_owed: bool
 
 
 class Watch:
-    """The open ends of every live run of the partitions that this scheduler holds."""
+    """The open ends of every live run of the partitions that this scheduler holds.
 
-    def __init__(self) -> None:
+    holds: whether a run is in one of these; of others, letters may still be in hand.
+    """
+
+    def __init__(self, holds: Callable[[RunKey], bool] = lambda _: True) -> None:
+        self._holds = holds
         self.runs: dict[RunKey, Watched] = {}
         self.attempts: dict[Attempt, Waited] = {}
 
-    def follow(self, key: RunKey, run: Run, events: Iterable[RunEvent], now: float) -> None:
-        """Take in what a decision has changed; costs O(events)."""
-        watched = self.runs.get(key)
+    def follow(self, key: RunKey, outcome: Outcome[RunEvent, Run], now: float) -> None:
+        """Take in what a decision has changed; costs O(events).
+
+        Where somebody else has written in between, the run is taken in whole.
+        """
+        watched, run = self.runs.get(key), outcome.state
         if not run.is_live:
             if watched is not None:
                 self.forget(key)
             return
-        if watched is None:
-            self.begin(key, run, now)
+        if watched is None or watched.seq != outcome.base or was_overtaken(outcome):
+            self.begin(key, run, outcome.seq, now)
             return
+        watched.seq = outcome.seq
+        events = [event for _, event in outcome.events]
         for event in events:
             step_id = getattr(event, "step_id", None)
             if step_id is not None:
@@ -79,10 +90,12 @@ class Watch:
             del watched.timers[timer_id]
         watched.is_owed = is_owed(run)
 
-    def begin(self, key: RunKey, run: Run, now: float) -> None:
+    def begin(self, key: RunKey, run: Run, seq: int, now: float) -> None:
         """Take in a run whole: at its start, and after a take-over."""
         self.forget(key)
-        watched = Watched({}, dict(run.timers.items()), is_owed(run))
+        if not self._holds(key):
+            return
+        watched = Watched(seq, {}, dict(run.timers.items()), is_owed(run))
         self.runs[key] = watched
         for step_id, step in run.steps.items():
             if step.status in HELD:
@@ -138,3 +151,11 @@ class Watch:
         overdue = any(timer.due_at <= at for timer in watched.timers.values())
         waits = bool(watched.attempts) or bool(watched.timers)
         return waits and not missing and not overdue
+
+
+def was_overtaken(outcome: Outcome[RunEvent, Run]) -> bool:
+    """Whether the history went on after this decision before its outcome was known."""
+    if not outcome.events:
+        return outcome.seq != outcome.base
+    position, _ = outcome.events[-1]
+    return int(position.partition(".")[0]) != outcome.seq
