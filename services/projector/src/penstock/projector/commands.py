@@ -1,7 +1,13 @@
-"""What the projector adds to the `penstock` command: `migrate`."""
+"""What the projector adds to the `penstock` command: `migrate` and `audit verify`.
 
+The database is that of PENSTOCK_DATABASE_URL, else the one of a local stack: `--data-dir`, or
+`.penstock` where the command is called.
+"""
+
+import os
 from pathlib import Path
 from typing import Annotated, NoReturn
+from uuid import UUID
 
 import msgspec
 import typer
@@ -9,16 +15,36 @@ from psycopg import Error as PostgresError
 from sqlalchemy.exc import SQLAlchemyError
 
 from penstock.infra.settings import MigrateSettings, SettingsInvalid, load
+from penstock.projector.audit import command
+from penstock.projector.audit.report import Report
 from penstock.projector.migrate import head_revision, migrate
 
 FAILED = 1
 MISUSED = 2
-PASSWORDS_MAX_BYTES = 64 * 1024
+FILE_BYTES_MAX = 64 * 1024
+SHOWN_MAX = 20
+"""Problems that are shown to a person; `--json` has more."""
+
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Folder of a local stack, such as .penstock")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON")]
+
+
+class LocalStack(msgspec.Struct, rename="camel"):
+    """What `penstock.json` of a local stack says about its servers."""
+
+    database_url: str
+    nats_url: str
 
 
 def add_commands(app: typer.Typer) -> None:
     """Called by the `penstock` command through the entry point group `penstock.commands`."""
     app.command("migrate")(migrate_database)
+    audit = typer.Typer(help="Prove that the read models are what the log says.")
+    audit.command("verify")(verify)
+    audit.callback()(_audit)
+    app.add_typer(audit, name="audit")
 
 
 def migrate_database(
@@ -26,12 +52,13 @@ def migrate_database(
         Path | None,
         typer.Option(help="JSON file with the passwords of the services' roles, by role"),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Bring the database of PENSTOCK_DATABASE_URL to this release: roles, tables, policies."""
-    url = settings().database_url
+    """Bring the database to this release: roles, tables, policies."""
+    settings = located(data_dir)
     try:
-        migrate(url, _passwords(passwords))
+        migrate(settings.database_url, _passwords(passwords))
     except ValueError as error:
         fail(str(error), MISUSED)
     except (SQLAlchemyError, PostgresError) as error:
@@ -40,12 +67,38 @@ def migrate_database(
     typer.echo(msgspec.json.encode(done) if as_json else f"migrated to {done['revision']}")
 
 
-def settings() -> MigrateSettings:
-    """From the environment; a wrong one ends the command with its name."""
+def verify(
+    tenant: Annotated[UUID | None, typer.Option(help="Audit this tenant only")] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check all hash chains, and every row against the fold of its history; 1 if any differs."""
+    settings = located(data_dir)
     try:
-        return load(MigrateSettings)
+        report = command.run(settings.database_url, settings.nats_url, tenant=tenant)
+    except PostgresError as error:
+        fail(str(error), FAILED)
+    if as_json:
+        typer.echo(msgspec.json.encode(report))
+    else:
+        _show(report)
+    raise typer.Exit(0 if report.ok else FAILED)
+
+
+def located(data_dir: Path | None) -> MigrateSettings:
+    """The settings of the environment, else of a local stack; wrong ones end the command."""
+    try:
+        if data_dir is None and os.environ.get("PENSTOCK_DATABASE_URL"):
+            return load(MigrateSettings)
+        stack = (data_dir or Path(".penstock")) / "penstock.json"
+        if data_dir is None and not stack.exists():
+            return load(MigrateSettings)
+        found = msgspec.json.decode(_read(stack), type=LocalStack)
+        return MigrateSettings(database_url=found.database_url, nats_url=found.nats_url)
     except SettingsInvalid as invalid:
         fail(str(invalid), MISUSED)
+    except (OSError, msgspec.MsgspecError) as error:
+        fail(f"{data_dir}: {error}", MISUSED)
 
 
 def fail(message: str, code: int) -> NoReturn:
@@ -54,11 +107,33 @@ def fail(message: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
+def _audit() -> None:
+    """Keeps `verify` a command of its own, although it is the only one."""
+
+
+def _show(report: Report) -> None:
+    for problem in report.problems[:SHOWN_MAX]:
+        typer.echo(f"{problem.kind}  {problem.where}: {problem.detail}")
+    if report.problem_count > SHOWN_MAX:
+        typer.echo(f"… and {report.problem_count - SHOWN_MAX} more")
+    compared = [n for n in report.stream.values() if n is not None]
+    streams = f"{sum(compared)} of them in the stream, too" if compared else "NATS not reachable"
+    typer.echo(
+        f"{'ok' if report.ok else 'NOT OK'}: {report.decisions} decisions ({streams}), "
+        f"{report.runs} runs, {report.steps} steps, {report.quarantined} quarantined, "
+        f"{report.problem_count} problems"
+    )
+
+
 def _passwords(path: Path | None) -> dict[str, str]:
     if path is None:
         return {}
     try:
-        with path.open("rb") as file:
-            return msgspec.json.decode(file.read(PASSWORDS_MAX_BYTES), type=dict[str, str])
+        return msgspec.json.decode(_read(path), type=dict[str, str])
     except (OSError, msgspec.MsgspecError) as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(FILE_BYTES_MAX)

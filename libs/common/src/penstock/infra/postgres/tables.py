@@ -237,9 +237,7 @@ event_archive = Table(
 
 Each leaf has a unique index on (tenant_id, log, seq); the moment in the body decides the leaf.
 """
-Index(
-    "event_archive_by_position", event_archive.c.tenant_id, event_archive.c.log, event_archive.c.seq
-)
+Index("event_archive_by_seq", event_archive.c.log, event_archive.c.seq)
 Index(
     "event_archive_by_subject",
     event_archive.c.tenant_id,

@@ -200,7 +200,7 @@ comment on column penstock.event_archive.hash is 'on the subject''s chain';
 comment on column penstock.event_archive.previous_hash is 'on the subject''s chain';
 comment on column penstock.event_archive.log_hash is 'on the log''s chain';
 comment on column penstock.event_archive.tenant_hash is 'on the tenant''s chain of the log';
-create index event_archive_by_position on penstock.event_archive (tenant_id, log, seq);
+create index event_archive_by_seq on penstock.event_archive (log, seq);
 create index event_archive_by_subject on penstock.event_archive (tenant_id, subject_id, seq);
 
 create table penstock.chain_heads (

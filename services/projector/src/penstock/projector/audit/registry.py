@@ -1,0 +1,157 @@
+"""Tenants, keys, workflows and versions: their folds against their rows."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+from psycopg import AsyncConnection
+
+from penstock.domain.tenant.decide import KEY as KEY_RULES
+from penstock.domain.tenant.decide import TENANT as TENANT_RULES
+from penstock.domain.tenant.state import ApiKey, Tenant
+from penstock.domain.workflow.decide import WORKFLOW as WORKFLOW_RULES
+from penstock.domain.workflow.state import Workflow, newest_published
+from penstock.messages.catalogue import KEY, TENANT, WORKFLOW
+from penstock.messages.codec import Recorded
+from penstock.projector.audit.report import Kind, Report
+from penstock.projector.entry import Entry
+from penstock.projector.ids import uuid_text
+
+Columns = dict[str, Any]
+
+EVOLVES: dict[str, Any] = {
+    TENANT: TENANT_RULES.evolve,
+    KEY: KEY_RULES.evolve,
+    WORKFLOW: WORKFLOW_RULES.evolve,
+}
+
+
+class Place(NamedTuple):
+    """A row: its table and its key, as text."""
+
+    table: str
+    key: tuple[str, ...]
+
+
+KEYS = {
+    "tenants": ("tenant_id",),
+    "api_keys": ("tenant_id", "id"),
+    "workflows": ("tenant_id", "id"),
+    "workflow_versions": ("tenant_id", "workflow_id", "number"),
+}
+
+
+class RegistryAccounts:
+    """The folds of all of the registry's histories."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._states: dict[tuple[str, str, str], Any] = {}
+
+    def absorb(self, entry: Entry, decision: Recorded[Any]) -> None:
+        """One more decision about a tenant, a key or a workflow."""
+        name = (entry.kind, uuid_text(entry.tenant), entry.subject_id)
+        state = self._states.get(name)
+        try:
+            for event in decision.events:
+                state = EVOLVES[entry.kind](state, event)
+        except Exception as error:  # noqa: BLE001 - a history that cannot be breaks any rule
+            said = f"cannot be folded: {type(error).__name__}: {error}"
+            self._report.add(Kind.HISTORY, f"{entry.log} {entry.seq}", said)
+            return
+        self._states[name] = state
+
+    async def compare(
+        self, connection: AsyncConnection[dict[str, Any]], tenant: UUID | None
+    ) -> None:
+        """Every row of the four tables with the fold, both ways."""
+        expected = dict(self._expected())
+        for table, key in KEYS.items():
+            where, parameters = ("", []) if tenant is None else (" where tenant_id = %s", [tenant])
+            sql = f"select * from penstock.{table}{where}"
+            found: dict[Place, Columns] = {}
+            async for row in await connection.execute(sql.encode(), parameters):
+                found[Place(table, tuple(str(row[name]) for name in key))] = row
+            ours = {place: columns for place, columns in expected.items() if place.table == table}
+            self._tell(ours, found)
+
+    def _tell(self, expected: dict[Place, Columns], found: dict[Place, Columns]) -> None:
+        for place in sorted(expected.keys() | found.keys()):
+            where = f"{place.table} {' '.join(place.key)}"
+            columns, row = expected.get(place), found.get(place)
+            if row is None:
+                self._report.add(Kind.MISSING_ROW, where, "the log has this")
+            elif columns is None:
+                self._report.add(Kind.EXTRA_ROW, where, "the log knows of no such thing")
+            else:
+                plain = {name: _plain(value) for name, value in row.items()}
+                self._report.compare(where, columns, plain)
+
+    def _expected(self) -> Iterator[tuple[Place, Columns]]:
+        for (_, tenant, id_), state in self._states.items():
+            match state:
+                case Tenant():
+                    yield Place("tenants", (id_,)), _tenant(state)
+                case ApiKey():
+                    yield Place("api_keys", (tenant, id_)), _key(state)
+                case Workflow():
+                    yield Place("workflows", (tenant, id_)), _workflow(state)
+                    yield from _versions(tenant, id_, state)
+
+
+def _tenant(state: Tenant) -> Columns:
+    return {
+        "name": state.name,
+        "config": msgspec.json.encode(state.config),
+        "created_at": state.created_at,
+        "deleted_at": state.deleted_at,
+    }
+
+
+def _key(state: ApiKey) -> Columns:
+    return {
+        "name": state.name,
+        "role": str(state.role),
+        "created_by": state.created_by,
+        "created_at": state.created_at,
+        "expires_at": state.expires_at,
+        "revoked_at": state.revoked_at,
+    }
+
+
+def _workflow(state: Workflow) -> Columns:
+    return {
+        "key": state.key,
+        "name": state.name,
+        "visibility": str(state.visibility),
+        "created_by": state.created_by,
+        "created_at": state.created_at,
+        "deleted_at": state.deleted_at,
+        "latest_number": len(state.versions) or None,
+        "published_number": newest_published(state),
+        "pinned_number": state.pinned,
+        "revision": state.revision,
+    }
+
+
+def _versions(tenant: str, id_: str, state: Workflow) -> Iterator[tuple[Place, Columns]]:
+    for number, version in enumerate(state.versions, 1):
+        yield (
+            Place("workflow_versions", (tenant, id_, str(number))),
+            {
+                "id": version.version_id,
+                "content_hash": version.content_hash,
+                "status": "published" if version.published else "draft",
+            },
+        )
+
+
+def _plain(value: object) -> object:
+    """A column's value as a fold would have it: ids as text, moments in ms."""
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, datetime):
+        return round(value.timestamp() * 1000)
+    return value
