@@ -56,9 +56,15 @@ def run_ledger(
         now=now,
         begin=Beginnings(definitions).begin,
         is_new=begins,
+        trace_of=trace_of,
     )
 
 
 def begins(commands: Sequence[Addressed[RunCommand]]) -> bool:
     """Whether a run is being started: then it very probably has no history yet."""
     return isinstance(commands[0].command, StartRun)
+
+
+def trace_of(run: Run) -> str:
+    """The trace of the request that began a run, empty before that."""
+    return run.started.traceparent if run.started is not None else ""

@@ -3,7 +3,7 @@
 Pure: what is drafted becomes history only when the ledger has appended it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from penstock.domain.decider import Decider, unchanged
@@ -52,12 +52,27 @@ class _Taken(NamedTuple, Generic[S]):
     refusal: Refused | None
 
 
-class Draft(Generic[C, E, S]):
-    """Events that the first `taken` commands add to a held history at a moment (ms)."""
+def untraced(_state: object) -> str:
+    """No trace that the aggregate belongs to."""
+    return ""
 
-    def __init__(self, decider: Decider[C, E, S], held: Held[S], at: int) -> None:
+
+class Draft(Generic[C, E, S]):
+    """Events that the first `taken` commands add to a held history at a moment (ms).
+
+    trace_of: the traceparent of an aggregate, for commands that bring none.
+    """
+
+    def __init__(
+        self,
+        decider: Decider[C, E, S],
+        held: Held[S],
+        at: int,
+        trace_of: Callable[[S], str] = untraced,
+    ) -> None:
         self.held = held
         self.at = at
+        self._trace_of = trace_of
         self.events: list[E] = []
         self.causes: list[Cause] = []
         self._decider = decider
@@ -143,7 +158,7 @@ class Draft(Generic[C, E, S]):
                     actor=addressed.actor,
                     events=len(events),
                     correlation_id=addressed.correlation_id,
-                    traceparent=addressed.traceparent,
+                    traceparent=addressed.traceparent or self._trace_of(self._state),
                 )
             )
 

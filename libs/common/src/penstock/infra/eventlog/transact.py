@@ -15,7 +15,14 @@ import uuid_utils
 from penstock.domain.decider import Decider
 from penstock.domain.errors import Contention, Refused
 from penstock.infra.eventlog.cache import Cache, Held
-from penstock.infra.eventlog.draft import BYTES_MAX, EVENTS_MAX, Addressed, Answer, Draft
+from penstock.infra.eventlog.draft import (
+    BYTES_MAX,
+    EVENTS_MAX,
+    Addressed,
+    Answer,
+    Draft,
+    untraced,
+)
 from penstock.infra.eventlog.log import (
     AppendUnknown,
     EventLog,
@@ -85,8 +92,11 @@ def _uuid7() -> str:
 class Ledger(Generic[C, E, S]):
     """One kind of aggregates over one log.
 
-    now: ms since the epoch, UTC. Many subjects may be in transaction at the same time; calls about
-    one subject should come one after the other, or they only get in each other's way.
+    now: ms since the epoch, UTC. trace_of: the trace that an aggregate belongs to, for what nobody
+    asked for in a trace of his own: a timer, a push of the reconciler.
+
+    Many subjects may be in transaction at the same time; calls about one subject should come one
+    after the other, or they only get in each other's way.
     """
 
     log: EventLog
@@ -98,6 +108,7 @@ class Ledger(Generic[C, E, S]):
     absent: Absent[C] | None = None
     is_new: IsNew[C] | None = None
     new_id: Callable[[], str] = _uuid7
+    trace_of: Callable[[S], str] = untraced
 
     async def transact(self, subject: str, commands: Sequence[Addressed[C]]) -> Outcome[E, S]:
         """Decides the commands in turn and appends what they add, as one decision.
@@ -115,7 +126,7 @@ class Ledger(Generic[C, E, S]):
                 )
             except Refused as refusal:
                 return self._refused(refusal, commands)
-            draft = Draft(self.decider, held, self.now())
+            draft = Draft(self.decider, held, self.now(), self.trace_of)
             draft.take(commands)
             outcome = await self._append(subject, draft, commands)
             if outcome is not None:
