@@ -12,13 +12,15 @@ FLAKY_CALLS = 1
 class Receiver:
     """Answers POST `/ok/<run>/<step>`, `/flaky/…` (fails at first) and `/slow/…` (takes a while).
 
-    keys: by (run, step), every `Idempotency-Key` that came with a call. traces: the same for the
-    trace id of its `traceparent`.
+    `/held/…` is answered once `let_go` is set, `/<status>/…` with that status. keys: by (run,
+    step), every `Idempotency-Key` that came with a call. traces: the same for the trace id of its
+    `traceparent`.
     """
 
     def __init__(self) -> None:
         self.keys: dict[tuple[str, str], list[str]] = defaultdict(list)
         self.traces: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self.let_go = asyncio.Event()
         self.url = ""
         self._server: asyncio.Server | None = None
 
@@ -71,6 +73,10 @@ class Receiver:
         self.traces[step].add(headers.get("traceparent", "--").split("-")[1])
         if kind == "slow":
             await asyncio.sleep(0.5)
+        if kind == "held":
+            await self.let_go.wait()
+        if kind.isdecimal():
+            return int(kind), b'{"error": "as asked"}'
         if kind == "flaky" and len(self.keys[step]) <= FLAKY_CALLS:
             return 503, b'{"error": "not yet"}'
         return 200, json.dumps({"step": step[1]}).encode()

@@ -7,6 +7,7 @@ import pytest
 
 from penstock.dev.options import StackOptions
 from penstock.dev.stack import Stack
+from tests.chaos.receiver import Receiver
 
 TIMEOUT_S = 60.0
 
@@ -29,6 +30,16 @@ async def api(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
     """The API, as the default tenant's admin."""
     async with client(stack.api_url, stack.api_key) as connected:
         yield connected
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """The outside world that a test's steps call; nobody is left waiting for it at the end."""
+    outside = Receiver()
+    await outside.start()
+    yield outside
+    outside.let_go.set()
+    await outside.stop()
 
 
 def client(api_url: str, key: str) -> httpx.AsyncClient:

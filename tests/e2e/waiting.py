@@ -10,7 +10,7 @@ T = TypeVar("T")
 POLL_S = 0.05
 
 
-async def until(answer: Callable[[], Awaitable[T]], *, within_s: float, what: str) -> T:
+async def until(answer: Callable[[], Awaitable[T | None]], *, within_s: float, what: str) -> T:
     """The first answer that is true in Python's sense; fails when there is none in time."""
     deadline = time.monotonic() + within_s
     while not (found := await answer()):
