@@ -192,7 +192,6 @@ def shown_workflow(row: Row) -> Shown:
         "visibility": row["visibility"],
         "createdBy": row["created_by"],
         "createdAt": moment(row["created_at"]),
-        "updatedAt": moment(row["updated_at"]),
     }
 
 

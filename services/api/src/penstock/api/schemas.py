@@ -227,7 +227,6 @@ class WorkflowShown(Wire):
     visibility: Visibility
     created_by: str
     created_at: datetime
-    updated_at: datetime
     definition: Any = None
 
 

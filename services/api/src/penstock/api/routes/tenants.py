@@ -15,6 +15,7 @@ from penstock.api.idempotency import Identity, identity, key_of
 from penstock.api.openapi import gives, gives_page_of, takes
 from penstock.api.pages import Cursor, Limit
 from penstock.api.parts import Parts, parts_of, sender_of
+from penstock.api.registry import Written
 from penstock.api.runnable import uuid_or_none
 from penstock.api.schemas import NewTenant, TenantChange, TenantShown
 from penstock.api.vault import keep_hash, revoke_all
@@ -28,7 +29,7 @@ from penstock.domain.tenant.commands import (
     DeleteTenant,
 )
 from penstock.domain.tenant.events import TenantConfig
-from penstock.domain.tenant.state import Tenant
+from penstock.domain.tenant.state import ApiKey, Tenant
 
 PLATFORM = "platform"
 FIRST_KEY = "admin"
@@ -66,10 +67,10 @@ async def create_tenant(request: Request, caller: TenantsManager) -> Response:
         request_hash=made.request_hash,
     )
     tenant = await parts.registry.tenant(str(made.id), command, sender)
-    key = await _first_key(request, parts, caller, made)
-    body = {**_shown(made.id, tenant.state), "adminApiKey": key}
+    text, key = await _first_key(request, parts, caller, made)
+    body = {**_shown(made.id, tenant.state), "adminApiKey": text}
     headers = {"Location": f"/api/tenants/{made.id}"}
-    return await settled(parts, tenant, body, status=201, headers=headers)
+    return await settled(parts, key, body, status=201, headers=headers)
 
 
 @router.get("/{tenant_id}", responses=gives(TenantShown))
@@ -121,7 +122,9 @@ async def delete_tenant(request: Request, tenant_id: str, caller: TenantsManager
     return await settled(parts, written, None, status=204)
 
 
-async def _first_key(request: Request, parts: Parts, caller: Principal, made: Identity) -> str:
+async def _first_key(
+    request: Request, parts: Parts, caller: Principal, made: Identity
+) -> tuple[str, Written[ApiKey]]:
     """The admin's key; a request that is repeated under its Idempotency-Key gets the same one."""
     key_id = UUID(derived(str(made.id), FIRST_KEY))
     repeatable = key_of(request) is not None
@@ -136,8 +139,8 @@ async def _first_key(request: Request, parts: Parts, caller: Principal, made: Id
         created_by=caller.actor,
         request_hash=made.request_hash,
     )
-    await parts.registry.key(tenant_id, str(key_id), command, sender_of(request, caller.actor))
-    return key.text
+    sender = sender_of(request, caller.actor)
+    return key.text, await parts.registry.key(tenant_id, str(key_id), command, sender)
 
 
 def merged(stored: Any, patch: Any) -> Any:
