@@ -135,7 +135,7 @@ class Runs:
         command, often = letter.addressed.command, 0
         if is_ahead(command, run):
             often = HAND_BACKS_MAX
-        elif isinstance(command, FireTimer) and run.is_live:
+        elif isinstance(command, FireTimer) and not run.is_over:
             often = LOOKS_MAX
         if letter.receipt is None or letter.deliveries >= often:
             return False

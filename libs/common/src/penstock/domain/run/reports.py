@@ -28,7 +28,7 @@ from penstock.domain.run.events import (
     StepWaiting,
 )
 from penstock.domain.run.retry import next_attempt_in_ms
-from penstock.domain.run.state import HELD, Run, RunStatus, StepStatus, TimerKind
+from penstock.domain.run.state import HELD, Run, StepStatus, TimerKind
 
 LOSSES_MAX = 5
 """How often an attempt is repeated because its executor was lost, before the step fails."""
@@ -78,7 +78,7 @@ def is_ahead(command: RunCommand, run: Run) -> bool:
     Nobody can know of one before it is in the history: the report is forged, or this is the run
     as it was some time ago.
     """
-    if not isinstance(command, Report) or run.status not in {RunStatus.UNBORN, RunStatus.RUNNING}:
+    if not isinstance(command, Report) or run.is_over:
         return False
     step = run.step(command.step_id)
     if command.attempt == step.attempt:

@@ -158,6 +158,11 @@ class Run(Struct, frozen=True):
         """Whether the run has started and not ended."""
         return self.status is RunStatus.RUNNING
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has ended: nothing is added to its history any more."""
+        return self.status not in {RunStatus.UNBORN, RunStatus.RUNNING}
+
 
 def unborn(run_id: str, graph: Graph | None) -> Run:
     """The run before its first event; `graph` is its definition's where one is known."""
