@@ -71,6 +71,13 @@ class Taker(Protocol):
         """Send it one."""
 
 
+class OnDone(Protocol):
+    """Looks at a message that is acknowledged."""
+
+    def __call__(self, stream: str, message: Message, *, is_out_again: bool) -> None:
+        """is_out_again: it has been delivered once more since the delivery that is answered."""
+
+
 class Consumer:
     """A durable consumer of a work queue. waiting, out: times delivered, by sequence."""
 
@@ -102,7 +109,7 @@ class Broker:
         self.timers: dict[str, float] = {}
         self.on_append: Callable[[Message], None] = lambda message: None
         self.on_store: Callable[[str, Message], None] = lambda stream, message: None
-        self.on_done: Callable[[str, Message], None] = lambda stream, message: None
+        self.on_done: OnDone = nobody_looks
         self.on_cut: Callable[[str, Message], None] = lambda stream, message: None
         self._seq = dict.fromkeys(FAMILIES.values(), 0)
 
@@ -214,7 +221,7 @@ class Broker:
             taker = takers[0] if len(takers) == 1 else self.world.random.choice(takers)
             taker.deliver(consumer.name, self.messages[consumer.stream][seq], delivered)
 
-    def answered(self, name: str, seq: int, answer: bytes) -> None:
+    def answered(self, name: str, seq: int, delivered: int, answer: bytes) -> None:
         """A taker's answer has arrived."""
         consumer = self.consumers[name]
         if self.is_down or seq not in self.messages[consumer.stream]:
@@ -226,15 +233,16 @@ class Broker:
             self.world.note("handed back", consumer.name, seq)
             self._again_after(consumer, seq, delay_of(answer))
         else:
-            self._done(consumer, seq)
+            self._done(consumer, seq, delivered)
 
-    def _done(self, consumer: Consumer, seq: int) -> None:
+    def _done(self, consumer: Consumer, seq: int, delivered: int) -> None:
+        is_out_again = consumer.out.get(seq, delivered) != delivered
         message = self.messages[consumer.stream].pop(seq)
         for memory in (consumer.waiting, consumer.out, consumer.deadlines):
             memory.pop(seq, None)
         consumer.acknowledged.append(message)
         self.world.note("acknowledged", consumer.name, seq)
-        self.on_done(consumer.stream, message)
+        self.on_done(consumer.stream, message, is_out_again=is_out_again)
 
     def _await(self, consumer: Consumer, seq: int) -> None:
         now = self.world.loop.now
@@ -258,8 +266,12 @@ class Broker:
         if seq not in consumer.out:
             return
         consumer.deadlines[seq] = self.world.loop.now + delay_s + consumer.ack_wait_s
-        nature = self.world.loop.nature
-        self.world.loop.after(delay_s, nature, self._again, consumer, seq)
+        nature, delivered = self.world.loop.nature, consumer.out[seq]
+        self.world.loop.after(delay_s, nature, self._again_once, consumer, seq, delivered)
+
+    def _again_once(self, consumer: Consumer, seq: int, delivered: int) -> None:
+        if consumer.out.get(seq) == delivered:
+            self._again(consumer, seq)
 
     def _again(self, consumer: Consumer, seq: int) -> None:
         delivered = consumer.out.pop(seq, None)
@@ -312,3 +324,7 @@ def delay_of(answer: bytes) -> float:
     """The seconds that a message is handed back for."""
     _, _, options = answer.partition(b" ")
     return float(msgspec.json.decode(options)["delay"]) / 1e9 if options else 0.0
+
+
+def nobody_looks(_stream: str, _message: Message, *, is_out_again: bool) -> None:
+    """Until somebody does."""

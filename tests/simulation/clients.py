@@ -126,9 +126,7 @@ class Clients:
     def _check_position(self, plan: Plan, reply: Reply) -> None:
         seq, _, index = (reply.position or "0.0").partition(".")
         self.accepted.add((plan.run_id, int(seq)))
-        history = self._nc.broker.histories.get(
-            subjects.run_events(plan.tenant, plan.run_id), ()
-        )
+        history = self._nc.broker.histories.get(subjects.run_events(plan.tenant, plan.run_id), ())
         if int(seq) not in {message.seq for message in history} or not index.isdigit():
             self._world.object_to("S1", f"run {plan.run_id}: {reply.position} is not in the log")
 

@@ -21,8 +21,8 @@ from tests.simulation.loop import Process
 from tests.simulation.network import Network
 from tests.simulation.world import World
 
-STALE_S = 2.0
-"""How far behind a replica can be."""
+STALE_S = 0.4
+"""How far behind a replica can be; less than what is handed back waits before it comes again."""
 
 ONCE = ("penstock.evt.", "penstock.lease.")
 """Where a second copy would be refused, so that none is sent."""
@@ -274,7 +274,9 @@ class Pull:
         loop.after(self._world.latency(), self._nc.process, self._arrive, delivery)
 
     def _arrive(self, delivery: Delivery) -> None:
-        self._world.note("delivered", delivery.consumer, delivery.stream_seq, delivery.num_delivered)
+        self._world.note(
+            "delivered", delivery.consumer, delivery.stream_seq, delivery.num_delivered
+        )
         handled = self._on_message(delivery)
         if handled is not None:
             self._world.loop.create_task(handled)  # type: ignore[arg-type]
@@ -293,9 +295,8 @@ class Pull:
         if body == b"+ACK" and world.chance(world.faults.crash):
             world.kill(process, "before ack")
             return
-        broker, seq = self._nc.broker, delivery.stream_seq
-        nature = world.loop.nature
-        world.loop.after(world.latency(), nature, broker.answered, delivery.consumer, seq, body)
+        said = (delivery.consumer, delivery.stream_seq, delivery.num_delivered, body)
+        world.loop.after(world.latency(), world.loop.nature, self._nc.broker.answered, *said)
 
 
 class Blobs:
@@ -317,8 +318,8 @@ class Blobs:
 class Engine:
     """The database of the read models, as far as schedulers ask it."""
 
-    def __init__(self, nc: Connection) -> None:
-        self._nc = nc
+    def __init__(self, network: Network) -> None:
+        self._network = network
 
     async def open(self) -> None:
         """Nothing to do."""
@@ -329,18 +330,18 @@ class Engine:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["Engine"]:
         """One look at one moment."""
-        await passage(self._nc.world)
-        if self._nc.network.tables is None:
+        world = self._network.world
+        await passage(world)
+        if world.chance(world.faults.no_database):
+            world.note("database unavailable")
             raise DatabaseUnavailable
         yield self
 
     async def one(self, _query: str) -> Mapping[str, Any]:
         """The checkpoint."""
-        assert self._nc.network.tables is not None
-        return {"seq": self._nc.network.tables.checkpoint}
+        return {"seq": self._network.tables.checkpoint}
 
     async def all(self, _query: str, parameters: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         """The live runs of a partition."""
-        assert self._nc.network.tables is not None
-        live = self._nc.network.tables.live_runs(parameters["partition"])
+        live = self._network.tables.live_runs(parameters["partition"])
         return [{"tenant_id": tenant, "id": run_id} for tenant, run_id in live]

@@ -15,7 +15,7 @@ class Faults(Struct, frozen=True, kw_only=True):
     outage: mean seconds between two restarts of the broker. forget: a restart forgets which
     messages were acknowledged; cut: it loses the newest messages that were not synced.
     lost_timer, twice_timer, late_timer: shares of timers. forged: reports by nobody, a second.
-    no_blob: a read of a blob fails. skew_ms: how wrong clocks are at most.
+    no_blob, no_database: a read there fails. skew_ms: how wrong clocks are at most.
     """
 
     lost_ack: float = 0.0
@@ -37,6 +37,7 @@ class Faults(Struct, frozen=True, kw_only=True):
     late_timer: float = 0.0
     forged: float = 0.0
     no_blob: float = 0.0
+    no_database: float = 0.0
     skew_ms: int = 0
 
 
@@ -62,6 +63,7 @@ WORST = Faults(
     late_timer=0.2,
     forged=4.0,
     no_blob=0.1,
+    no_database=0.3,
     skew_ms=4_000,
 )
 

@@ -103,7 +103,9 @@ class RunTale:
     def _of_step(self, name: str, event: RunEvent, at: int) -> None:
         step_id: str = event.step_id  # type: ignore[union-attr]
         tale = self.steps[step_id]
-        what = f"{name} {step_id}#{getattr(event, 'attempt', '-')} while {tale.status}#{tale.attempt}"
+        what = (
+            f"{name} {step_id}#{getattr(event, 'attempt', '-')} while {tale.status}#{tale.attempt}"
+        )
         if name in NOT_AFTER_CANCEL:
             over = self.called_off is not None or self.failed is not None
             self._must(not over, "cancel", f"{what}, while the run ends")
@@ -207,7 +209,9 @@ class RunTale:
         ready = [s for s, tale in self.steps.items() if tale.status == "ready"]
         if ready and self.held() < consequences.HELD_MAX:
             return f"the dispatch of {ready}"
-        busy = [s for s, tale in self.steps.items() if tale.status in {*HELD, "waiting", "retrying"}]
+        busy = [
+            s for s, tale in self.steps.items() if tale.status in {*HELD, "waiting", "retrying"}
+        ]
         return "" if busy else "its end"
 
     def _must(self, holds: bool, invariant: str, what: str) -> None:

@@ -16,7 +16,6 @@ from tests.simulation.network import Network
 from tests.simulation.oracle import Oracle
 from tests.simulation.projector import Projector
 from tests.simulation.readings import Readings
-from tests.simulation.tables import Tables
 from tests.simulation.world import Violation, World
 
 TROUBLE_MAX_S = 14.0
@@ -48,7 +47,7 @@ class Life:
         self.world = world = World(seed, faults.mix(random), tape)
         self.broker = Broker(world)
         self.network = Network(world)
-        self.network.tables = tables = Tables()
+        tables = self.network.tables
         self.plans: dict[str, Plan] = {}
         self.oracle = Oracle(world, self.broker, self._graph_of)
         self.readings = Readings(world, self.oracle, tables, self.broker)
@@ -89,14 +88,15 @@ class Life:
 
     def _run_until(self, moment: float) -> None:
         self.world.loop.run_until(moment)
+        if self.world.objection:
+            raise Violation(self.world.objection)
         if self.world.loop.unhandled:
             self.world.object_to("unhandled", self.world.loop.unhandled[0])
 
     def _plan(self) -> None:
         random = self.world.random
         made = [
-            drawings.workflow(random, number)
-            for number in range(random.randint(1, WORKFLOWS_MAX))
+            drawings.workflow(random, number) for number in range(random.randint(1, WORKFLOWS_MAX))
         ]
         for workflow in made:
             self.cast.workflows[workflow.hash] = workflow
@@ -142,9 +142,7 @@ class Life:
             self.cast.put_to_sleep(self.world.random.choice(alive))
 
     def _send_away(self) -> None:
-        self.cast.send_away(
-            self.world.random.choice([*self.cast.schedulers, *self.cast.executors])
-        )
+        self.cast.send_away(self.world.random.choice([*self.cast.schedulers, *self.cast.executors]))
 
     def _outage(self) -> None:
         if self.broker.is_down:
@@ -176,7 +174,7 @@ def life(seed: int, tape: Tape | None = None) -> Ended:
     """The whole life of a seed; the same for the same seed, whatever the machine."""
     made = Life(seed, tape)
     problem = ""
-    with seams.installed(made.world):
+    with seams.installed(made.world, made.network):
         try:
             made.live()
         except Violation as violation:

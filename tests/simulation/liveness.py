@@ -33,8 +33,12 @@ class Liveness:
     def look(self) -> None:
         """Object where a run has had nobody who moves it for too long."""
         now = self._world.loop.now
-        busy = {run_id for _, executor in self._cast.executors.values()
-                for run_id in executor.hands.busy_with if executor.process.alive}
+        busy = {
+            run_id
+            for _, executor in self._cast.executors.values()
+            for run_id in executor.hands.busy_with
+            if executor.process.alive
+        }
         live = [(r, told) for r, told in self._oracle.runs.items() if is_live(told)]
         for run_id, told in live:
             if run_id in busy or self._waits(told):
@@ -52,9 +56,8 @@ class Liveness:
         if self._over_at is None:
             return False
         waited = self._world.loop.now - self._over_at
-        if self._left() and waited < TIDY_S:
-            return False
-        return waited > 1.0 and not self._projected() or waited >= TIDY_S
+        behind = self._left() or self._watched() or self._is_behind()
+        return waited > 1.0 and not behind or waited >= TIDY_S
 
     def check_rest(self) -> None:
         """Nothing is unacknowledged, nothing was given up, nobody is watched that has ended."""
@@ -62,11 +65,11 @@ class Liveness:
             self._world.object_to("L1", f"never settled: {left}")
         if self._broker.dead:
             dead = self._broker.dead[0]
-            self._world.object_to("S1", f"a dead letter: {dead.subject} {dead.headers} {dead.body!r}")
-        for process, scheduler in self._cast.schedulers.values():
-            watch = scheduler._watch  # noqa: SLF001 - what it watches is what is asked
-            if process.alive and watch.runs:
-                self._world.object_to("L2", f"{process.name} still watches {list(watch.runs)}")
+            self._world.object_to(
+                "S1", f"a dead letter: {dead.subject} {dead.headers} {dead.body!r}"
+            )
+        if watched := self._watched():
+            self._world.object_to("L2", f"still watched: {watched}")
 
     def _asked(self) -> bool:
         return bool(self._broker.messages[COMMANDS])
@@ -76,10 +79,19 @@ class Liveness:
         streams = (COMMANDS, REPORTS, WORK, TIMERS)
         return [f"{s} {m.subject}" for s in streams for m in self._broker.messages[s].values()]
 
-    def _projected(self) -> bool:
+    def _watched(self) -> list[str]:
+        """Runs that schedulers look after; none of them is live any more."""
+        return [
+            f"{run.run_id} by {process.name}"
+            for process, scheduler in self._cast.schedulers.values()
+            for run in scheduler._watch.runs  # noqa: SLF001 - what it watches is what is asked
+            if process.alive
+        ]
+
+    def _is_behind(self) -> bool:
         """Whether the read models have yet to catch up."""
         tables = self._cast._network.tables  # noqa: SLF001
-        return tables is not None and tables.checkpoint < len(self._broker.events)
+        return tables.checkpoint < len(self._broker.events)
 
     def _waits(self, told: Told) -> bool:
         """Whether the run waits for a moment that is yet to come."""

@@ -32,7 +32,7 @@ class Network:
     def __init__(self, world: World) -> None:
         self.world = world
         self.blobs: dict[str, bytes] = {}
-        self.tables: Tables | None = None
+        self.tables = Tables()
         self.inboxes: dict[str, tuple[Process, Heard]] = {}
         self.listeners: dict[str, list[tuple[Process, Callable[[str, bytes, str], None]]]] = {}
         self._inbox = 0

@@ -34,6 +34,7 @@ from penstock.messages.envelope import (
     Work,
     chain_hash,
 )
+from penstock.scheduler.reconciler import ACTOR as RECONCILER
 from penstock.scheduler.intake import report_id, timer_fired
 from tests.simulation.broker import Broker, Message
 from tests.simulation.history import RunTale
@@ -114,7 +115,9 @@ class Oracle:
         told = self.told(about.id)
         decision = decode_run_decision(message.body)
         if decision.previous_hash != told.last_hash:
-            self._object("S10", f"run {about.id}: message {message.seq} was decided on an old state")
+            self._object(
+                "S10", f"run {about.id}: message {message.seq} was decided on an old state"
+            )
         told.last_hash = chain_hash(told.last_hash, message.body)
         told.last_at = self._world.loop.now
         for index, event in enumerate(decision.events):
@@ -124,7 +127,7 @@ class Oracle:
             self._keep_output(told, event)
             told.state = evolve(told.state, at_rest(event, f"{message.seq}.{index}"))
         told.folds.append((message.seq, told.state))
-        self._note_causes(told, decision)
+        self._note_causes(about.id, told, decision)
 
     def _check_origin(self, run_id: str, event: RunEvent) -> None:
         """S4: what is recorded as a result is what somebody who had the attempt has said."""
@@ -141,11 +144,13 @@ class Oracle:
     def _object(self, invariant: str, what: str) -> None:
         self._world.object_to(invariant, what)
 
-    def _note_causes(self, told: Told, decision: Decision) -> None:
+    def _note_causes(self, run_id: str, told: Told, decision: Decision) -> None:
+        """What messages led to; what a scheduler told itself has no message that could repeat it."""
         first = 0
         for cause in decision.causes:
-            led_to = decision.events[first : first + cause.events]
-            told.caused.setdefault(cause.id, []).extend(led_to)
+            if self._open[run_id, cause.id] > 0 and cause.actor != RECONCILER:
+                led_to = decision.events[first : first + cause.events]
+                told.caused.setdefault(cause.id, []).extend(led_to)
             first += cause.events
         if first != len(decision.events):
             self._object("S3", "a decision has events without a cause")
@@ -207,17 +212,19 @@ class Oracle:
 
     # --- acknowledgements ------------------------------------------------------------------------
 
-    def done(self, stream: str, message: Message) -> None:
+    def done(self, stream: str, message: Message, *, is_out_again: bool) -> None:
         """S1, L2: what is acknowledged has taken effect, and all that it owes is published.
 
-        As long as another copy of the same letter is there, that one may still see to it.
+        As long as another copy of the same letter is there, that one may still see to it; and one
+        that was delivered again just before this acknowledgement may be at it right now.
         """
         for letter in letters(stream, message):
             self._open[letter.run_id, letter.id] -= 1
             if self._open[letter.run_id, letter.id] <= 0:
                 told = self.told(letter.run_id)
                 self._check_effect(told, letter, message)
-                self._check_published(told, letter)
+                if not is_out_again:
+                    self._check_published(told, letter)
 
     def _check_effect(self, told: Told, letter: Letter, message: Message) -> None:
         command = letter.command
@@ -265,4 +272,3 @@ def letters(stream: str, message: Message) -> list[Letter]:
         fired = timer_fired(due.timer_id)
         return [Letter(due.run_id, fired.id, fired.command)]
     return []
-

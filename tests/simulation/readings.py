@@ -79,6 +79,8 @@ def difference(row: Row, run: Run) -> str:
             return f"{step_id} is {shown.status}#{shown.attempt}, its fold {status}#{step.attempt}"
         if step.status is StepStatus.SUCCEEDED and said(shown) != said(step):
             return f"{step_id} says something else"
+        if len(shown.attempts) != step.tries + step.losses:
+            return f"{step_id} lists {len(shown.attempts)} bad attempts"
         counter = COUNTED_AS.get(step.status, status)
         if counter in counts:
             counts[counter] += 1

@@ -21,6 +21,7 @@ from penstock.infra.nats import subjects
 from penstock.scheduler import app, effects, leases
 from penstock.scheduler import intake as scheduler_intake
 from tests.simulation import doors
+from tests.simulation.network import Network
 from tests.simulation.world import World
 
 PARTITIONS = 2
@@ -28,13 +29,13 @@ PARTITIONS = 2
 
 
 @contextmanager
-def installed(world: World) -> Iterator[None]:
+def installed(world: World, network: Network) -> Iterator[None]:
     """In here, what asks for the outside gets the world."""
     replaced: list[tuple[Any, str, object]] = [
         (app, "Publisher", doors.Publisher),
         (app, "Direct", doors.Direct),
         (app, "Blobs", doors.Blobs),
-        (app, "Engine", lambda _url, **_options: doors.Engine(world)),
+        (app, "Engine", lambda _url, **_options: doors.Engine(network)),
         (app, "wall_ms", world.wall_ms),
         (app, "time", SimpleNamespace(monotonic=world.loop.time)),
         (scheduler_intake, "Pull", doors.Pull),

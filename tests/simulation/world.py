@@ -21,12 +21,15 @@ class Violation(AssertionError):
 class World:
     """What everybody in a simulation shares. tape: called with a line for each event, or None."""
 
-    def __init__(self, seed: int, faults: Faults, tape: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, seed: int, faults: Faults, tape: Callable[[str], None] | None = None
+    ) -> None:
         self.random = Random(seed)
         self.faults = faults
         self.loop = Loop()
         self.happened: Counter[str] = Counter()
         self.kill: Callable[[Process, str], None] = lambda process, how: None
+        self.objection = ""
         self._tape = tape
 
     # --- dice ------------------------------------------------------------------------------------
@@ -65,5 +68,6 @@ class World:
             self._tape(f"{self.loop.now:10.4f} {self.loop.process.name:<12} {kind} {said}")
 
     def object_to(self, invariant: str, what: str) -> None:
-        """An invariant does not hold."""
-        raise Violation(f"{invariant}: {what}")
+        """An invariant does not hold. The first objection counts, wherever it is raised."""
+        self.objection = self.objection or f"{invariant}: {what}"
+        raise Violation(self.objection)

@@ -1,0 +1,138 @@
+"""Many seeds, on all cores, and what happened in them.
+
+    python -m tests.simulation.run [--seeds N] [--first K] [--minutes M] [--workers W]
+    python -m tests.simulation.run --seed K [--verbose]
+
+A seed is a bug report: what failed once fails the same way for ever, on any machine.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from itertools import count, islice
+from multiprocessing import get_context
+
+from msgspec import Struct
+
+from tests.simulation.life import Ended, life
+
+SEEDS = 1_500
+CHUNK = 10
+SHOWN_MAX = 5
+"""Failing seeds that are told in full."""
+
+NOT_COUNTED = frozenset({"faults", "peace", "log", "asked"})
+"""Notes that are no event: nothing reaches anybody by them."""
+
+
+class Tally(Struct):
+    """What came of all seeds so far."""
+
+    seeds: int = 0
+    runs: int = 0
+    decided: int = 0
+    world_s: float = 0.0
+    happened: Counter[str] = Counter()
+    failed: list[Ended] = []
+
+    def add(self, ended: Ended) -> None:
+        """One more life."""
+        self.seeds += 1
+        self.runs += ended.runs
+        self.decided += ended.decided
+        self.world_s += ended.seconds
+        self.happened.update(ended.happened)
+        if ended.problem:
+            self.failed.append(ended)
+
+    @property
+    def events(self) -> int:
+        """Everything that reached somebody, or failed to, and every event in the log."""
+        noted = (n for kind, n in self.happened.items() if kind not in NOT_COUNTED)
+        return sum(noted) + self.decided
+
+
+def main(arguments: list[str]) -> int:
+    """0 if every invariant holds, else 1."""
+    asked = parsed(arguments)
+    if asked.seed is not None:
+        return one(asked.seed, verbose=asked.verbose)
+    return many(asked)
+
+
+def parsed(arguments: list[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation.run", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="how many seeds")
+    parser.add_argument("--first", type=int, default=1, help="the first one")
+    parser.add_argument("--minutes", type=float, help="go on for so long instead of --seeds")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--seed", type=int, help="only this one")
+    parser.add_argument("--verbose", action="store_true", help="with --seed: show its tape")
+    return parser.parse_args(arguments)
+
+
+def one(seed: int, *, verbose: bool) -> int:
+    """One seed, told in full."""
+    ended = life(seed, print if verbose else None)
+    print(f"seed {seed}: {ended.runs} runs, {ended.decided} events in the log {ended.digest}")
+    print(f"seed {seed}: {ended.problem or 'every invariant holds'}")
+    return 1 if ended.problem else 0
+
+
+def many(asked: argparse.Namespace) -> int:
+    """All seeds, over all cores."""
+    began = time.monotonic()
+    tally = Tally(happened=Counter(), failed=[])
+    until = None if asked.minutes is None else began + 60 * asked.minutes
+    with get_context("spawn").Pool(asked.workers) as pool:
+        for ended in pool.imap_unordered(life, seeds(asked, until), CHUNK):
+            tally.add(ended)
+            if ended.problem and len(tally.failed) <= SHOWN_MAX:
+                print(f"FAILED {ended.problem}\n  replay: {replay(ended.seed)}", flush=True)
+    tell(tally, time.monotonic() - began, asked.workers)
+    return 1 if tally.failed else 0
+
+
+def seeds(asked: argparse.Namespace, until: float | None) -> Iterator[int]:
+    """The seeds asked for; with a time limit as many as fit into it."""
+    if until is None:
+        yield from range(asked.first, asked.first + asked.seeds)
+        return
+    for seed in count(asked.first):
+        if time.monotonic() > until:
+            return
+        yield seed
+
+
+def replay(seed: int) -> str:
+    """The command that shows a seed again."""
+    return f"python -m tests.simulation.run --seed {seed} --verbose"
+
+
+def tell(tally: Tally, seconds: float, workers: int) -> None:
+    """What there is to say about all of it."""
+    print(f"\n{tally.seeds} seeds, {tally.runs} runs, {tally.world_s / 3600:.1f} h of their time")
+    for kind, times in sorted(tally.happened.items(), key=lambda item: -item[1]):
+        if kind not in NOT_COUNTED:
+            print(f"  {times:>10,}  {kind}")
+    print(f"  {tally.decided:>10,}  events in the logs")
+    print(
+        f"{tally.events:,} events in {seconds:.1f} s on {workers} processes: "
+        f"{tally.seeds / seconds:.1f} seeds/s, {60 * tally.events / seconds:,.0f} events a minute"
+    )
+    worst = sorted(tally.failed, key=lambda ended: ended.decided)
+    if worst:
+        kinds = Counter(ended.problem.partition(":")[0] for ended in worst)
+        print(f"{len(worst)} seeds FAILED: {dict(kinds)}; the shortest: {replay(worst[0].seed)}")
+        for ended in islice(worst, SHOWN_MAX):
+            print(f"  seed {ended.seed}: {ended.problem[:240]}")
+    else:
+        print("every invariant holds")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
