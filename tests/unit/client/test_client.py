@@ -145,8 +145,10 @@ def test_a_stream_that_is_not_events_is_said_to_be_none() -> None:
 
 
 def test_a_result_is_the_run_after_its_end() -> None:
-    with FarSide(streams(frame("1.0"), END), run(output=42)) as far, client(far) as penstock:
+    late = refuses(503, "UNAVAILABLE", Retry_After="0")
+    with FarSide(streams(frame("1.7"), END), late, run(output=42)) as far, client(far) as penstock:
         assert penstock.runs.result("r-1").output == 42
+        assert [seen.headers.get("x-read-after") for seen in far.seen] == [None, "1.7", "1.7"]
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled", "timed_out"])

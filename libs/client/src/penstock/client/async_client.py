@@ -69,7 +69,7 @@ class Runs(Noun):
         follow = Follow(run_id, after=None, retries=self.client.retries, timeout_s=timeout_s)
         async for _ in self.client.follow(follow):
             pass
-        return ended_well(await self.get(run_id))
+        return ended_well(await self.get(run_id, read_after=follow.position))
 
 
 class Workflows(Noun):

@@ -14,6 +14,7 @@ from penstock.client.sse import Frames, FrameTooLarge
 
 SILENCE_S_MAX: Final = 60.0
 """A server sends a comment now and then; one that is silent for longer is gone."""
+SILENCE_S_MIN: Final = 0.001
 END: Final = "end"
 DECODER: Final = msgspec.json.Decoder(Event)
 
@@ -22,7 +23,8 @@ class Follow:
     """One run's events over as many connections as it takes.
 
     The caller opens `call()`, feeds what comes, tells what `broke` it, waits `rest_s()` and opens
-    again, until `ended`. timeout_s: of the whole; WaitTimeout when it is over.
+    again, until `ended`. `position` is that of the last event. timeout_s: of the whole;
+    WaitTimeout when it is over.
     """
 
     def __init__(
@@ -35,7 +37,7 @@ class Follow:
     ) -> None:
         self._run_id = run_id
         self._deadline = None if timeout_s is None else monotonic() + timeout_s
-        self._position = after
+        self.position = after
         self._retries = retries
         self._tried = 0
         self._frames = Frames()
@@ -46,21 +48,24 @@ class Follow:
         """The request that opens the stream behind the last event that was seen."""
         self._frames = Frames()
         self._broken = NoAnswer("the stream ended before the run", sent=True)
-        return open_stream(self._run_id, after=self._position)
+        return open_stream(self._run_id, after=self.position)
 
     def silence_s(self) -> float:
-        """How long the stream may be silent now. Raises WaitTimeout when its time is over."""
+        """How long the stream may be silent from now on. Raises WaitTimeout."""
+        self.refuse_when_late()
         if self._deadline is None:
             return SILENCE_S_MAX
-        left_s = self._deadline - monotonic()
-        if left_s <= 0:
+        return max(SILENCE_S_MIN, min(self._deadline - monotonic(), SILENCE_S_MAX))
+
+    def refuse_when_late(self) -> None:
+        """Raises WaitTimeout when the time of the whole is over."""
+        if self._deadline is not None and monotonic() >= self._deadline:
             raise WaitTimeout(self._run_id)
-        return min(left_s, SILENCE_S_MAX)
 
     def feed(self, chunk: bytes) -> list[Event]:
         """The events that `chunk` completes. Raises BadAnswer for what is no event, WaitTimeout."""
         self._tried = 0
-        self.silence_s()
+        self.refuse_when_late()
         try:
             return [
                 event
@@ -77,7 +82,7 @@ class Follow:
             self.ended = True
             return None
         event = DECODER.decode(data)
-        self._position = event.position
+        self.position = event.position
         return event
 
     def broke(self, outcome: Answer | NoAnswer) -> None:
@@ -86,7 +91,7 @@ class Follow:
 
     def rest_s(self) -> float:
         """The seconds to wait before opening again. Raises what stands in the way for good."""
-        self.silence_s()
+        self.refuse_when_late()
         self._tried += 1
         broken = self._broken
         pause_s = rest_before_next(

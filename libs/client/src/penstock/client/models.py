@@ -176,7 +176,6 @@ class Workflow(Model, frozen=True, kw_only=True):
     visibility: str = "tenant"
     created_by: str | None = None
     created_at: datetime | None = None
-    updated_at: datetime | None = None
     etag: str | None = None
 
 

@@ -1,6 +1,7 @@
 """Calls about runs: start, read, cancel."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -50,9 +51,13 @@ def start(
     )
 
 
-def get_run(run_id: str) -> Call[Run]:
-    """One run with its first 1,000 steps. Raises NotFound."""
-    return get(f"/api/runs/{segment(run_id)}", Run)
+def get_run(run_id: str, *, read_after: str | None = None) -> Call[Run]:
+    """One run with its first 1,000 steps. Raises NotFound.
+
+    read_after: a position that the answer is not to be older than; Unavailable if it would be.
+    """
+    call = get(f"/api/runs/{segment(run_id)}", Run)
+    return call if read_after is None else replace(call, headers={"X-Read-After": read_after})
 
 
 def list_runs(

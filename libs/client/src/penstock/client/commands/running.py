@@ -1,6 +1,8 @@
 """`penstock run`, and whatever watches a run to its end."""
 
 import json
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +14,7 @@ from penstock.client.commands.failure import WrongUse
 from penstock.client.commands.session import Session
 from penstock.client.definition_file import read
 from penstock.client.display import display_for
-from penstock.client.models import Accepted, Run, RunStatus
+from penstock.client.models import Accepted, Event, Run, RunStatus
 from penstock.client.options import FAILED
 from penstock.client.progress import shown_ms
 
@@ -47,12 +49,12 @@ def tell_accepted(session: Session, accepted: Accepted) -> None:
 def watch(session: Session, run_id: str, *, events_as_json: bool = False) -> int:
     """Show a run until it ends, then its result; the exit code is whether it succeeded."""
     try:
-        follow(session, run_id, events_as_json=events_as_json)
+        position = follow(session, run_id, events_as_json=events_as_json)
     except KeyboardInterrupt:
         if not session.as_json:
             session.say(f"run {run_id} goes on; penstock runs watch {run_id}", style="dim")
         raise
-    run = session.client.runs.get(run_id)
+    run = session.client.runs.get(run_id, read_after=position)
     if not session.as_json:
         tell_result(session, run)
     elif not events_as_json:
@@ -60,17 +62,24 @@ def watch(session: Session, run_id: str, *, events_as_json: bool = False) -> int
     return 0 if run.status is RunStatus.SUCCEEDED else FAILED
 
 
-def follow(session: Session, run_id: str, *, events_as_json: bool) -> None:
-    """Every event of a run as it comes."""
-    if session.as_json:
+def follow(session: Session, run_id: str, *, events_as_json: bool) -> str | None:
+    """Every event of a run as it comes; the position of the last."""
+    position = None
+    with ExitStack() as stack:
+        show: Callable[[Event], None] = ignore
+        if not session.as_json:
+            total = session.client.runs.get(run_id).progress.total
+            show = stack.enter_context(display_for(session.console, total)).show
+        elif events_as_json:
+            show = session.answer
         for event in session.client.runs.stream(run_id):
-            if events_as_json:
-                session.answer(event)
-        return
-    total = session.client.runs.get(run_id).progress.total
-    with display_for(session.console, total) as display:
-        for event in session.client.runs.stream(run_id):
-            display.show(event)
+            show(event)
+            position = event.position
+    return position
+
+
+def ignore(_: Event) -> None:
+    """Show nothing of an event."""
 
 
 def tell_result(session: Session, run: Run) -> None:
