@@ -13,10 +13,13 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from penstock.domain.run.consequences import is_owed
-from penstock.domain.run.events import RunEvent, StepDispatched
+from penstock.domain.run.events import ResultDiscarded, RunEvent, StepDispatched, StepStarted
 from penstock.domain.run.state import HELD, Run, Timer
 from penstock.domain.run.timers import timers_begun
 from penstock.infra.eventlog.transact import Outcome
+
+CHANGES_NO_HOLDER = (StepStarted, ResultDiscarded)
+"""What is said of a step whose present attempt stays with whom it is."""
 
 
 class RunKey(NamedTuple):
@@ -79,7 +82,7 @@ class Watch:
         events = [event for _, event in outcome.events]
         for event in events:
             step_id = getattr(event, "step_id", None)
-            if step_id is not None:
+            if step_id is not None and not isinstance(event, CHANGES_NO_HOLDER):
                 self._settle(key, watched, step_id)
             if isinstance(event, StepDispatched):
                 watched.attempts[event.step_id] = event.attempt
