@@ -33,6 +33,10 @@ from penstock.projector.projections.registry import Statement
 from penstock.projector.reads import Connection, SizeOf, checkpoint, load
 from penstock.projector.writes import write
 
+DURABLE = "set local synchronous_commit to on"
+"""For the registry: the API has said of these rows that they exist, and asks no log when one does
+not; after a crash of Postgres a workflow would be unknown until it is read again."""
+
 WRITER_LOCK = 0x70656E74
 """The advisory lock of the one projector that writes: `pent`."""
 
@@ -173,6 +177,7 @@ class Store:
             yield
             return
         async with self._connection.transaction():
+            await self._connection.execute(DURABLE)
             for sql, parameters in statements:
                 await self._connection.execute(sql, parameters)
             yield
