@@ -88,7 +88,7 @@ async def house(api_nats: NatsServer, api_urls: dict[str, str]) -> AsyncIterator
             stack.push_async_callback(service.stop)
         url = f"http://127.0.0.1:{port}"
         client = await stack.enter_async_context(AsyncClient(base_url=url, timeout=20))
-        yield House(url=url, client=client, api=api, stack=stack)
+        yield House(url=url, client=client, api=api, settings=serving.settings)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A running API as tests use it, and the definitions that they draw."""
 
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from httpx import AsyncClient, Response
 
 from penstock.api.app import Api
+from penstock.infra.settings import ApiSettings
 
 ADMIN_KEY = "the-admin-of-the-tests"
 
@@ -19,7 +19,7 @@ class House:
     url: str
     client: AsyncClient
     api: Api
-    stack: AsyncExitStack
+    settings: ApiSettings
 
     async def admin(self, method: str, path: str, **more: Any) -> Response:
         """A request of the platform admin."""

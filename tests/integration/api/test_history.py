@@ -4,9 +4,12 @@ import asyncio
 import json
 from typing import Any
 
-from httpx import AsyncClient
+import pytest
+from httpx import AsyncClient, ConnectError
 
-from tests.integration.api.houses import chain, waiting
+from penstock.api.app import Api
+from penstock.dev.ports import free_port
+from tests.integration.api.houses import House, chain, waiting
 from tests.integration.api.test_runs import drawn
 
 
@@ -97,3 +100,24 @@ async def test_a_bad_position_is_refused(tenant: AsyncClient) -> None:
         assert answer.status_code == 400
         answer = await tenant.get(f"/api/runs/{run['id']}/stream", headers={"Last-Event-ID": wrong})
         assert answer.status_code == 400
+
+
+async def test_a_stop_ends_streams_and_lets_go_of_the_port(
+    house: House, tenant: AsyncClient
+) -> None:
+    workflow = await drawn(tenant, waiting())
+    run_id = (await tenant.post(f"/api/workflows/{workflow}/execute")).json()["runId"]
+    settings = house.settings.model_copy(update={"api_port": (port := free_port())})
+    other = Api(settings, house.api.parts.nc)
+    await other.start()
+    url = f"http://127.0.0.1:{port}"
+    async with AsyncClient(base_url=url, headers=tenant.headers, timeout=20) as client:
+        async with asyncio.timeout(9):
+            streaming = asyncio.create_task(streamed(client, run_id))
+            await asyncio.sleep(0.3)
+            await other.stop()
+            _, kinds = await streaming
+        assert (kinds[0], kinds[-1] == "end") == ("RunStarted", False)
+        with pytest.raises(ConnectError):
+            await client.get("/livez")
+    await tenant.post(f"/api/runs/{run_id}/cancel")
