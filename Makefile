@@ -69,8 +69,8 @@ $(UV): requirements/tools.txt
 # A sync removes our own packages, so the members are always installed after it.
 define install
 	@echo "Installing $(1) into .venv"
-	@$(UV) pip sync -q --python .venv --require-hashes $(1)
-	@$(UV) pip install -q --python .venv --no-deps --no-build-isolation $(MEMBERS:%=-e %)
+	@$(UV) pip sync -q --python .venv --compile-bytecode --require-hashes $(1)
+	@$(UV) pip install -q --python .venv --compile-bytecode --no-deps --no-build-isolation $(MEMBERS:%=-e %)
 	@touch $@
 endef
 
