@@ -56,7 +56,10 @@ class Told(NamedTuple):
 class Histories:
     """Reads histories, and follows them."""
 
-    def __init__(self, nc: Client, direct: Direct, engine: Engine) -> None:
+    def __init__(
+        self, nc: Client, direct: Direct, engine: Engine, *, tail_max: int = TAIL_MAX
+    ) -> None:
+        self._tail_max = tail_max
         self._nc = nc
         self._direct = direct
         self._engine = engine
@@ -109,7 +112,7 @@ class Histories:
 
     @asynccontextmanager
     async def _tail(self, run: RunKey) -> AsyncIterator["Tail"]:
-        tail = Tail(self._closing)
+        tail = Tail(self._closing, self._tail_max)
         subject = subjects.live(subjects.run_events(run.tenant_id, run.run_id))
         subscription = await self._nc.subscribe(subject, cb=tail.on_message)
         try:
@@ -171,9 +174,9 @@ class Following:
 class Tail:
     """What the log republishes about one run, bounded, with its gaps noticed."""
 
-    def __init__(self, closing: asyncio.Event) -> None:
+    def __init__(self, closing: asyncio.Event, tail_max: int) -> None:
         self._closing = closing
-        self._heard: asyncio.Queue[Told] = asyncio.Queue(TAIL_MAX)
+        self._heard: asyncio.Queue[Told] = asyncio.Queue(tail_max)
         self._newest = 0
 
     async def on_message(self, msg: Msg) -> None:
