@@ -116,8 +116,8 @@ class Runs:
         self._watch.follow(key, outcome, self._clock.monotonic())
         recorded, handled = list(outcome.events), []
         for letter, answer in zip(letters, outcome.answers, strict=True):
-            if letter.deliveries > 1 and answer.replayed:
-                recorded += await self._led_to(key, letter.addressed.id, outcome.seq)
+            if letter.deliveries > 1 and answer.refusal is None:
+                recorded += await self._led_to(key, letter.addressed.id, outcome)
             if answer.replayed and self._is_early(key, letter, run):
                 letter.failed(HAND_BACK_DELAY_S)
             elif await self._answer(letter, answer):
@@ -146,16 +146,21 @@ class Runs:
         """Read the run's history anew when its next letter comes."""
         self._ledger.cache.drop(subjects.run_events(key.tenant, key.run_id))
 
-    async def _led_to(self, key: RunKey, causation_id: str, seq: int) -> list[tuple[str, RunEvent]]:
-        """The events, with their positions, that a repeated command led to the first time.
+    async def _led_to(
+        self, key: RunKey, causation_id: str, outcome: Outcome[RunEvent, Run]
+    ) -> list[tuple[str, RunEvent]]:
+        """The events, with their positions, that a repeated command has led to before.
 
-        seq: the end of the history, as far as is known; a replica that is behind it will not do.
+        A `ContinueRun` leads to something else each time. A replica that has not all of the
+        history that is known will not do.
         """
         stored = await self._log.read(subjects.run_events(key.tenant, key.run_id))
-        if seq and (not stored or stored[-1].seq < seq):
+        if outcome.seq and (not stored or stored[-1].seq < outcome.seq):
             raise LogUnavailable(f"{key.run_id}: the replica that was read is behind")
         found: list[tuple[str, RunEvent]] = []
         for message in stored:
+            if message.seq > outcome.base:
+                break
             decision = decode_run_decision(message.body)
             first = 0
             for cause in decision.causes:
