@@ -326,5 +326,5 @@ def delay_of(answer: bytes) -> float:
     return float(msgspec.json.decode(options)["delay"]) / 1e9 if options else 0.0
 
 
-def nobody_looks(_stream: str, _message: Message, *, is_out_again: bool) -> None:
+def nobody_looks(stream: str, message: Message, *, is_out_again: bool) -> None:
     """Until somebody does."""

@@ -69,7 +69,12 @@ class Cast:
     def send_away(self, role: str) -> None:
         """Stop a process gracefully; then start it again."""
         self.world.note("sent away", role)
-        process, somebody = {**self.schedulers, **self.executors}[role]
+        process: Process
+        somebody: Scheduler | Executor
+        if role in self.schedulers:
+            process, somebody = self.schedulers[role]
+        else:
+            process, somebody = self.executors[role]
 
         async def leave() -> None:
             await somebody.stop()

@@ -1,6 +1,7 @@
-"""Random workflows: chains, fans, layers with every kind of edge and join; and what steps are like."""
+"""Random workflows: chains, fans, layers; every kind of edge and join; steps of every temper."""
 
 from enum import StrEnum
+from itertools import pairwise
 from random import Random
 
 from msgspec import Struct
@@ -77,7 +78,7 @@ Shape = tuple[list[str], list[tuple[str, str]]]
 def chain(random: Random) -> Shape:
     """One after the other."""
     ids = [f"c{i}" for i in range(random.randint(1, CHAIN_MAX))]
-    return ids, list(zip(ids, ids[1:], strict=False))
+    return ids, list(pairwise(ids))
 
 
 def fan(random: Random) -> Shape:
@@ -142,5 +143,5 @@ def retry(random: Random) -> Retry:
 
 def temper(random: Random) -> Temper:
     """How a node's attempts go."""
-    kinds, weights = zip(*TEMPERS, strict=True)
-    return random.choices(kinds, weights)[0]
+    kinds = [kind for kind, _ in TEMPERS]
+    return random.choices(kinds, [weight for _, weight in TEMPERS])[0]

@@ -6,6 +6,7 @@ from random import Random
 
 from msgspec import Struct
 
+from penstock.domain.workflow.graph import Graph
 from tests.simulation import drawings, faults, seams
 from tests.simulation.broker import Broker
 from tests.simulation.cast import Cast
@@ -60,7 +61,7 @@ class Life:
         self.clients = Clients(self.cast.connection(Process("api")), self.oracle)
         self.liveness = Liveness(world, self.broker, self.oracle, self.cast)
 
-    def _graph_of(self, run_id: str) -> drawings.Graph:
+    def _graph_of(self, run_id: str) -> Graph:
         plan = self.plans.get(run_id)
         return plan.workflow.graph if plan else next(iter(self.plans.values())).workflow.graph
 
@@ -181,6 +182,7 @@ def life(seed: int, tape: Tape | None = None) -> Ended:
             problem = str(violation)
         except Exception as error:  # noqa: BLE001 - an error in what ships is a finding, too
             problem = f"unhandled: {error!r}"
+        made.world.loop.abandon()
     return Ended(
         seed=seed,
         happened=made.world.happened,

@@ -1,4 +1,4 @@
-"""L1 and L2: once there is peace, every run goes on until it has ended, and nothing is left over."""
+"""L1 and L2: once there is peace, every run goes on to its end, and nothing is left over."""
 
 from penstock.domain.run.state import TimerKind
 from penstock.infra.nats.streams import COMMANDS, REPORTS, TIMERS, WORK
@@ -57,7 +57,7 @@ class Liveness:
             return False
         waited = self._world.loop.now - self._over_at
         behind = self._left() or self._watched() or self._is_behind()
-        return waited > 1.0 and not behind or waited >= TIDY_S
+        return (waited > 1.0 and not behind) or waited >= TIDY_S
 
     def check_rest(self) -> None:
         """Nothing is unacknowledged, nothing was given up, nobody is watched that has ended."""
@@ -84,13 +84,13 @@ class Liveness:
         return [
             f"{run.run_id} by {process.name}"
             for process, scheduler in self._cast.schedulers.values()
-            for run in scheduler._watch.runs  # noqa: SLF001 - what it watches is what is asked
+            for run in scheduler._watch.runs
             if process.alive
         ]
 
     def _is_behind(self) -> bool:
         """Whether the read models have yet to catch up."""
-        tables = self._cast._network.tables  # noqa: SLF001
+        tables = self._cast._network.tables
         return tables.checkpoint < len(self._broker.events)
 
     def _waits(self, told: Told) -> bool:

@@ -7,11 +7,11 @@ process has scheduled dies with it, in the middle of whatever it was doing.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from contextvars import Context
 from heapq import heappop, heappush
-from typing import Any, Iterator, TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -163,6 +163,14 @@ class Loop(asyncio.AbstractEventLoop):
         finally:
             asyncio._set_running_loop(None)
         self.now = max(self.now, moment)
+
+    def abandon(self) -> None:
+        """Nothing of this world goes on: close what was begun, and what never was."""
+        for task in asyncio.all_tasks(self):
+            with suppress(RuntimeError):
+                task.get_coro().close()
+        self._ready.clear()
+        self._timed.clear()
 
     def _push(self, entry: Entry) -> None:
         self._tie += 1

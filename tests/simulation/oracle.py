@@ -16,7 +16,13 @@ from penstock.domain.payload import Payload
 from penstock.domain.run.commands import CancelRun, RunCommand
 from penstock.domain.run.consequences import is_owed
 from penstock.domain.run.decide import decide
-from penstock.domain.run.events import RunEvent, StepDispatched, StepSucceeded, StepWaiting
+from penstock.domain.run.events import (
+    ResultDiscarded,
+    RunEvent,
+    StepDispatched,
+    StepSucceeded,
+    StepWaiting,
+)
 from penstock.domain.run.evolve import evolve
 from penstock.domain.run.rest import at_rest, payload_at
 from penstock.domain.run.state import Run, unborn
@@ -34,8 +40,8 @@ from penstock.messages.envelope import (
     Work,
     chain_hash,
 )
-from penstock.scheduler.reconciler import ACTOR as RECONCILER
 from penstock.scheduler.intake import report_id, timer_fired
+from penstock.scheduler.reconciler import ACTOR as RECONCILER
 from tests.simulation.broker import Broker, Message
 from tests.simulation.history import RunTale
 from tests.simulation.world import World
@@ -145,7 +151,7 @@ class Oracle:
         self._world.object_to(invariant, what)
 
     def _note_causes(self, run_id: str, told: Told, decision: Decision) -> None:
-        """What messages led to; what a scheduler told itself has no message that could repeat it."""
+        """What messages led to; what a scheduler tells itself, no message can repeat."""
         first = 0
         for cause in decision.causes:
             if self._open[run_id, cause.id] > 0 and cause.actor != RECONCILER:
@@ -233,6 +239,8 @@ class Oracle:
         except Refused as refusal:
             self._check_refusal(told, command, refusal, message)
             return
+        # A result can become a late one between its answer and the acknowledgement.
+        more = [event for event in more if not isinstance(event, ResultDiscarded)]
         if more and not is_owed(told.state):
             what = f"{type(command).__name__} is acknowledged and would still add {more[0]}"
             self._object("S1", f"run {letter.run_id}: {what}")
@@ -251,9 +259,11 @@ class Oracle:
         state, run_id = told.state, letter.run_id
         caused = told.caused.get(letter.id, ())
         for event in caused:
-            if isinstance(event, StepDispatched) and state.awaits(event.step_id, event.attempt):
-                if (run_id, event.step_id, event.attempt) not in self._tasks:
-                    self._object("outbox", f"run {run_id}: nobody was told of {event}")
+            if not isinstance(event, StepDispatched):
+                continue
+            attempt = (run_id, event.step_id, event.attempt)
+            if state.awaits(*attempt[1:]) and attempt not in self._tasks:
+                self._object("outbox", f"run {run_id}: nobody was told of {event}")
         for timer_id, timer in timers_begun(caused):
             if timer_id in state.timers and timer_id not in self._timers:
                 self._object("outbox", f"run {run_id}: {timer.kind} timer was never set")

@@ -190,7 +190,7 @@ def a_large_payload_is_sought_next_door() -> list[Change]:
 @bug("S10")
 def appends_expect_nothing() -> list[Change]:
     async def append(self: Any, subject: str, body: bytes, *, expected: int) -> int:
-        return await self._publisher.publish(subject, body)
+        return int(await self._publisher.publish(subject, body))
 
     return [(JetStreamLog, "append", append)]
 
@@ -204,7 +204,7 @@ def the_chain_is_not_carried_on() -> list[Change]:
 def an_unknown_append_is_taken_for_a_lost_race() -> list[Change]:
     async def append(self: Any, subject: str, body: bytes, *, expected: int) -> int:
         try:
-            return await self._publisher.publish(subject, body, expected=expected)
+            return int(await self._publisher.publish(subject, body, expected=expected))
         except (WrongSequence, PublishTimeout) as error:
             raise VersionConflict(subject) from error
 
@@ -262,8 +262,18 @@ def heard_first(self: Any, error: BaseException | None) -> None:
 
 @bug("outbox")
 def a_repeated_command_owes_nothing() -> list[Change]:
-    async def led_to(self: Any, key: RunKey, causation_id: str, seq: int) -> list[Any]:
+    async def led_to(self: Any, key: RunKey, causation_id: str, outcome: Any) -> list[Any]:
         return []
+
+    return [(Runs, "_led_to", led_to)]
+
+
+@bug("outbox")
+def a_command_that_goes_on_owes_only_what_is_new() -> list[Change]:
+    before = Runs._led_to
+
+    async def led_to(self: Any, key: RunKey, causation_id: str, outcome: Any) -> list[Any]:
+        return [] if outcome.events else await before(self, key, causation_id, outcome)
 
     return [(Runs, "_led_to", led_to)]
 

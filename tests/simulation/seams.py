@@ -3,6 +3,7 @@
 All code above these names is what ships.
 """
 
+import warnings
 from collections.abc import Iterator, MutableMapping
 from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
@@ -49,6 +50,9 @@ def installed(world: World, network: Network) -> Iterator[None]:
         for owner, name, value in [*replaced, *narrowed(world)]:
             stack.enter_context(patch.object(owner, name, value))
         stack.enter_context(logged(world))
+        stack.enter_context(warnings.catch_warnings())
+        # Processes die before what they have begun had its first turn.
+        warnings.filterwarnings("ignore", message="coroutine .* was never awaited")
         yield
 
 

@@ -30,8 +30,8 @@ class Row(NamedTuple):
 
     tenant: str
     run: RunRow
-    counts: tuple[int, ...] = (0,) * len(COUNTERS)
-    steps: dict[str, StepRow] = {}
+    counts: tuple[int, ...]
+    steps: dict[str, StepRow]
 
 
 class Staged(NamedTuple):
@@ -79,7 +79,7 @@ def row_after(row: Row | None, tenant: str, seq: int, decision: Decision) -> Row
             correlation_id="",
             traceparent="",
         )
-        row = Row(tenant, born(origin))
+        row = Row(tenant, born(origin), (0,) * len(COUNTERS), {})
     run, counts, steps = row.run, list(row.counts), dict(row.steps)
     for event in decision.events:
         if type(event) in OF_THE_RUN:

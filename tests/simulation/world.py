@@ -26,7 +26,7 @@ class World:
     ) -> None:
         self.random = Random(seed)
         self.faults = faults
-        self.loop = Loop()
+        self.loop = Loop()  # type: ignore[abstract]
         self.happened: Counter[str] = Counter()
         self.kill: Callable[[Process, str], None] = lambda process, how: None
         self.objection = ""
