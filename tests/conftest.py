@@ -16,11 +16,16 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import sql
 
 from penstock.dev.nats_server import NatsServer
 from penstock.dev.postgres import Postgres
 from tests import containers
+
+# Two workers and real servers share two cores: how long an example took says nothing about it.
+settings.register_profile("penstock", deadline=None)
+settings.load_profile("penstock")
 
 SERVICE_ROLES = ("penstock_projector", "penstock_api", "penstock_scheduler")
 
