@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from penstock.projector.migrate import migrate
-from tests.conftest import with_login
+from tests.conftest import SERVICE_ROLES, with_login
 
 EMPTIED = (
     "runs", "run_tags", "run_steps", "tenants", "api_keys", "workflows", "workflow_versions",
@@ -18,7 +18,7 @@ EMPTIED = (
 def own_database(make_database: Callable[[], str], role_passwords: dict[str, str]) -> str:
     """Its owner's URL."""
     url = make_database()
-    migrate(url, {role: role_passwords[role] for role in ("penstock_projector", "penstock_api")})
+    migrate(url, {role: role_passwords[role] for role in SERVICE_ROLES})
     return url
 
 

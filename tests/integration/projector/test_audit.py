@@ -16,14 +16,29 @@ from penstock.dev.nats_server import NatsServer
 from penstock.domain import payload
 from penstock.domain.identity import Role
 from penstock.domain.ids import derived
-from penstock.domain.tenant.events import ApiKeyCreated, TenantConfig, TenantCreated
+from penstock.domain.tenant.events import (
+    ApiKeyCreated,
+    ApiKeyRevoked,
+    Limits,
+    TenantConfig,
+    TenantConfigured,
+    TenantCreated,
+    TenantDeleted,
+    TenantRenamed,
+)
 from penstock.domain.workflow.events import (
     WorkflowCreated,
+    WorkflowDeleted,
+    WorkflowRenamed,
     WorkflowVersionCreated,
+    WorkflowVersionPinned,
     WorkflowVersionPublished,
+    WorkflowVersionUnpinned,
 )
 from penstock.domain.workflow.model import canonical_bytes, content_hash
+from penstock.infra.definitions import Definitions
 from penstock.infra.nats import subjects
+from penstock.infra.nats.blobs import Blobs
 from penstock.projector.audit.command import verify
 from penstock.projector.audit.report import Kind, Report
 from penstock.projector.commands import add_commands
@@ -75,7 +90,44 @@ def registry() -> Tape:
             ],
             at=T0,
         )
+    changed(tape, OTHER)
     return tape
+
+
+def changed(tape: Tape, tenant: str) -> None:
+    """Everything that can happen to a tenant, its key and its workflow."""
+    about_tenant = subjects.registry(tenant, "tenant", tenant)
+    about_key = subjects.registry(tenant, "key", derived(tenant, "key"))
+    about_workflow = subjects.registry(tenant, "workflow", derived(tenant, "workflow"))
+    second, body = derived(tenant, "second"), canonical_bytes(chain(2))
+    config = TenantConfig(limits=Limits(max_workflows=None, retention_days=7))
+    later = T0 + 5
+    tape.append(about_tenant, [TenantRenamed(name="Acme")], at=later)
+    tape.append(about_tenant, [TenantConfigured(config=config)], at=later)
+    tape.append(about_key, [ApiKeyRevoked(revoked_at=later)], at=later)
+    tape.append(
+        about_workflow,
+        [
+            WorkflowVersionCreated(
+                version_id=second,
+                number=2,
+                content_hash=content_hash(chain(2)),
+                definition=payload.inline(body),
+                created_at=later,
+                created_by="key:k",
+            )
+        ],
+        at=later,
+    )
+    for event in (
+        WorkflowVersionPublished(version_id=second, number=2, published_at=later),
+        WorkflowVersionPinned(version_id=second, number=2),
+        WorkflowRenamed(name="Two"),
+    ):
+        tape.append(about_workflow, [event], at=later)
+    tape.append(about_workflow, [WorkflowVersionUnpinned()], at=later)
+    tape.append(about_workflow, [WorkflowDeleted(deleted_at=later)], at=later)
+    tape.append(about_tenant, [TenantDeleted(deleted_at=later)], at=later)
 
 
 @pytest.fixture
@@ -300,6 +352,8 @@ async def test_an_unreadable_message_is_quarantined_and_no_problem(
 async def streamed(nc: Client, projector_url: str, empty: str) -> AsyncIterator[None]:
     """Both logs in the stream and, through the projector, in the database."""
     events = eventful()
+    for tenant in (TENANT, OTHER):
+        await Definitions(Blobs(nc.jetstream())).put(tenant, chain(3))
     async with projecting(nc, projector_url):
         await publish(nc, registry())
         await publish(nc, events)
@@ -320,7 +374,10 @@ async def test_the_stream_is_compared_where_it_can_be_read(
     async with streamed(nc, projector_url, empty):
         report = await verify(empty, nats_server.url)
         assert report.problems == []
-        assert report.stream == {"registry": 6, "events": len(eventful().messages)}
+        assert report.stream == {
+            "registry": len(registry().messages),
+            "events": len(eventful().messages),
+        }
         await begin_events_anew(nc)
         another = eventful()
         another.messages[2] = (another.messages[2][0], b"{}")

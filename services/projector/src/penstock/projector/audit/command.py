@@ -17,6 +17,7 @@ from penstock.projector.audit.verify import Audit, OpenStream, auditing
 from penstock.projector.entry import STREAMS, Log
 
 NATS_CONNECT_S = 2
+"""Without an answer until then the stream is left out: nats-py would try for minutes."""
 
 
 async def verify(owner_url: str, nats_url: str | None, *, tenant: UUID | None = None) -> Report:
@@ -40,9 +41,8 @@ async def _connected(url: str | None) -> Client | None:
     if url is None:
         return None
     try:
-        return await nats.connect(
-            url, connect_timeout=NATS_CONNECT_S, allow_reconnect=False, error_cb=_unheard
-        )
+        async with asyncio.timeout(NATS_CONNECT_S):
+            return await nats.connect(url, connect_timeout=NATS_CONNECT_S, error_cb=_unheard)
     except (nats.errors.Error, OSError, TimeoutError):
         return None
 
