@@ -222,6 +222,7 @@ def configured(app: ASGIApp) -> uvicorn.Config:
         access_log=False,
         lifespan="off",
         server_header=False,
+        proxy_headers=False,
         date_header=True,
         timeout_graceful_shutdown=STREAMS_CLOSE_S,
         timeout_keep_alive=75,

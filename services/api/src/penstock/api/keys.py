@@ -8,7 +8,7 @@ from uuid import UUID
 
 from penstock.api.credentials import hash_of, key_id_of, same
 from penstock.domain.identity import Principal, Role
-from penstock.infra.postgres.engine import Engine, Row
+from penstock.infra.postgres.engine import Engine
 from penstock.infra.postgres.tenant import tenant_session
 
 REMEMBERED_S = 5.0
@@ -22,10 +22,13 @@ PLATFORM_ADMIN = Principal(actor="admin:platform", role=Role.PLATFORM_ADMIN)
 
 
 class Remembered(NamedTuple):
-    """A key as it was found; row is None for an id that the vault does not have."""
+    """A key that was found, by the hash of its text. until: of the monotonic clock."""
 
     until: float
-    row: Row | None
+    key_id: UUID
+    tenant_id: UUID
+    expires_at: datetime | None
+    principal: Principal
 
 
 class Keys:
@@ -35,7 +38,7 @@ class Keys:
         self._engine = engine
         self._pepper = pepper
         self._admin_hash = hash_of(admin_key, pepper)
-        self._found: OrderedDict[UUID, Remembered] = OrderedDict()
+        self._found: OrderedDict[bytes, Remembered] = OrderedDict()
         self._tenants: OrderedDict[UUID, float] = OrderedDict()
 
     async def principal(self, text: str) -> Principal | None:
@@ -43,13 +46,12 @@ class Keys:
         digest = hash_of(text, self._pepper)
         if same(digest, self._admin_hash):
             return PLATFORM_ADMIN
-        key_id = key_id_of(text)
-        row = await self._row(key_id) if key_id is not None else None
-        if row is None or not same(digest, bytes(row["hash"])) or not is_valid(row):
+        remembered = self._found.get(digest)
+        if remembered is None or remembered.until < monotonic():
+            remembered = await self._look_up(text, digest)
+        if remembered is None or is_over(remembered.expires_at):
             return None
-        return Principal(
-            actor=f"key:{row['id']}", role=Role(row["role"]), tenant_id=str(row["tenant_id"])
-        )
+        return remembered.principal
 
     async def has_tenant(self, tenant_id: UUID) -> bool:
         """Whether there is such a tenant; asked only for the platform admin."""
@@ -64,40 +66,44 @@ class Keys:
 
     def forget_key(self, key_id: UUID) -> None:
         """Ask the vault again: something happened to the key."""
-        self._found.pop(key_id, None)
+        self._forget([d for d, found in self._found.items() if found.key_id == key_id])
 
     def forget_tenant(self, tenant_id: UUID) -> None:
         """Ask again for the tenant and all its keys."""
         self._tenants.pop(tenant_id, None)
-        stale = [
-            key_id
-            for key_id, remembered in self._found.items()
-            if remembered.row is not None and remembered.row["tenant_id"] == tenant_id
-        ]
-        for key_id in stale:
-            del self._found[key_id]
+        self._forget([d for d, found in self._found.items() if found.tenant_id == tenant_id])
 
-    async def _row(self, key_id: UUID) -> Row | None:
-        remembered = self._found.get(key_id)
-        if remembered is not None and remembered.until > monotonic():
-            return remembered.row
+    def _forget(self, digests: list[bytes]) -> None:
+        for digest in digests:
+            del self._found[digest]
+
+    async def _look_up(self, text: str, digest: bytes) -> Remembered | None:
+        """What the vault has of the key; what it does not have is not remembered."""
+        self._found.pop(digest, None)
+        key_id = key_id_of(text)
+        if key_id is None:
+            return None
         async with self._engine.transaction() as session:
             row = await session.one(FIND, {"id": key_id})
-        if row is not None:
-            self._found[key_id] = Remembered(monotonic() + REMEMBERED_S, row)
-            trim(self._found)
-        return row
+        if row is None or row["revoked_at"] is not None or not same(digest, row["hash"]):
+            return None
+        principal = Principal(
+            actor=f"key:{key_id}", role=Role(row["role"]), tenant_id=str(row["tenant_id"])
+        )
+        found = Remembered(
+            monotonic() + REMEMBERED_S, key_id, row["tenant_id"], row["expires_at"], principal
+        )
+        self._found[digest] = found
+        trim(self._found)
+        return found
 
 
-def trim(remembered: OrderedDict[UUID, Any]) -> None:
+def trim(remembered: OrderedDict[Any, Any]) -> None:
     """Forget the oldest beyond the bound."""
     if len(remembered) > REMEMBERED_MAX:
         remembered.popitem(last=False)
 
 
-def is_valid(row: Row) -> bool:
-    """Whether a key is neither revoked nor past its time."""
-    expires_at: datetime | None = row["expires_at"]
-    if row["revoked_at"] is not None:
-        return False
-    return expires_at is None or expires_at > datetime.now(UTC)
+def is_over(expires_at: datetime | None) -> bool:
+    """Whether a key's time has passed."""
+    return expires_at is not None and expires_at <= datetime.now(UTC)
