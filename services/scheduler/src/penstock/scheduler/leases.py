@@ -12,7 +12,7 @@ from msgspec import Struct
 from nats import errors
 
 from penstock.infra.nats import subjects
-from penstock.infra.nats.direct import Direct, ReadUnavailable
+from penstock.infra.nats.direct import BATCH, Direct, ReadUnavailable
 from penstock.infra.nats.publish import Publisher, PublishError, WrongSequence
 from penstock.infra.nats.streams import LEASES
 from penstock.infra.nats.subjects import PARTITIONS
@@ -104,7 +104,12 @@ class Leases:
 
     async def _look(self) -> list[tuple[str, str, int]]:
         """Name, owner and sequence of every lease."""
-        recorded = await self._direct.read_subject(LEASES, subjects.ANY_LEASE)
+        recorded = page = await self._direct.read_subject(LEASES, subjects.ANY_LEASE)
+        # Every instance that ever was has left a lease, and the oldest are read first.
+        while len(page) == BATCH:
+            after = page[-1].seq
+            page = await self._direct.read_subject(LEASES, subjects.ANY_LEASE, after=after)
+            recorded = [*recorded, *page]
         return [
             (subject_name(lease.subject), owner_in(lease.body), lease.seq) for lease in recorded
         ]
@@ -150,5 +155,8 @@ def subject_name(subject: str) -> str:
 
 
 def owner_in(body: bytes) -> str:
-    """Who wrote a lease."""
-    return msgspec.json.decode(body, type=Lease).owner
+    """Who wrote a lease; nobody, for one that cannot be read: whoever is first takes it."""
+    try:
+        return msgspec.json.decode(body, type=Lease).owner
+    except msgspec.DecodeError:
+        return ""
