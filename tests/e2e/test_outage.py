@@ -42,7 +42,8 @@ class Ground:
     async def readiness(self) -> dict[str, int]:
         """What each process's `/readyz` says."""
         urls = {n: u.replace("/metrics", "/readyz") for n, u in self.stack.metrics_urls.items()}
-        return {name: (await self.api.get(url)).status_code for name, url in urls.items()}
+        answers = await asyncio.gather(*(self.api.get(url) for url in urls.values()))
+        return {name: each.status_code for name, each in zip(urls, answers, strict=True)}
 
     async def until_ready(self) -> None:
         """Wait until every process says that it is ready."""
@@ -196,9 +197,11 @@ async def test_a_database_that_is_away(ground: Ground, receiver: Receiver) -> No
 
     ground.postgres.kill()
     await refusing(ground, writes(workflow_id, runs[0]))
-    assert unavailable(await api.get("/runs"))
-    assert unavailable(await api.get(f"/runs/{runs[0]}"))
-    health = await api.get("/health")
+    listed, run, health = await asyncio.gather(
+        *(api.get(path) for path in ("/runs", f"/runs/{runs[0]}", "/health"))
+    )
+    assert unavailable(listed)
+    assert unavailable(run)
     assert health.status_code == httpx.codes.SERVICE_UNAVAILABLE
     assert health.json() | {"broker": True, "database": False} == health.json()
     readiness = await ground.readiness()
