@@ -23,9 +23,10 @@ from penstock.infra.eventlog.draft import Draft
 from penstock.infra.eventlog.jetstream import JetStreamLog
 from penstock.infra.eventlog.log import VersionConflict
 from penstock.infra.nats import subjects
+from penstock.infra.nats.blobs import BlobsUnavailable
 from penstock.infra.nats.publish import PublishTimeout, WrongSequence
 from penstock.messages.envelope import NO_HASH
-from penstock.scheduler import runs
+from penstock.scheduler import aside, runs
 from penstock.scheduler.letters import Letter
 from penstock.scheduler.receipts import Receipt
 from penstock.scheduler.reconciler import Reconciler
@@ -286,6 +287,12 @@ def what_failed_is_acknowledged() -> list[Change]:
 @bug("S1", "outbox")
 def an_empty_answer_is_believed_at_once() -> list[Change]:
     return [(Runs, "_is_early", lambda self, key, letter, run: False)]
+
+
+@bug("S1", "outbox")
+def a_store_that_is_away_is_the_letters_fault() -> list[Change]:
+    temporary = tuple(kind for kind in runs.TEMPORARY if kind is not BlobsUnavailable)
+    return [(runs, "TEMPORARY", temporary), (aside, "FAILURES_MAX", 1)]
 
 
 @bug("S1")

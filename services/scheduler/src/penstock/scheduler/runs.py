@@ -17,6 +17,7 @@ from penstock.domain.run.state import Run
 from penstock.infra.eventlog.log import AppendUnknown, EventLog, LogUnavailable
 from penstock.infra.eventlog.transact import Answer, Ledger, Outcome
 from penstock.infra.nats import subjects
+from penstock.infra.nats.blobs import BlobsUnavailable
 from penstock.infra.nats.publish import PublishError
 from penstock.infra.telemetry import logs, metrics
 from penstock.messages.codec import decode_run_decision
@@ -36,7 +37,15 @@ HAND_BACK_DELAY_S = 0.5
 LOOKS_MAX = 2
 """How often a run that does not wait for a timer is looked at, before the timer is believed."""
 
-TEMPORARY = (AppendUnknown, LogUnavailable, PublishError, Contention, TimeoutError, OSError)
+TEMPORARY = (
+    AppendUnknown,
+    BlobsUnavailable,
+    LogUnavailable,
+    PublishError,
+    Contention,
+    TimeoutError,
+    OSError,
+)
 """Faults of the infrastructure: the same message may simply come again, without a limit."""
 
 Send = Callable[[str, bytes], Awaitable[None]]
@@ -116,7 +125,8 @@ class Runs:
         self._watch.follow(key, outcome, self._clock.monotonic())
         recorded, handled = list(outcome.events), []
         for letter, answer in zip(letters, outcome.answers, strict=True):
-            if letter.deliveries > 1 and answer.refusal is None:
+            came_before = letter.deliveries > 1 or letter.failures > 0
+            if came_before and answer.refusal is None:
                 recorded += await self._led_to(key, letter.addressed.id, outcome)
             if answer.replayed and self._is_early(key, letter, run):
                 letter.failed(HAND_BACK_DELAY_S)
