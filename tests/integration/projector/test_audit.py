@@ -52,7 +52,7 @@ from tests.integration.projector.test_runner import (
     until,
 )
 from tests.integration.projector.test_store import OTHER, TENANT, eventful, written
-from tests.unit.projector.lives import T0, Tape, chain
+from tests.unit.projector.lives import T0, Life, Tape, chain
 
 __all__ = ["nc"]
 
@@ -346,6 +346,17 @@ async def test_an_unreadable_message_is_quarantined_and_no_problem(
     assert report.quarantined == 2
     plant(empty, "delete from penstock.quarantined where subject like '%r-7'")
     assert found(await verify(empty, None)) == {(Kind.HISTORY, "events")}
+
+
+async def test_text_that_postgres_cannot_hold_stops_nothing(projector_url: str, empty: str) -> None:
+    await written(projector_url, registry().entries(Log.REGISTRY))
+    tape = Tape()
+    life = Life(tape, chain(3), name="zero", tenant=TENANT)
+    life.start(workflow_name="a\0b", tags=("\0", "ö"), input=payload.of_value({"\0": "\0"}))
+    life.complete("s0", "\0")
+    await written(projector_url, tape.entries())
+    report = await verify(empty, None)
+    assert (report.problems, report.quarantined, report.runs) == ([], 0, 1)
 
 
 @asynccontextmanager

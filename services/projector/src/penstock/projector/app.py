@@ -71,8 +71,8 @@ class Projector:
     async def _size_of(self, tenant: str, content_hash: str) -> int | None:
         try:
             return len((await self._definitions.graph(tenant, content_hash)).order)
-        except (BlobMissing, BlobCorrupt):
-            return None
+        except (BlobMissing, BlobCorrupt, ValueError, KeyError):
+            return None  # whoever started the run saw a definition that nobody can read
 
 
 async def build(context: Context[ProjectorSettings]) -> Projector:
