@@ -122,6 +122,9 @@ class Runs:
     ) -> None:
         """Publish what the decision owes, answer the senders, settle the letters."""
         run = outcome.state
+        if outcome.seq < self._watch.seq(key):
+            self.forget(key)
+            raise LogUnavailable(f"{key.run_id}: the replica that was read is behind")
         self._watch.follow(key, outcome, self._clock.monotonic())
         recorded, handled = list(outcome.events), []
         for letter, answer in zip(letters, outcome.answers, strict=True):

@@ -65,6 +65,11 @@ class Watch:
         self.runs: dict[RunKey, Watched] = {}
         self.attempts: dict[Attempt, Waited] = {}
 
+    def seq(self, key: RunKey) -> int:
+        """The message of a run's history up to which it is known, 0 for none."""
+        watched = self.runs.get(key)
+        return 0 if watched is None else watched.seq
+
     def follow(self, key: RunKey, outcome: Outcome[RunEvent, Run], now: float) -> None:
         """Take in what a decision has changed; costs O(events).
 
