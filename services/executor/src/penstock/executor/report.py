@@ -16,6 +16,7 @@ from penstock.executor.holdings import Held
 from penstock.infra.nats.publish import Publisher
 from penstock.infra.nats.streams import SHARED
 from penstock.infra.nats.subjects import PARTITIONS, partition_of, reports
+from penstock.infra.telemetry import metrics
 from penstock.messages.envelope import Reports, RunReport, encode
 
 REPORTS_MAX = 200
@@ -93,9 +94,11 @@ class Reporter:
         said = tuple(word.report for word in pack)
         body = encode(Reports(executor_id=self._executor_id, reports=said))
         sent = self._publisher.publish(subject, body)
+        metrics.executor_reports.inc()
 
         def answered(sent: asyncio.Future[int]) -> None:
             if sent.cancelled() or sent.exception() is not None:
+                metrics.executor_report_errors.inc()
                 loop = asyncio.get_running_loop()
                 longer = min(again_in * 2, AGAIN_SECONDS_MAX)
                 loop.call_later(again_in, self._send, subject, pack, longer)

@@ -15,7 +15,7 @@ from penstock.infra.nats.dead import DeadLetters
 from penstock.infra.nats.delivery import Delivery
 from penstock.infra.nats.pull import Pull
 from penstock.infra.nats.streams import COMMANDS, REPORTS, TIMERS, scheduler_consumer
-from penstock.infra.telemetry import metrics
+from penstock.infra.telemetry import logs, metrics
 from penstock.messages.envelope import CommandMessage, Reports, RunReport
 from penstock.scheduler.letters import FAILURES_HEADER, Letter
 from penstock.scheduler.receipts import Receipts
@@ -27,6 +27,8 @@ OUTSTANDING_MAX = 512
 Addressee = tuple[RunKey, Addressed[RunCommand], str]
 Post = Callable[[RunKey, Letter], None]
 M = TypeVar("M")
+
+logger = logs.logger(__name__)
 
 read_command = msgspec.json.Decoder(CommandMessage).decode
 read_reports = msgspec.json.Decoder(Reports).decode
@@ -77,6 +79,8 @@ class Intake:
 
     async def bury(self, stream: str, delivery: Delivery, reason: str) -> None:
         """Put a message aside that nobody can read."""
+        logger.error("a message cannot be read", stream=stream, reason=reason)
+        metrics.nats_dead_letters.labels(stream).inc()
         await self._dead.bury(delivery, stream, reason)
 
 

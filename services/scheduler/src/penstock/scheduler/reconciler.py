@@ -139,6 +139,7 @@ class Reconciler:
         self._dispatch.executors = max(1, executors)
         at = self._clock.wall() - OVERDUE_MS
         metrics.scheduler_live_runs.set(len(self._watch.runs))
+        metrics.scheduler_timers_waiting.set(self._watch.timers_waiting)
         if held is not None:
             await self._count_absent(held)
         metrics.scheduler_unowned_runs.set(self._watch.unowned(at))

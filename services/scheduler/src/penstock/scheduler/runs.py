@@ -90,7 +90,7 @@ class Runs:
             await self._decide(key, letters)
         except TEMPORARY as error:
             logger.warning("letters must come again", run_id=key.run_id, error=repr(error))
-            for letter in letters:
+            for letter in letters:  # those that were seen to are not on the list any more
                 letter.failed(RETRY_DELAY_S)
         except Exception as error:  # noqa: BLE001 - the fault is ours, the stream must go on
             await self._blame(key, letters, error)
@@ -109,35 +109,42 @@ class Runs:
             letters[0].failed(RETRY_DELAY_S)
 
     async def _decide(self, key: RunKey, letters: list[Letter]) -> None:
+        """Decide about letters in turn; each is taken off the list when it is seen to."""
         subject = subjects.run_events(key.tenant, key.run_id)
-        rest: Sequence[Letter] = letters
-        while rest:
+        while letters:
             with metrics.scheduler_append_seconds.time():
-                outcome = await self._ledger.transact(subject, [item.addressed for item in rest])
-            await self._follow(key, outcome, rest[: outcome.taken])
-            rest = rest[outcome.taken :]
+                outcome = await self._ledger.transact(subject, [item.addressed for item in letters])
+            await self._follow(key, outcome, letters[: outcome.taken])
+            del letters[: outcome.taken]
 
     async def _follow(
         self, key: RunKey, outcome: Outcome[RunEvent, Run], letters: Sequence[Letter]
     ) -> None:
-        """Publish what the decision owes, answer the senders, settle the letters."""
+        """Publish what the decision owes, answer the senders, settle all letters or none."""
         run = outcome.state
         if outcome.seq < self._watch.seq(key):
             self.forget(key)
             raise LogUnavailable(f"{key.run_id}: the replica that was read is behind")
         self._watch.follow(key, outcome, self._clock.monotonic())
-        recorded, handled = list(outcome.events), []
+        recorded = list(outcome.events)
+        handled: list[Letter] = []
+        back: list[Letter] = []
         for letter, answer in zip(letters, outcome.answers, strict=True):
             came_before = letter.deliveries > 1 or letter.failures > 0
             if came_before and answer.refusal is None:
                 recorded += await self._led_to(key, letter.addressed.id, outcome)
-            if answer.replayed and self._is_early(key, letter, run):
-                letter.failed(HAND_BACK_DELAY_S)
-            elif await self._answer(letter, answer):
-                handled.append(letter)
+            early = is_unborn(letter, answer)
+            early = early or (answer.replayed and self._is_early(key, letter, run))
+            (back if early else handled).append(letter)
+        for letter, answer in zip(letters, outcome.answers, strict=True):
+            if letter.reply_to and letter not in back:
+                await self._send(letter.reply_to, encode(reply_of(answer)))
         settlement = Settlement(handled)
         self._effects.follow(key, run, recorded, settlement)
         settlement.close()
+        for letter in back:
+            letter.failed(HAND_BACK_DELAY_S)
+        counted(outcome, run)
 
     def _is_early(self, key: RunKey, letter: Letter, run: Run) -> bool:
         """Whether a letter is to come again because the run may be older than it looks.
@@ -183,15 +190,29 @@ class Runs:
                 first += cause.events
         return found
 
-    async def _answer(self, letter: Letter, answer: Answer) -> bool:
-        """Tell the sender; False when the command is handed back because its run is not there."""
-        refusal = answer.refusal
-        unborn = refusal is not None and refusal.code == NotFound.code
-        if unborn and letter.receipt is not None and letter.deliveries < HAND_BACKS_MAX:
-            letter.failed(HAND_BACK_DELAY_S)
-            return False
-        if letter.reply_to:
-            said = None if refusal is None else Refusal(code=refusal.code, message=str(refusal))
-            reply = Reply(position=answer.position, replayed=answer.replayed, refusal=said)
-            await self._send(letter.reply_to, encode(reply))
-        return True
+
+def is_unborn(letter: Letter, answer: Answer) -> bool:
+    """Whether a command is handed back because its run is not there yet."""
+    refusal = answer.refusal
+    if refusal is None or refusal.code != NotFound.code or letter.receipt is None:
+        return False
+    return letter.deliveries < HAND_BACKS_MAX
+
+
+def reply_of(answer: Answer) -> Reply:
+    """What the sender of a command is told."""
+    refusal = answer.refusal
+    said = None if refusal is None else Refusal(code=refusal.code, message=str(refusal))
+    return Reply(position=answer.position, replayed=answer.replayed, refusal=said)
+
+
+def counted(outcome: Outcome[RunEvent, Run], run: Run) -> None:
+    """Add a decision to the metrics."""
+    if outcome.events:
+        metrics.scheduler_decisions.inc()
+        metrics.scheduler_events.inc(len(outcome.events))
+        if run.is_over:
+            metrics.scheduler_runs_ended.labels(run.status.value).inc()
+    for answer in outcome.answers:
+        if answer.refusal is not None:
+            metrics.scheduler_refused.labels(answer.refusal.code).inc()

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from penstock.domain.run.state import Timer
 from penstock.infra.nats import subjects
 from penstock.infra.nats.publish import Publisher
+from penstock.infra.telemetry import metrics
 
 DUE_TTL = "24h"
 """How long a message that came due stays for a scheduler to read it."""
@@ -23,6 +24,7 @@ class Timers:
 
     def set(self, tenant: str, run_id: str, timer_id: str, timer: Timer) -> asyncio.Future[int]:
         """Have the broker say when `timer` is due; setting it again changes nothing."""
+        metrics.scheduler_timers_set.inc()
         target = subjects.timer_due(tenant, run_id, timer_id)
         headers = {
             "Nats-Schedule": f"@at {moment(timer.due_at)}",

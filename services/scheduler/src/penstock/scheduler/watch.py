@@ -137,6 +137,11 @@ class Watch:
                 if timer.due_at <= at:
                     yield key, timer_id
 
+    @property
+    def timers_waiting(self) -> int:
+        """How many timers the runs wait for."""
+        return sum(len(watched.timers) for watched in self.runs.values())
+
     def owed(self) -> Iterator[RunKey]:
         """The runs that wait for a `ContinueRun`."""
         return (key for key, watched in self.runs.items() if watched.is_owed)

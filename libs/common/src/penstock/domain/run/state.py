@@ -10,11 +10,11 @@ from enum import StrEnum
 
 from immutables import Map
 from msgspec import Struct
-from penstock.domain.workflow.graph import Graph
 
 from penstock.domain.payload import Payload
 from penstock.domain.queue import Queue
 from penstock.domain.run.events import CancelCause, RunError, RunStarted, StepError
+from penstock.domain.workflow.graph import Graph
 
 
 class RunStatus(StrEnum):

@@ -67,26 +67,13 @@ ready = _gauge("process_ready", "1 while `/readyz` says yes")
 
 # --- scheduler -----------------------------------------------------------------------------------
 
-scheduler_decide_seconds = _histogram(
-    "scheduler_decide_seconds", "One decision, pure part", buckets=MICRO
-)
 scheduler_append_seconds = _histogram(
     "scheduler_append_seconds", "From the decision until the log has it", buckets=MILLI
 )
 scheduler_decisions = _counter("scheduler_decisions_total", "Decisions appended")
 scheduler_events = _counter("scheduler_events_total", "Events appended")
 scheduler_refused = _counter("scheduler_refused_total", "Commands refused", "code")
-scheduler_append_conflicts = _counter(
-    "scheduler_append_conflicts_total", "Appends that another writer forestalled"
-)
-scheduler_contention = _counter(
-    "scheduler_contention_total", "Commands handed back after too many conflicts"
-)
 scheduler_commands = _counter("scheduler_commands_total", "Commands decided", "type")
-scheduler_reports = _counter("scheduler_reports_total", "Executors' reports decided", "type")
-scheduler_batch_messages = _histogram(
-    "scheduler_batch_messages", "Messages taken at once", "stream", buckets=SIZES
-)
 scheduler_tasks_dispatched = _counter("scheduler_tasks_dispatched_total", "Tasks put on WORK")
 scheduler_runs_ended = _counter("scheduler_runs_ended_total", "Runs that ended", "status")
 scheduler_live_runs = _gauge("scheduler_live_runs", "Runs of held partitions that have not ended")
@@ -95,13 +82,9 @@ scheduler_unowned_runs = _gauge(
 )
 scheduler_partitions_held = _gauge("scheduler_partitions_held", "Partitions held by lease")
 scheduler_takeovers = _counter("scheduler_takeovers_total", "Partitions taken over")
-scheduler_cached_runs = _gauge("scheduler_cached_runs", "Folded runs in memory")
 scheduler_timers_set = _counter("scheduler_timers_set_total", "Timers asked of the broker")
 scheduler_timers_fired = _counter("scheduler_timers_fired_total", "Timers that came due")
 scheduler_timers_waiting = _gauge("scheduler_timers_waiting", "Timers that runs wait for")
-scheduler_timer_lateness_seconds = _histogram(
-    "scheduler_timer_lateness_seconds", "How late a timer was obeyed", buckets=MILLI
-)
 scheduler_mended_runs = _counter(
     "scheduler_mended_runs_total", "Runs that the reconciler gave an owner again", "cause"
 )
