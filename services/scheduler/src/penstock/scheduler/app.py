@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from nats import errors
 
@@ -152,13 +152,18 @@ class Scheduler:
         """Find the live runs of a partition and let each go on, so that all are being watched.
 
         What is held of one from an earlier time, somebody else may have gone on with meanwhile.
+        A run that cannot be read now is tried again for as long as the partition is held.
         """
         keys = await self._find(partition)
-        for first in range(0, len(keys), ADOPT_TOGETHER):
-            for key in keys[first : first + ADOPT_TOGETHER]:
-                self._runs.forget(key)
-                self._mailboxes.post(key, go_on())
-            await self._mailboxes.drained(DRAIN_S)
+        missing = dict.fromkeys(keys)
+        while missing:
+            for together in batched(list(missing), ADOPT_TOGETHER):
+                for key in together:
+                    self._runs.forget(key)
+                    self._mailboxes.post(key, go_on(Adoption(key, missing)))
+                await self._mailboxes.drained(DRAIN_S)
+            if missing:
+                await asyncio.sleep(ADOPT_RETRY_S)
         logger.info("partition taken over", partition=partition, live_runs=len(keys))
 
     def _holds(self, key: RunKey) -> bool:
@@ -182,9 +187,32 @@ class Scheduler:
             logger.debug("no reply", error=str(error))
 
 
-def go_on() -> Letter:
+class Adoption:
+    """The receipt of a letter that nobody has sent: tells which runs are still missing."""
+
+    def __init__(self, key: RunKey, missing: dict[RunKey, None]) -> None:
+        self._key = key
+        self._missing = missing
+
+    def done(self) -> None:
+        """The run is looked after."""
+        self._missing.pop(self._key, None)
+
+    def failed(self, delay_s: float) -> None:
+        """It is not, yet."""
+
+
+def go_on(adoption: Adoption) -> Letter:
     """The letter that only has a run loaded and its open consequences drawn."""
-    return Letter(Addressed(command=ContinueRun(), id="adopt", actor="scheduler:adopt"))
+    return Letter(
+        Addressed(command=ContinueRun(), id="adopt", actor="scheduler:adopt"), receipt=adoption
+    )
+
+
+def batched(keys: list[RunKey], size: int) -> Iterator[list[RunKey]]:
+    """The keys in turn, so many together."""
+    for first in range(0, len(keys), size):
+        yield keys[first : first + size]
 
 
 async def build(context: Context[SchedulerSettings]) -> Scheduler:

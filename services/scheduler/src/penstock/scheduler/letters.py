@@ -1,16 +1,25 @@
 """A letter: one command to one run, and what its sender waits for."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from penstock.domain.run.commands import RunCommand
 from penstock.infra.eventlog.transact import Addressed
-from penstock.scheduler.receipts import Receipt
 
 FAILURES_HEADER = "Penstock-Failures"
 """On a message that was published again: how often handling it has failed by a fault of ours."""
 
 FAILURES_MAX = 5
 """After so many it is a dead letter."""
+
+
+class Settled(Protocol):
+    """Who is told what became of a letter."""
+
+    def done(self) -> None:
+        """It has taken effect, or needs none."""
+
+    def failed(self, delay_s: float) -> None:
+        """It must come again."""
 
 
 class Letter(NamedTuple):
@@ -22,7 +31,7 @@ class Letter(NamedTuple):
     """
 
     addressed: Addressed[RunCommand]
-    receipt: Receipt | None = None
+    receipt: Settled | None = None
     reply_to: str = ""
     deliveries: int = 1
     failures: int = 0
