@@ -13,6 +13,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
+from penstock.infra.nats.delivery import Delivery
 from penstock.infra.nats.publish import Unavailable, WrongSequence
 from penstock.infra.nats.streams import (
     COMMANDS,
@@ -29,6 +30,7 @@ from penstock.infra.nats.streams import (
     scheduler_consumer,
     work_consumer,
 )
+from tests.simulation.loop import Process
 from tests.simulation.world import EPOCH_MS, World
 
 HASTY = frozenset({REPORTS, WORK, TIMERS})
@@ -52,13 +54,14 @@ FAMILIES = {
 
 
 class Message(Struct, frozen=True):
-    """A stored message. at: when it was stored, seconds."""
+    """A stored message. at: when it was stored, seconds. by: who sent it."""
 
     seq: int
     subject: str
     body: bytes
     headers: dict[str, str] | None
     at: float
+    by: Process
 
 
 class Taker(Protocol):
@@ -74,8 +77,11 @@ class Taker(Protocol):
 class OnDone(Protocol):
     """Looks at a message that is acknowledged."""
 
-    def __call__(self, stream: str, message: Message, *, is_out_again: bool) -> None:
-        """is_out_again: it has been delivered once more since the delivery that is answered."""
+    def __call__(self, stream: str, message: Message, *, is_out_again: bool, by: Process) -> None:
+        """is_out_again: it was delivered once more since the delivery that is answered.
+
+        by: who answers.
+        """
 
 
 class Consumer:
@@ -111,14 +117,24 @@ class Broker:
         self.on_store: Callable[[str, Message], None] = lambda stream, message: None
         self.on_done: OnDone = nobody_looks
         self.on_cut: Callable[[str, Message], None] = lambda stream, message: None
+        self._sender = world.loop.nature
         self._seq = dict.fromkeys(FAMILIES.values(), 0)
 
     # --- storing ---------------------------------------------------------------------------------
 
     def store(
-        self, subject: str, body: bytes, headers: dict[str, str] | None, expected: int | None
+        self,
+        subject: str,
+        body: bytes,
+        headers: dict[str, str] | None,
+        expected: int | None,
+        by: Process,
     ) -> int:
-        """The sequence of the message in its stream. Raises WrongSequence or Unavailable."""
+        """The sequence of the message in its stream. Raises WrongSequence or Unavailable.
+
+        by: who sent it.
+        """
+        self._sender = by
         if self.is_down:
             raise Unavailable("the broker is down")
         stream = FAMILIES[subject.split(".", 2)[1]]
@@ -141,7 +157,8 @@ class Broker:
         self, stream: str, subject: str, body: bytes, headers: dict[str, str] | None
     ) -> Message:
         self._seq[stream] += 1
-        return Message(self._seq[stream], subject, body, headers, self.world.loop.now)
+        now = self.world.loop.now
+        return Message(self._seq[stream], subject, body, headers, now, self._sender)
 
     def _leased(self, subject: str, body: bytes, expected: int | None) -> int:
         last = self.leases.get(subject)
@@ -221,8 +238,9 @@ class Broker:
             taker = takers[0] if len(takers) == 1 else self.world.random.choice(takers)
             taker.deliver(consumer.name, self.messages[consumer.stream][seq], delivered)
 
-    def answered(self, name: str, seq: int, delivered: int, answer: bytes) -> None:
+    def answered(self, delivery: Delivery, answer: bytes, by: Process) -> None:
         """A taker's answer has arrived."""
+        name, seq, delivered = delivery.consumer, delivery.stream_seq, delivery.num_delivered
         consumer = self.consumers[name]
         if self.is_down or seq not in self.messages[consumer.stream]:
             return
@@ -233,16 +251,16 @@ class Broker:
             self.world.note("handed back", consumer.name, seq)
             self._again_after(consumer, seq, delay_of(answer))
         else:
-            self._done(consumer, seq, delivered)
+            is_out_again = consumer.out.get(seq, delivered) != delivered
+            self._done(consumer, seq, is_out_again=is_out_again, by=by)
 
-    def _done(self, consumer: Consumer, seq: int, delivered: int) -> None:
-        is_out_again = consumer.out.get(seq, delivered) != delivered
+    def _done(self, consumer: Consumer, seq: int, *, is_out_again: bool, by: Process) -> None:
         message = self.messages[consumer.stream].pop(seq)
         for memory in (consumer.waiting, consumer.out, consumer.deadlines):
             memory.pop(seq, None)
         consumer.acknowledged.append(message)
         self.world.note("acknowledged", consumer.name, seq)
-        self.on_done(consumer.stream, message, is_out_again=is_out_again)
+        self.on_done(consumer.stream, message, is_out_again=is_out_again, by=by)
 
     def _await(self, consumer: Consumer, seq: int) -> None:
         now = self.world.loop.now
@@ -326,5 +344,5 @@ def delay_of(answer: bytes) -> float:
     return float(msgspec.json.decode(options)["delay"]) / 1e9 if options else 0.0
 
 
-def nobody_looks(stream: str, message: Message, *, is_out_again: bool) -> None:
+def nobody_looks(stream: str, message: Message, *, is_out_again: bool, by: Process) -> None:
     """Until somebody does."""

@@ -101,7 +101,7 @@ class Publisher:
         if not is_lease and world.chance(world.faults.lost):
             world.note("publish lost", subject)
             return future
-        sent = (subject, body, headers, expected)
+        sent = (subject, body, headers, expected, process)
         loop.after(world.latency(), loop.nature, self._arrive, future, sent)
         if not subject.startswith(ONCE) and world.chance(world.faults.twice):
             world.note("published twice", subject)
@@ -111,7 +111,7 @@ class Publisher:
     def _arrive(
         self,
         future: "asyncio.Future[int] | None",
-        sent: tuple[str, bytes, dict[str, str] | None, int | None],
+        sent: tuple[str, bytes, dict[str, str] | None, int | None, Process],
     ) -> None:
         """At the broker."""
         world, process, subject = self._world, self._nc.process, sent[0]
@@ -295,8 +295,8 @@ class Pull:
         if body == b"+ACK" and world.chance(world.faults.crash):
             world.kill(process, "before ack")
             return
-        said = (delivery.consumer, delivery.stream_seq, delivery.num_delivered, body)
-        world.loop.after(world.latency(), world.loop.nature, self._nc.broker.answered, *said)
+        nature, answered = world.loop.nature, self._nc.broker.answered
+        world.loop.after(world.latency(), nature, answered, delivery, body, process)
 
 
 class Blobs:

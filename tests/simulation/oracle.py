@@ -44,6 +44,7 @@ from penstock.scheduler.intake import report_id, timer_fired
 from penstock.scheduler.reconciler import ACTOR as RECONCILER
 from tests.simulation.broker import Broker, Message
 from tests.simulation.history import RunTale
+from tests.simulation.loop import Process
 from tests.simulation.world import World
 
 SET = "penstock.timer.set."
@@ -59,7 +60,8 @@ read_work = msgspec.json.Decoder(Work).decode
 class Told(Struct):
     """All that the log says about one run, twice: as a tale, and as the fold.
 
-    folds: the state after each message, with its sequence. caused: events by causation id.
+    folds: the state after each message, with its sequence. caused: events by causation id, with who
+    appended them.
     outputs: the digest of what each step said last.
     """
 
@@ -68,7 +70,7 @@ class Told(Struct):
     last_hash: str = NO_HASH
     last_at: float = 0.0
     folds: list[tuple[int, Run]] = []
-    caused: dict[str, list[RunEvent]] = {}
+    caused: dict[str, list[tuple[RunEvent, Process]]] = {}
     outputs: dict[str, str] = {}
 
 
@@ -133,7 +135,7 @@ class Oracle:
             self._keep_output(told, event)
             told.state = evolve(told.state, at_rest(event, f"{message.seq}.{index}"))
         told.folds.append((message.seq, told.state))
-        self._note_causes(about.id, told, decision)
+        self._note_causes(about.id, told, decision, message.by)
 
     def _check_origin(self, run_id: str, event: RunEvent) -> None:
         """S4: what is recorded as a result is what somebody who had the attempt has said."""
@@ -150,13 +152,13 @@ class Oracle:
     def _object(self, invariant: str, what: str) -> None:
         self._world.object_to(invariant, what)
 
-    def _note_causes(self, run_id: str, told: Told, decision: Decision) -> None:
+    def _note_causes(self, run_id: str, told: Told, decision: Decision, by: Process) -> None:
         """What messages led to; what a scheduler tells itself, no message can repeat."""
         first = 0
         for cause in decision.causes:
             if self._open[run_id, cause.id] > 0 and cause.actor != RECONCILER:
                 led_to = decision.events[first : first + cause.events]
-                told.caused.setdefault(cause.id, []).extend(led_to)
+                told.caused.setdefault(cause.id, []).extend((event, by) for event in led_to)
             first += cause.events
         if first != len(decision.events):
             self._object("S3", "a decision has events without a cause")
@@ -218,7 +220,7 @@ class Oracle:
 
     # --- acknowledgements ------------------------------------------------------------------------
 
-    def done(self, stream: str, message: Message, *, is_out_again: bool) -> None:
+    def done(self, stream: str, message: Message, *, is_out_again: bool, by: Process) -> None:
         """S1, L2: what is acknowledged has taken effect, and all that it owes is published.
 
         As long as another copy of the same letter is there, that one may still see to it; and one
@@ -230,7 +232,7 @@ class Oracle:
                 told = self.told(letter.run_id)
                 self._check_effect(told, letter, message)
                 if not is_out_again:
-                    self._check_published(told, letter)
+                    self._check_published(told, letter, by)
 
     def _check_effect(self, told: Told, letter: Letter, message: Message) -> None:
         command = letter.command
@@ -255,9 +257,12 @@ class Oracle:
         if not right:
             self._object("S1", f"run {told.tale.run_id}: given up a {type(command).__name__}")
 
-    def _check_published(self, told: Told, letter: Letter) -> None:
+    def _check_published(self, told: Told, letter: Letter, by: Process) -> None:
+        """What somebody else has appended who is alive, is that one's to publish."""
         state, run_id = told.state, letter.run_id
-        caused = told.caused.get(letter.id, ())
+        caused = [
+            event for event, who in told.caused.get(letter.id, ()) if who is by or not who.alive
+        ]
         for event in caused:
             if not isinstance(event, StepDispatched):
                 continue
