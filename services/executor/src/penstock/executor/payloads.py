@@ -6,7 +6,7 @@ its hash; a small cache spares the siblings of a fan-out the same read.
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 from msgspec import Raw
@@ -19,7 +19,7 @@ from penstock.executor.outcome import StepFault
 from penstock.executor.patience import tried
 from penstock.infra.nats.blobs import Blobs
 from penstock.infra.telemetry.metrics import executor_blob_bytes
-from penstock.messages.envelope import RawDecision
+from penstock.messages.envelope import RawDecision, Task
 
 CACHED_MAX = 64
 CACHED_BYTES_MAX = 256 * 1024
@@ -29,6 +29,7 @@ ReadEvents = Callable[[int], Awaitable[bytes | None]]
 """The body of the decision at a position of EVENTS, None where there is none."""
 
 decode_decision = msgspec.json.Decoder(RawDecision).decode
+decode_payloads = msgspec.json.Decoder(dict[str, Payload]).decode
 decode_event = msgspec.json.Decoder(RunEvent).decode
 
 
@@ -56,6 +57,20 @@ class Payloads:
             cached = replace(payload, inline=Raw(data), at=None, blob=None)
             self._remember(cached)
         return cached
+
+    async def carried(self, task: Task, tenant: str) -> Mapping[str, Payload]:
+        """What the task reads, by name, also when it is too much for the task's message.
+
+        Raises StepFault, retryable, when it is not there.
+        """
+        blob = task.payloads_blob
+        if blob is None:
+            return task.payloads
+        if not blob.startswith(f"{tenant}/"):
+            raise StepFault("PAYLOAD_UNAVAILABLE", "the payloads are not this tenant's")
+        data = await tried(lambda: self._blobs.get(blob))
+        executor_blob_bytes.labels("in").inc(len(data))
+        return decode_payloads(data)
 
     async def kept(self, raw: Raw, tenant: str) -> Payload:
         """The payload of these bytes, in the blob store when they are many.

@@ -211,7 +211,7 @@ class Worker:
     async def _opened(self, task: Task, plan: Plan, tenant: str) -> Mapping[str, Payload]:
         """The task's payloads with their bytes; an object that is only passed on stays one."""
         opened: dict[str, Payload] = {}
-        for name, payload in task.payloads.items():
+        for name, payload in (await self._payloads.carried(task, tenant)).items():
             passed = payload.blob is not None and name == plan.passed
             opened[name] = payload if passed else await self._payloads.opened(payload, tenant)
         return opened
@@ -286,6 +286,8 @@ class Worker:
 
 def at_hand(task: Task) -> bool:
     """Whether all that the task reads came with it."""
+    if task.payloads_blob is not None:
+        return False
     for payload in task.payloads.values():  # noqa: SIM110 - a generator costs as much as the rest
         if not payload.inline:
             return False
