@@ -416,7 +416,7 @@ LATER = [
         "parts of nodes that come later",
         drawn(
             [
-                noop("a", continueOnError=True),
+                noop("a", continueOnError=True, queue="gpu"),
                 {"id": "t", "type": "transform", "config": {"code": "1"}},
                 condition("x => x.y", language="javascript"),
                 {"id": "h", "type": "http", "config": {"url": "http://x/", "auth": {}}},
@@ -425,6 +425,7 @@ LATER = [
         ),
         [
             ("/nodes/0/continueOnError", "NOT_SUPPORTED"),
+            ("/nodes/0/queue", "NOT_SUPPORTED"),
             ("/nodes/1/config/code", "NOT_SUPPORTED"),
             ("/nodes/2/config/language", "NOT_SUPPORTED"),
             ("/nodes/3/config/auth", "NOT_SUPPORTED"),

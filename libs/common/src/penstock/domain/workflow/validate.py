@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from penstock.domain.workflow.model import Definition, Node, canonical_bytes
+from penstock.domain.workflow.model import QUEUE_DEFAULT, Definition, Node, canonical_bytes
 from penstock.domain.workflow.node_types import NODE_TYPES
 from penstock.domain.workflow.parse import LIMITS, Limits, Parsed, parse
 from penstock.domain.workflow.problems import PROBLEMS_MAX, Code, Problem, not_yet
@@ -77,6 +77,9 @@ def node_problems(node: Node, at: str, check_config: CheckConfig) -> Iterator[Pr
     """What is wrong with a node by itself, but for what it reads."""
     if node.continue_on_error:
         yield Problem(f"{at}/continueOnError", Code.NOT_SUPPORTED, not_yet("continueOnError"))
+    if node.queue != QUEUE_DEFAULT:
+        # No executor serves another one, so the step would wait for ever.
+        yield Problem(f"{at}/queue", Code.NOT_SUPPORTED, not_yet("queue"))
     kind = NODE_TYPES.get(node.type)
     if kind is None:
         if node.type:
