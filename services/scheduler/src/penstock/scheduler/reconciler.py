@@ -14,6 +14,7 @@ from nats import errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.errors import Error as JetStreamError
+from nats.js.errors import NotFoundError
 
 from penstock.domain.run.commands import ContinueRun, ReportLost, RunCommand
 from penstock.infra.eventlog.transact import Addressed
@@ -158,9 +159,12 @@ class Reconciler:
             waited.missed = waited.missed + 1 if idle[waited.queue] else 0
 
     async def _is_drained(self, queue: str) -> bool:
-        """Whether no task of the queue waits for an executor."""
+        """Whether no task of the queue waits for an executor; where nobody reads it, some may."""
         consumer = work_consumer(SCOPE_SHARED, queue)
-        info = await self._nc.jetstream().consumer_info(WORK, consumer)
+        try:
+            info = await self._nc.jetstream().consumer_info(WORK, consumer)
+        except NotFoundError:
+            return False
         return not info.num_pending
 
     def _mend(self, at: int) -> None:
