@@ -184,5 +184,7 @@ HANDLED: tuple[type[Exception], ...] = (
     RequestValidationError,
     HTTPException,
     *UNAVAILABLE,
+    Exception,
 )
-"""What `handle` is registered for; all else is a fault of ours, which the door logs and answers."""
+"""What `handle` is registered for. A fault of ours is answered here too, and goes on to the door,
+which logs it: without this the framework would answer it as plain text."""
