@@ -156,8 +156,10 @@ class Ledger(Generic[C, E, S]):
                 after = await self.log.read(subject, after=held.seq)
                 if after and after[0].body == body:
                     return await self._found(subject, draft, after, commands)
-                if after or isinstance(error, VersionConflict):
+                if after:
                     return None
+                if isinstance(error, VersionConflict):
+                    raise LogUnavailable(f"{subject}: the replica that was read is behind")
             else:
                 return self._settled(subject, draft, self._held(draft, seq, body))
         raise LogUnavailable(f"{subject}: no acknowledgement of {APPENDS_MAX} appends")
