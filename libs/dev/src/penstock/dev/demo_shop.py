@@ -5,6 +5,7 @@ Its stock service is down at the first try of every caller, so that a retry is s
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any, Final, Self
@@ -22,7 +23,12 @@ CUSTOMERS: Final = {
     "c-9": {"name": "Noether Pipes", "tier": "silver"},
 }
 STOCK: Final = {"turbine": {"available": 5}, "gasket": {"available": 4000}}
-SHELVES: Final = {"orders": ORDERS, "customers": CUSTOMERS, "stock": STOCK}
+Shelf = Mapping[str, Mapping[str, object]]
+SHELVES: Final[Mapping[str, Shelf]] = {
+    "orders": ORDERS,
+    "customers": CUSTOMERS,
+    "stock": STOCK,
+}
 
 Answer = tuple[int, dict[str, Any]]
 
