@@ -94,6 +94,7 @@ async def test_every_hop_tells_the_trace_of_the_request(
     traces = {trace_id(event["traceparent"]) for event in events}
     assert len(traces) == 1, [(e["type"], e["traceparent"]) for e in events]
     (trace,) = traces
+    assert {event["correlationId"] for event in events} == {answered.headers["X-Request-Id"]}
     assert (trace == TRACE_ID) is (incoming is not None and TRACE_ID in incoming)
     assert traces_of(heard, run_id) == {hop: {trace} for hop in HOPS}
     assert {step: receiver.traces[run_id, step] for step in CALLED} == {

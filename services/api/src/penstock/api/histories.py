@@ -38,11 +38,15 @@ order by seq limit %(limit)s
 
 
 class RunKey(NamedTuple):
-    """A run as its history is found."""
+    """A run as its history is found.
+
+    correlation_id: the request that began it all, to which belongs what nobody else asked for.
+    """
 
     tenant_id: str
     run_id: str
     created_at: datetime
+    correlation_id: str = ""
 
 
 class Told(NamedTuple):

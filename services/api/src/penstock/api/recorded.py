@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from penstock.api.answers import MS, moment, moment_of_ms
-from penstock.api.histories import Told
+from penstock.api.histories import RunKey, Told
 from penstock.api.positions import EVENTS, Position
 from penstock.domain.run.events import TERMINAL
 from penstock.messages.catalogue import EVENT_TYPES, RUN
@@ -31,9 +31,7 @@ _decode_type = msgspec.json.Decoder(Typed).decode
 Shown = dict[str, Any]
 
 
-def shown(
-    told: Told, tenant_id: str, run_id: str, after: Position | None = None
-) -> Iterator[Shown]:
+def shown(told: Told, run: RunKey, after: Position | None = None) -> Iterator[Shown]:
     """The events of one decision about a run, those after `after` if given."""
     decision = _decode(told.body)
     at = moment(datetime.fromtimestamp(decision.at / MS, UTC))
@@ -49,20 +47,21 @@ def shown(
                 "type": (name := data.pop("type")),
                 "version": version_of(name, decision.catalogue),
                 "at": at,
-                "tenantId": tenant_id,
-                "subject": {"kind": RUN, "id": run_id},
+                "tenantId": run.tenant_id,
+                "subject": {"kind": RUN, "id": run.run_id},
             },
             causes[index] if index < len(causes) else None,
+            run.correlation_id,
         )
 
 
-def event(data: Shown, head: Shown, cause: Cause | None) -> Shown:
-    """One event: its head, who led to it, and what it says."""
+def event(data: Shown, head: Shown, cause: Cause | None, began: str) -> Shown:
+    """One event: its head, who led to it, and what it says; `began`: the run's first request."""
     return {
         **head,
         "actor": cause.actor if cause else None,
         "causationId": cause.id if cause else None,
-        "correlationId": cause.correlation_id if cause else None,
+        "correlationId": (cause.correlation_id or began) if cause else None,
         "traceparent": cause.traceparent if cause else None,
         "data": with_moments(data),
     }

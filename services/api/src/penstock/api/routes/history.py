@@ -60,7 +60,7 @@ async def list_events(
             break
         seq = page[-1].seq
         for told in page:
-            events += recorded.shown(told, key.tenant_id, key.run_id, start)
+            events += recorded.shown(told, key, start)
     items = events[:limit]
     return answered({"items": items, "nextCursor": items[-1]["position"] if items else after})
 
@@ -101,7 +101,7 @@ def framed(told: Told | None, key: RunKey, start: Position) -> bytes:
     """The frames of one decision, with the end if it is the last; a comment for none."""
     if told is None:
         return KEEP_ALIVE
-    events = recorded.shown(told, key.tenant_id, key.run_id, start)
+    events = recorded.shown(told, key, start)
     end = END if recorded.end(told) is not None else b""
     return b"".join(map(frame, events)) + end
 
@@ -118,7 +118,7 @@ def frame(event: dict[str, Any]) -> bytes:
 async def key_of_run(parts: Parts, caller: Caller, run_id: str) -> RunKey:
     """Where the run's history is found. Raises Problem 404."""
     row = await known_run(parts, caller, run_id)
-    return RunKey(caller.tenant_id, str(row["id"]), row["created_at"])
+    return RunKey(caller.tenant_id, str(row["id"]), row["created_at"], row["correlation_id"])
 
 
 def position_of(text: str | None, pointer: str) -> Position:
