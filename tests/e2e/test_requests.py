@@ -44,7 +44,10 @@ def is_problem(answered: httpx.Response, status: int, code: str) -> bool:
 
 async def test_one_key_is_one_run_however_many_ask_at_once(api: httpx.AsyncClient) -> None:
     workflow_id = await made(api, drawn("once", NOOP))
-    path, key = f"/workflows/{workflow_id}/execute?mode=async", {"Idempotency-Key": "once"}
+    path, key = (
+        f"/workflows/{workflow_id}/execute?mode=async",
+        {"Idempotency-Key": "asked in parallel"},
+    )
     answers = await asyncio.gather(
         *(api.post(path, json={"input": 1}, headers=key) for _ in range(PARALLEL))
     )
