@@ -4,7 +4,6 @@ import asyncio
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from time import monotonic
 
 import uvicorn
 from fastapi import FastAPI
@@ -41,7 +40,7 @@ from penstock.api.runnable import Runnables
 from penstock.infra.definitions import Definitions
 from penstock.infra.eventlog.jetstream import JetStreamLog
 from penstock.infra.nats.blobs import Blobs
-from penstock.infra.nats.bootstrap import verify
+from penstock.infra.nats.bootstrap import Topology
 from penstock.infra.nats.direct import Direct
 from penstock.infra.nats.publish import Publisher
 from penstock.infra.postgres.engine import Engine
@@ -56,8 +55,6 @@ CONNECTIONS_WAITING = 2048
 """Connections that the system keeps while the process is busy with others."""
 STREAMS_CLOSE_S = 3
 """What a stop gives requests in flight; streams end at once, everything else is short."""
-VERIFIED_S = 15.0
-"""Streams that were there are not asked for again so soon: there are many, and probes are often."""
 EXPOSED = ["ETag", "Location", POSITION_HEADER, REPLAYED_HEADER, "Retry-After", "X-Request-Id"]
 MODELS = [
     model
@@ -102,7 +99,7 @@ class Api:
         self._listener = Listener(nc, self.parts.keys, self.parts.runnables)
         self._server = Server(configured(application(self.parts, settings.cors_origins)))
         self._serving: asyncio.Task[None] | None = None
-        self._verified_until = 0.0
+        self._topology = Topology(nc)
 
     def _made(self, settings: ApiSettings) -> Parts:
         pepper = pepper_of(key_bytes(settings.key_encryption_key))
@@ -157,11 +154,9 @@ class Api:
         """Whether everything is there that requests need."""
         if not self._nc.is_connected:
             return {"nats": False}
-        if self._verified_until < monotonic() and not await verify(self._nc):
-            self._verified_until = monotonic() + VERIFIED_S
         return {
             "nats": True,
-            "streams": self._verified_until > monotonic(),
+            "streams": await self._topology.is_whole(),
             "database": await is_migrated(self._engine),
         }
 

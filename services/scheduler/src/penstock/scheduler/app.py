@@ -12,7 +12,7 @@ from penstock.infra.eventlog.jetstream import JetStreamLog
 from penstock.infra.eventlog.transact import Addressed
 from penstock.infra.nats import subjects
 from penstock.infra.nats.blobs import Blobs
-from penstock.infra.nats.bootstrap import verify
+from penstock.infra.nats.bootstrap import Topology
 from penstock.infra.nats.dead import DeadLetters
 from penstock.infra.nats.direct import Direct, ReadUnavailable
 from penstock.infra.nats.publish import Publisher
@@ -61,6 +61,7 @@ class Scheduler:
         nc, me = context.nc, context.settings.instance
         clock = Clock(wall_ms, time.monotonic)
         self._nc = nc
+        self._topology = Topology(nc)
         self._publisher = Publisher(nc)
         self._direct = Direct(nc)
         self._engine = Engine(
@@ -126,7 +127,7 @@ class Scheduler:
     async def ready(self) -> Mapping[str, bool]:
         """Whether streams and database are there."""
         return {
-            "streams": not await verify(self._nc),
+            "streams": await self._topology.is_whole(),
             "database": await self._engine.is_reachable(),
         }
 

@@ -159,7 +159,8 @@ class Ledger(Generic[C, E, S]):
                 if after:
                     return None
                 if isinstance(error, VersionConflict):
-                    raise LogUnavailable(f"{subject}: the replica that was read is behind")
+                    behind = f"{subject}: the replica that was read is behind"
+                    raise LogUnavailable(behind) from error
             else:
                 return self._settled(subject, draft, self._held(draft, seq, body))
         raise LogUnavailable(f"{subject}: no acknowledgement of {APPENDS_MAX} appends")

@@ -6,6 +6,7 @@ although the database knows of it is never made anew: that would hide the loss.
 
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
+from time import monotonic
 
 import nats
 from nats.aio.client import Client
@@ -17,6 +18,8 @@ from penstock.infra.nats import streams
 
 CONNECT_TIMEOUT_S = 5
 ADMIN_TIMEOUT_S = 10.0
+BELIEVED_S = 15.0
+"""Streams that were there are not asked for again so soon: there are many, and probes are often."""
 
 
 class LostLog(Exception):
@@ -57,6 +60,22 @@ async def verify(nc: Client, *, queues: Iterable[tuple[str, str]] = ()) -> tuple
         except NotFoundError:
             missing.append(f"{consumer.stream}/{consumer.name}")
     return tuple(missing)
+
+
+class Topology:
+    """Whether everything that bootstrap makes is there, as a process that serves asks it."""
+
+    def __init__(self, nc: Client) -> None:
+        self._nc = nc
+        self._good_until = 0.0
+
+    async def is_whole(self) -> bool:
+        """A good answer is believed for `BELIEVED_S`, for a look costs some sixty requests."""
+        if not self._nc.is_connected:
+            return False
+        if self._good_until < monotonic() and not await verify(self._nc):
+            self._good_until = monotonic() + BELIEVED_S
+        return self._good_until > monotonic()
 
 
 async def _connection(at: str | Client, stack: AsyncExitStack) -> Client:
