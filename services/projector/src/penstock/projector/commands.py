@@ -1,23 +1,21 @@
 """What the projector adds to the `penstock` command: `migrate` and `audit verify`.
 
 The database is that of PENSTOCK_DATABASE_URL, else the one of a local stack: `--data-dir`, or
-`.penstock` where the command is called.
+`.penstock` where the command is called. What a command needs is imported when it is called: the
+`penstock` command reads this module to list its help.
 """
 
 import os
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 from uuid import UUID
 
 import msgspec
 import typer
-from psycopg import Error as PostgresError
-from sqlalchemy.exc import SQLAlchemyError
 
-from penstock.infra.settings import MigrateSettings, SettingsInvalid, load
-from penstock.projector.audit import command
-from penstock.projector.audit.report import Report
-from penstock.projector.migrate import head_revision, migrate
+if TYPE_CHECKING:
+    from penstock.infra.settings import MigrateSettings
+    from penstock.projector.audit.report import Report
 
 FAILED = 1
 MISUSED = 2
@@ -56,6 +54,11 @@ def migrate_database(
     as_json: AsJson = False,
 ) -> None:
     """Bring the database to this release: roles, tables, policies."""
+    from psycopg import Error as PostgresError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from penstock.projector.migrate import head_revision, migrate
+
     settings = located(data_dir)
     try:
         migrate(settings.database_url, _passwords(passwords))
@@ -73,6 +76,10 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Check all hash chains, and every row against the fold of its history; 1 if any differs."""
+    from psycopg import Error as PostgresError
+
+    from penstock.projector.audit import command
+
     settings = located(data_dir)
     try:
         report = command.run(settings.database_url, settings.nats_url, tenant=tenant)
@@ -85,8 +92,10 @@ def verify(
     raise typer.Exit(0 if report.ok else FAILED)
 
 
-def located(data_dir: Path | None) -> MigrateSettings:
+def located(data_dir: Path | None) -> "MigrateSettings":
     """The settings of the environment, else of a local stack; wrong ones end the command."""
+    from penstock.infra.settings import MigrateSettings, SettingsInvalid, load
+
     try:
         if data_dir is None and os.environ.get("PENSTOCK_DATABASE_URL"):
             return load(MigrateSettings)
@@ -111,7 +120,7 @@ def _audit() -> None:
     """Keeps `verify` a command of its own, although it is the only one."""
 
 
-def _show(report: Report) -> None:
+def _show(report: "Report") -> None:
     for problem in report.problems[:SHOWN_MAX]:
         typer.echo(f"{problem.kind}  {problem.where}: {problem.detail}")
     if report.problem_count > SHOWN_MAX:
