@@ -1,11 +1,13 @@
 """Messages that nobody can read end as dead letters with a reason, and stop nobody else."""
 
+import asyncio
 import hashlib
 import json
 import os
 import signal
 from collections.abc import AsyncIterator
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import httpx
 import nats
@@ -114,6 +116,17 @@ FOREIGN = [
     Poison(REGISTRY, "penstock.reg.nonsense", b"no subject of ours"),
 ]
 """What stands in a log for ever, although it says nothing that we know."""
+
+NO_TEXT = [
+    b"penstock.cmd.\xff.3.run.x",
+    b"penstock.rep.\xff.3",
+    b"penstock.timer.due.3.\xff.a.b",
+    b"penstock.work.shared.default.\xff",
+    b"penstock.evt.\xff.run.x",
+    b"penstock.reg.\xff.key.x",
+    b"penstock.lease.\xff",
+    b"penstock.ctl.cancel.\xff.x",
+]
 
 QUARANTINED = """
 select a.seq, a.body, q.reason from penstock.event_archive a
@@ -224,6 +237,32 @@ async def test_a_foreign_body_in_a_history_stops_that_run_only(
     await placed(broker, Poison(EVENTS, subject, b"not a decision"))
     await still_works(api, before)
     await drained(broker)
+
+
+async def test_a_subject_that_is_no_text_silences_nobody(
+    stack: Stack, api: httpx.AsyncClient, broker: Client
+) -> None:
+    """Clients refuse to send such, so it is done by hand."""
+    before = await live_run(api)
+    server = urlsplit(stack.nats_url)
+    reader, writer = await asyncio.open_connection(server.hostname, server.port)
+    await reader.readline()
+    login = {"user": server.username, "pass": server.password, "verbose": False}
+    writer.write(b"CONNECT " + json.dumps(login).encode() + b"\r\n")
+    for subject in NO_TEXT:
+        writer.write(b"PUB " + subject + b" 4\r\nhand\r\n")
+    writer.write(b"PING\r\n")
+    assert await reader.readline() == b"PONG\r\n"
+    writer.close()
+
+    async def buried() -> bool:
+        by_hand = [poison for poison in await letters(broker) if poison.body == b"hand"]
+        return {poison.stream for poison in by_hand} == {COMMANDS, REPORTS, TIMERS, WORK}
+
+    await until(buried, within_s=SETTLED_WITHIN_S, what="what can be read is a dead letter")
+    await still_works(api, before)
+    health = await api.get("/health")
+    assert health.status_code == httpx.codes.OK, health.text
 
 
 async def test_a_lease_that_says_nothing_is_taken(
