@@ -22,16 +22,24 @@ END_TIMEOUT_S = 120.0
 CAUGHT_UP_TIMEOUT_S = 120.0
 ENDS = (b'"RunSucceeded"', b'"RunFailed"', b'"RunCancelled"', b'"RunTimedOut"')
 
+FINISHED = b'"StepSucceeded"'
+
 
 class WrongResult(Exception):
     """A run was lost, failed, or its record does not say what it should."""
 
 
 class Ends:
-    """Sees runs of one tenant end, on the live subjects."""
+    """Sees runs of one tenant end, on the live subjects.
+
+    gaps_ms: from one decision with a finished step to the next one of the same run, in a chain
+    from one step to the next.
+    """
 
     def __init__(self) -> None:
         self._ended: asyncio.Queue[tuple[str, float, bool]] = asyncio.Queue()
+        self._finished_at: dict[str, float] = {}
+        self.gaps_ms: list[float] = []
 
     async def listen(self, nc: Client, tenant: str) -> None:
         """Begin to listen."""
@@ -43,9 +51,15 @@ class Ends:
         return await asyncio.wait_for(self._ended.get(), END_TIMEOUT_S)
 
     async def _hear(self, msg: Msg) -> None:
+        run_id, at = msg.subject.rpartition(".")[2], time.perf_counter()
+        if FINISHED in msg.data:
+            before = self._finished_at.get(run_id)
+            if before is not None:
+                self.gaps_ms.append((at - before) * 1000)
+            self._finished_at[run_id] = at
         if any(end in msg.data for end in ENDS):
-            run_id = msg.subject.rpartition(".")[2]
-            self._ended.put_nowait((run_id, time.perf_counter(), ENDS[0] in msg.data))
+            self._finished_at.pop(run_id, None)
+            self._ended.put_nowait((run_id, at, ENDS[0] in msg.data))
 
 
 class Commands:

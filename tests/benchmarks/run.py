@@ -50,7 +50,14 @@ async def figures_of(bench: Bench, workload: Workload, repetitions: int) -> dict
 def table(found: dict[str, Any], title: str) -> Table:
     """The figures for people."""
     shown = Table(title=title)
-    headings = ("", "steps/s (range)", "CPU s/1,000", "bytes/step", "run p50/p99 ms", "step p50 ms")
+    headings = (
+        "",
+        "steps/s (range)",
+        "CPU s/1,000",
+        "bytes/step",
+        "step p50/p99 ms",
+        "run p50/p99 ms",
+    )
     for heading in (*headings, "wall s", "CPU us a step", "calibration ms"):
         shown.add_column(heading)
     for workload in WORKLOADS:
@@ -64,8 +71,8 @@ def table(found: dict[str, Any], title: str) -> Table:
             f"{row['steps_per_s']:,.0f} ({low:,.0f}-{high:,.0f})",
             f"{row['cpu_s_per_1000']:.3f}",
             f"{row['bytes_per_step']:,}",
-            f"{row['p50_ms']:.1f} / {row['p99_ms']:.1f}",
-            f"{row['step_p50_ms']:.2f}",
+            f"{row['p50_ms']:.2f} / {row['p99_ms']:.2f}",
+            f"{row['run_p50_ms']:.1f} / {row['run_p99_ms']:.1f}",
             f"{row['wall_s']:.2f}",
             " ".join(f"{name.removesuffix('-0')} {us:.0f}" for name, us in shares),
             f"{row['calibration_ms']:.0f}",

@@ -44,6 +44,11 @@ class Workload:
     warm_up: int
 
     @property
+    def is_chain(self) -> bool:
+        """Whether its steps come one after the other."""
+        return len(self.definition["edges"]) == CHAIN - 1
+
+    @property
     def steps(self) -> int:
         """Steps of one run."""
         return len(self.definition["nodes"])
@@ -154,6 +159,7 @@ class Bench:
         url = self._stack.database_url
         await caught_up(self._nc, url)
         before, stored = await recorded(url), await stored_bytes(self._nc, url)
+        self._ends.gaps_ms = []
         cpu, begun = cpu_by_process(self._pids), time.perf_counter()
         took = await run(workload.runs)
         await caught_up(self._nc, url)
@@ -168,5 +174,5 @@ class Bench:
             cpu_s=spent,
             stored_bytes=await stored_bytes(self._nc, url) - stored,
             run_ms=tuple(took),
-            steps_of_a_run=workload.steps,
+            step_ms=tuple(self._ends.gaps_ms) if workload.is_chain else (),
         )
