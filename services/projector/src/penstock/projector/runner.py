@@ -21,7 +21,7 @@ from penstock.infra.nats.tail import Gap, Tail
 from penstock.infra.telemetry import logs, metrics
 from penstock.projector.chains import Broken, Head
 from penstock.projector.entry import STREAMS, Entry, Log, read
-from penstock.projector.intake import Intake
+from penstock.projector.intake import BATCH_MAX, Intake
 from penstock.projector.reads import SizeOf
 from penstock.projector.store import CheckpointMoved, Store
 
@@ -33,6 +33,13 @@ STANDBY_S = 1.0
 
 IDLE_CHECK_S = 5.0
 """A quiet writer asks the database whether it is still there."""
+
+BUSY_BATCH = 16
+"""Messages in one batch that show that there is much to do."""
+
+BREATH_S = 0.01
+"""How long a busy writer lets messages come together: a large batch costs half as much a message.
+Nobody waits for it when there is little to do."""
 
 RETRY_FIRST_S = 0.1
 RETRY_MAX_S = 2.0
@@ -155,6 +162,7 @@ class Runner:
             for each in followed:
                 if batch := each.intake.batch():
                     await self._apply(store, each.intake, batch)
+                    await asyncio.sleep(breath_s(len(batch)))
                     self._arrived.set()
                     break
                 if each.ended.done():
@@ -191,6 +199,11 @@ class Runner:
         """Tell whoever waits for a position how far the rows are."""
         reached = {str(log): head.seq for log, head in self._heads.items()}
         await self._nc.publish(CHECKPOINT, msgspec.json.encode(reached))
+
+
+def breath_s(messages: int) -> float:
+    """How long to let messages come together after a batch of so many."""
+    return BREATH_S if BUSY_BATCH <= messages < BATCH_MAX else 0
 
 
 class Halt(Exception):
