@@ -176,6 +176,14 @@ def test_limits_are_the_tenants() -> None:
     ]
 
 
+@pytest.mark.parametrize("limits", [Limits(nodes=1), Limits(edges=0)])
+def test_what_was_not_read_is_not_said_to_be_missing(limits: Limits) -> None:
+    reads = {"output": "{{ nodes.a.output }}"}
+    drawing = drawn([noop("a"), {"id": "b", "type": "transform", "config": reads}], edge("a", "b"))
+    assert found(check(drawing)) == []
+    assert [code for _, code in found(check(drawing, limits=limits))] == ["LIMIT_EXCEEDED"]
+
+
 @given(st.sampled_from(sorted(NODE_TYPES)), CONFIGS, TEXTS)
 def test_no_text_makes_validation_raise(node_type: str, config: dict[str, Any], text: str) -> None:
     check(one(node_type, config, input={"x": text}))

@@ -42,6 +42,9 @@ def check(
     parsed = parse(document, name=name, limits=limits)
     if parsed.definition is None:
         return parsed
+    if any(is_unread(problem) for problem in parsed.problems):
+        # The rest would be blamed for the absence of what was not even read.
+        return structs.replace(parsed, definition=None)
     found = validate(parsed.definition, checks, limits=limits)
     located = [
         structs.replace(problem, pointer=parsed.places.locate(problem.pointer)) for problem in found
@@ -49,6 +52,11 @@ def check(
     problems = [*parsed.problems, *located][:PROBLEMS_MAX]
     definition = None if problems else parsed.definition
     return structs.replace(parsed, definition=definition, problems=problems)
+
+
+def is_unread(problem: Problem) -> bool:
+    """Whether all nodes, or all edges, were left unread because there are too many of them."""
+    return problem.code is Code.LIMIT_EXCEEDED and problem.pointer in {"/nodes", "/steps", "/edges"}
 
 
 def validate(definition: Definition, checks: Checks, *, limits: Limits = LIMITS) -> list[Problem]:
