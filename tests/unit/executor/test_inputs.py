@@ -50,7 +50,7 @@ def test_a_failure_over_a_forgiving_edge_says_who_and_with_what() -> None:
     }
     given = input_by_rule(sources("a", forgiving=("a",)), ("a",), payloads)
     assert given.value == {
-        "error": {**ERROR, "details": {"status": 500}},
+        "error": {**ERROR, "retryable": False, "details": {"status": 500}},
         "failedNode": "a",
         "input": {"n": 1},
     }
@@ -58,7 +58,13 @@ def test_a_failure_over_a_forgiving_edge_says_who_and_with_what() -> None:
 
 def test_a_failure_that_is_continued_gives_its_error_alone() -> None:
     given = input_by_rule(sources("a"), ("a",), {"nodes.a.error": of_value(ERROR)})
-    assert given.value == {"error": {**ERROR, "details": None}}
+    assert given.value == {"error": {**ERROR, "retryable": False, "details": None}}
+
+
+def test_a_failure_says_that_it_was_retryable() -> None:
+    error = {**ERROR, "retryable": True}
+    given = input_by_rule(sources("a"), ("a",), {"nodes.a.error": of_value(error)})
+    assert given.value["error"] == {**error, "details": None}
 
 
 def test_a_failure_that_worked_on_nothing_known_says_null() -> None:

@@ -110,10 +110,14 @@ def contribution(source: str, sources: Sources, payloads: Mapping[str, Payload])
 
 
 def error_value(source: str, payloads: Mapping[str, Payload]) -> dict[str, Any]:
-    """A step's error as templates see it: code, message, retryable, details."""
+    """A step's error as templates see it: code, message, retryable, details.
+
+    Always with all four: the log leaves out what is false, and a path to it must exist.
+    """
     error: dict[str, Any] = decode(raw_of(needed(payloads, f"nodes.{source}.error")))
     details = payloads.get(f"nodes.{source}.error.details")
-    return error | {"details": None if details is None else decode(raw_of(details))}
+    shown = None if details is None else decode(raw_of(details))
+    return {"retryable": False} | error | {"details": shown}
 
 
 def needed(payloads: Mapping[str, Payload], name: str) -> Payload:
