@@ -28,6 +28,17 @@ async def ended(client: AsyncClient, run_id: str) -> dict[str, Any]:
             await asyncio.sleep(0.05)
 
 
+async def only_step(client: AsyncClient, run_id: str, status: str) -> dict[str, Any]:
+    """The run's one step, once it stands there."""
+    async with asyncio.timeout(20):
+        while True:
+            (step,) = (await client.get(f"/api/runs/{run_id}")).json()["steps"]
+            if step["status"] == status:
+                found: dict[str, Any] = step
+                return found
+            await asyncio.sleep(0.05)
+
+
 async def test_a_run_is_accepted_and_read_at_once(tenant: AsyncClient) -> None:
     workflow = await drawn(tenant, chain("a", "b"))
     asked = {"input": {"n": 1}, "tags": ["x", "y"], "priority": 3}
@@ -130,6 +141,33 @@ async def test_a_failed_step_says_why_and_how_often(tenant: AsyncClient) -> None
     assert (step["error"]["code"], step["error"]["retryable"]) == ("EGRESS_REFUSED", False)
     assert run["error"]["stepId"] == "a"
     assert step["attempts"][-1]["error"] == step["error"]
+
+
+async def test_a_step_that_rests_before_its_next_attempt_says_why(tenant: AsyncClient) -> None:
+    definition = chain("a", name="retrying", retry={"maxAttempts": 2, "backoffMs": 60_000})
+    url = "http://no-such-host.invalid/"
+    definition["nodes"][0] = {"id": "a", "type": "http_request", "config": {"url": url}}
+    workflow = await drawn(tenant, definition)
+    run_id = (await tenant.post(f"/api/workflows/{workflow}/execute", json={})).json()["runId"]
+    step = await only_step(tenant, run_id, "retrying")
+    (attempt,) = step["attempts"]
+    assert (attempt["attempt"], attempt["status"]) == (1, "failed")
+    assert attempt["error"]["code"] == "CONNECTION_ERROR"
+    assert attempt["finishedAt"] is not None
+    await tenant.post(f"/api/runs/{run_id}/cancel")
+    assert (await only_step(tenant, run_id, "cancelled"))["attempts"] == [attempt]
+
+
+async def test_a_step_that_was_cancelled_while_it_waited_has_no_output(
+    tenant: AsyncClient,
+) -> None:
+    workflow = await drawn(tenant, waiting())
+    path = f"/api/workflows/{workflow}/execute"
+    run_id = (await tenant.post(path, json={"input": {"n": 1}})).json()["runId"]
+    step = await only_step(tenant, run_id, "waiting")
+    assert (step["input"], step["output"]) == ({"n": 1}, None)
+    await tenant.post(f"/api/runs/{run_id}/cancel")
+    assert (await only_step(tenant, run_id, "cancelled"))["output"] is None
 
 
 async def test_an_input_is_checked_before_the_run_is_accepted(tenant: AsyncClient) -> None:

@@ -100,7 +100,8 @@ class Steps:
         }
 
     async def _output(self, row: Row) -> Raw | None:
-        if row["output"] is None:
+        """What it gave. One that waits has announced an output, and may yet come to none."""
+        if row["output"] is None or row["status"] != StepStatus.SUCCEEDED:
             return None
         return await self._payloads.opened(row["output"], self._allowance)
 
@@ -123,7 +124,10 @@ class Steps:
         }
 
     async def _attempts(self, row: Row) -> list[Shown]:
-        """Those before the last from their column, the last one from the row itself."""
+        """Those that are over from their column, one that is not from the row itself.
+
+        An attempt that waits to be followed by the next one is over, and has its error.
+        """
         earlier = [
             {
                 "attempt": each["attempt"],
@@ -135,7 +139,7 @@ class Steps:
             }
             for each in members(row["attempts"]) or []
         ]
-        if row["attempt"] == 0:
+        if row["attempt"] == 0 or any(each["attempt"] == row["attempt"] for each in earlier):
             return earlier
         last = {
             "attempt": row["attempt"],
@@ -145,7 +149,7 @@ class Steps:
             "finishedAt": moment(row["finished_at"]),
             "error": await self._error(row["error"]),
         }
-        return [*(each for each in earlier if each["attempt"] != row["attempt"]), last]
+        return [*earlier, last]
 
     async def _input(self, step_id: str, row: Row) -> object:
         """What the step works on: what its own template came to, else by the input rule."""
