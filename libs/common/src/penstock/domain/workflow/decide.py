@@ -75,7 +75,8 @@ def create(command: CreateWorkflow, workflow: Workflow | None, at: int) -> list[
     if workflow is not None:
         if command.request_hash and command.request_hash == workflow.request_hash:
             return []
-        raise Conflict(f"the key {command.key!r} is taken", code="KEY_TAKEN")
+        of_whom = "" if workflow.deleted_at is None else " by a workflow that was deleted"
+        raise Conflict(f"the key {command.key!r} is taken{of_whom}", code="KEY_TAKEN")
     created = WorkflowCreated(
         key=command.key,
         name=command.name,
