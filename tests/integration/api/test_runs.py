@@ -127,6 +127,40 @@ async def test_a_step_shows_what_it_worked_on(tenant: AsyncClient) -> None:
     assert rest["nextCursor"] is None
 
 
+async def test_a_step_shows_what_its_own_template_came_to(tenant: AsyncClient) -> None:
+    def drawing(config: dict[str, Any], kind: str) -> dict[str, Any]:
+        own = {"id": "b", "type": kind, "input": {"mine": "{{ input.n }}"}, "config": config}
+        made = chain("a", "b", name=f"its own {kind}")
+        return {**made, "nodes": [made["nodes"][0], own]}
+
+    failing = await drawn(tenant, drawing({"output": "{{ input.nope }}"}, "transform"))
+    run = (await tenant.post(f"/api/executions/{failing}/execute", json={"n": 1})).json()
+    assert (run["steps"][1]["status"], run["steps"][1]["input"]) == ("failed", {"mine": 1})
+
+    resting = await drawn(tenant, drawing({"durationMs": 60_000}, "delay"))
+    path = f"/api/executions/{resting}/execute?timeoutMs=500"
+    run_id = (await tenant.post(path, json={"n": 1})).json()["runId"]
+    run = (await tenant.get(f"/api/runs/{run_id}")).json()
+    assert run["steps"][1]["input"] is None
+    await tenant.post(f"/api/runs/{run_id}/cancel")
+
+
+async def test_the_first_of_several_is_what_a_step_worked_on(tenant: AsyncClient) -> None:
+    definition = {
+        "name": "first come",
+        "nodes": [
+            {"id": "fast", "type": "noop"},
+            {"id": "slow", "type": "delay", "config": {"durationMs": 500}},
+            {"id": "first", "type": "noop", "join": "any"},
+        ],
+        "edges": [{"from": "fast", "to": "first"}, {"from": "slow", "to": "first"}],
+    }
+    workflow = await drawn(tenant, definition)
+    run = (await tenant.post(f"/api/executions/{workflow}/execute", json={"n": 1})).json()
+    assert [each["status"] for each in run["steps"]] == ["succeeded"] * 3
+    assert run["steps"][2]["input"] == run["output"] == {"fast": {"n": 1}}
+
+
 async def test_a_failed_step_says_why_and_how_often(tenant: AsyncClient) -> None:
     definition = chain("a", name="failing")
     definition["nodes"][0] = {

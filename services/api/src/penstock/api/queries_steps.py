@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from penstock.api.answers import duration_ms, members, moment, moment_of_ms
 from penstock.api.payloads import NULL, Allowance, Payloads
@@ -157,6 +157,8 @@ class Steps:
             return None
         if not by_rule(row):
             return await self._payloads.opened(row["input"], self._allowance)
+        if self._graph.node(node_of(step_id)).input is not UNSET:
+            return None  # Only its executor knows yet what the template came to.
         declared = self._graph.predecessors(step_id)
         if not declared:
             return await self._payloads.opened(self._run["input"], self._allowance)

@@ -14,7 +14,7 @@ from msgspec import UNSET, Struct
 from penstock.domain.payload import Payload
 from penstock.domain.template import Evaluate, Scope
 from penstock.domain.workflow.graph import TELLS_FAILURE, Graph
-from penstock.domain.workflow.model import EdgeType, Node
+from penstock.domain.workflow.model import EdgeType, Join, Node
 from penstock.domain.workflow.node_types import NODE_TYPES
 from penstock.executor.inputs import (
     NOTHING,
@@ -58,7 +58,8 @@ class Plan(Struct, frozen=True, eq=False):
 
     ruled: whether it is brought what the input rule needs. passed: the payload that is its output
     and that nothing looks into, None where there is no such. tells_input: whether a failure says
-    what the step worked on, for those that handle it.
+    what the step worked on, for those that handle it. own_input: whether every report says it, for
+    nobody could tell it later from the input rule and what has become of the predecessors.
     """
 
     node: Node
@@ -70,6 +71,7 @@ class Plan(Struct, frozen=True, eq=False):
     ruled: bool
     passed: str | None
     tells_input: bool
+    own_input: bool
 
     def given(self, task: Task, payloads: Mapping[str, Payload]) -> StepInput:
         """What the step works on: its `input` template filled in, else the input rule."""
@@ -140,6 +142,8 @@ def plan_of(graph: Graph, node_id: str, evaluate: Evaluate) -> Plan:
         declared=graph.predecessors(node_id),
         forgiving=frozenset(e.source for e in incoming if e.condition.type in FORGIVING),
     )
+    ruled = graph.reads[node_id].input
+    first_come = ruled and node.join is Join.ANY and len(sources.declared) > 1
     looks = handler.looks or own_input is not None or bool(config.roots)
     return Plan(
         node=node,
@@ -148,9 +152,10 @@ def plan_of(graph: Graph, node_id: str, evaluate: Evaluate) -> Plan:
         sources=sources,
         config=config,
         input=own_input,
-        ruled=graph.reads[node_id].input,
+        ruled=ruled,
         passed=None if looks else sources.only,
         tells_input=any(edge.condition.type in TELLS_FAILURE for edge in outgoing),
+        own_input=own_input is not None or first_come,
     )
 
 

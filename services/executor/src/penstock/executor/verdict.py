@@ -53,13 +53,13 @@ def burden_of(held: Held, found: Outcome | StepFault) -> Burden:
     """What the report of `found` is to carry."""
     plan, given = held.plan, held.given
     if isinstance(found, StepFault):
-        tells = plan is not None and plan.tells_input and given is not None
+        tells = plan is not None and (plan.tells_input or plan.own_input)
         return Burden(
-            input=passed_on(given) if tells else None,
+            input=passed_on(given) if tells and given is not None else None,
             details=None if found.details is None else Raw(encode(found.details)),
         )
     own = found.output if isinstance(found, Done) else None
-    made_input = plan is not None and plan.input is not None and isinstance(found, Done)
+    made_input = plan is not None and plan.own_input and isinstance(found, Done)
     return Burden(
         output=passed_on(given) if own is None else own,
         input=passed_on(given) if made_input else None,
