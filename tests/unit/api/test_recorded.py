@@ -1,8 +1,10 @@
 """Recorded decisions as clients see them."""
 
+from datetime import UTC, datetime
+
 import pytest
 
-from penstock.api.histories import Told
+from penstock.api.histories import RunKey, Told
 from penstock.api.positions import EVENTS, Position
 from penstock.api.recorded import end, node_of, shown
 from penstock.domain.payload import of_value
@@ -19,6 +21,7 @@ STARTED = RunStarted(
     created_at=1_700_000_000_000,
 )
 READY = StepReady(step_id="loop.3.inner", attempt=1)
+RUN = RunKey("acme", "r-1", datetime(2023, 11, 14, tzinfo=UTC), "asked-by-run")
 
 
 def told(*events: object, seq: int = 7, causes: tuple[Cause, ...] = ()) -> Told:
@@ -37,10 +40,11 @@ def test_each_event_has_its_place_and_its_cause() -> None:
         Cause(id="c1", actor="key:1", events=1, correlation_id="r", traceparent="t"),
         Cause(id="c2", actor="scheduler:s", events=1),
     )
-    first, second = shown(told(STARTED, READY, causes=causes), "acme", "r-1")
+    first, second = shown(told(STARTED, READY, causes=causes), RUN)
     assert (first["position"], second["position"]) == ("7.0", "7.1")
     assert (first["actor"], first["causationId"], first["correlationId"]) == ("key:1", "c1", "r")
     assert (second["actor"], second["causationId"]) == ("scheduler:s", "c2")
+    assert second["correlationId"] == "asked-by-run"
     assert (first["type"], first["version"], first["at"]) == (
         "RunStarted", 1, "2023-11-14T22:13:20.123Z"
     )  # fmt: skip
@@ -60,7 +64,7 @@ def test_each_event_has_its_place_and_its_cause() -> None:
     ],
 )
 def test_after_is_exclusive(after: Position, positions: list[str]) -> None:
-    found = shown(told(STARTED, READY), "acme", "r-1", after)
+    found = shown(told(STARTED, READY), RUN, after)
     assert [each["position"] for each in found] == positions
 
 
