@@ -79,6 +79,15 @@ async def test_a_stream_tells_history_then_what_comes_and_can_be_resumed(
         assert rest[-1].event == "end"
 
 
+
+async def test_a_stream_from_behind_the_last_event_ends_at_once(api: httpx.AsyncClient) -> None:
+    run_id = await started(api, await made(api, drawn("behind", [node("only")])))
+    await ended(api, run_id)
+    behind = {"Last-Event-ID": "99999999.0"}
+    async with asyncio.timeout(HEARD_WITHIN_S), following(api, run_id, **behind) as told:
+        assert [frame async for frame in told] == [Frame("", "end", {})]
+
+
 async def test_many_may_follow_one_run(api: httpx.AsyncClient, receiver: Receiver) -> None:
     held = call("held", f"{receiver.url}/held/{{{{ run.id }}}}/held")
     run_id = await started(api, await made(api, drawn("popular", [held])))

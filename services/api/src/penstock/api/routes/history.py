@@ -19,6 +19,7 @@ from penstock.api.positions import EVENTS, START, Position, parse
 from penstock.api.routes.runs import known_run
 from penstock.api.schemas import EventShown
 from penstock.api.writes import read_after
+from penstock.infra.postgres.engine import Row
 from penstock.infra.telemetry import metrics
 
 KEEP_ALIVE = b": keep-alive\n\n"
@@ -71,12 +72,21 @@ async def stream(
 ) -> Response:
     """The run's history and then what happens to it, until its last event."""
     parts = parts_of(request)
-    key = await key_of_run(parts, caller, run_id)
+    row = await known_run(parts, caller, run_id)
+    key = key_of(row, caller)
     resumed = request.headers.get("last-event-id")
     start = position_of(resumed or after, "/header/Last-Event-ID" if resumed else "/query/after")
+    is_over = row["finished_at"] is not None and start.seq > row["last_seq"]
     return StreamingResponse(
-        frames(parts, key, start), media_type="text/event-stream", headers=STREAM_HEADERS
+        nothing_more() if is_over else frames(parts, key, start),
+        media_type="text/event-stream",
+        headers=STREAM_HEADERS,
     )
+
+
+async def nothing_more() -> AsyncIterator[bytes]:
+    """The end, for a client that names a place behind a finished run's last event."""
+    yield RETRY + END
 
 
 async def frames(parts: Parts, key: RunKey, start: Position) -> AsyncIterator[bytes]:
@@ -117,7 +127,11 @@ def frame(event: dict[str, Any]) -> bytes:
 
 async def key_of_run(parts: Parts, caller: Caller, run_id: str) -> RunKey:
     """Where the run's history is found. Raises Problem 404."""
-    row = await known_run(parts, caller, run_id)
+    return key_of(await known_run(parts, caller, run_id), caller)
+
+
+def key_of(row: Row, caller: Caller) -> RunKey:
+    """Where the history of a row's run is found."""
     return RunKey(caller.tenant_id, str(row["id"]), row["created_at"], row["correlation_id"])
 
 
