@@ -4,10 +4,9 @@ from penstock.domain.run.commands import RunCommand
 from penstock.infra.nats import subjects
 from penstock.infra.nats.dead import REASON, SUBJECT
 from penstock.infra.nats.publish import Publisher
-from penstock.infra.nats.streams import COMMANDS, REPORTS
+from penstock.infra.nats.streams import COMMANDS, REPORTS, SHARED
 from penstock.infra.telemetry import metrics
 from penstock.messages.envelope import CommandMessage, Reports, RunReport, encode
-from penstock.scheduler.dispatch import SCOPE_SHARED
 from penstock.scheduler.letters import FAILURES_HEADER, FAILURES_MAX, Letter
 from penstock.scheduler.watch import RunKey
 
@@ -42,7 +41,7 @@ class Aside:
             )
             pack = Reports(executor_id=addressed.actor.partition(":")[2], reports=(report,))
             partition = subjects.partition_of(key.run_id)
-            return REPORTS, subjects.reports(SCOPE_SHARED, partition), encode(pack)
+            return REPORTS, subjects.reports(SHARED, partition), encode(pack)
         message = CommandMessage(
             id=addressed.id,
             actor=addressed.actor,

@@ -16,12 +16,10 @@ from msgspec.structs import replace
 from penstock.infra.nats import subjects
 from penstock.infra.nats.blobs import Blobs
 from penstock.infra.nats.publish import Publisher
+from penstock.infra.nats.streams import SHARED
 from penstock.infra.telemetry import metrics
 from penstock.messages.envelope import PackedWork, Task, encode
 from penstock.scheduler.tasks import TASK_MAX_BYTES
-
-SCOPE_SHARED = "shared"
-"""The executors that all tenants use together."""
 
 PACK_TASKS_MAX = 50
 """Tasks in one message; a larger pack would wait behind its slowest step for too long."""
@@ -97,7 +95,7 @@ class Dispatch:
 
     def _publish(self, slot: Slot, pack: list[Waiting]) -> None:
         body = encode(PackedWork(tenant=slot.tenant, tasks=tuple(w.task for w in pack)))
-        subject = subjects.work(SCOPE_SHARED, slot.queue, slot.tenant)
+        subject = subjects.work(SHARED, slot.queue, slot.tenant)
         metrics.scheduler_tasks_dispatched.inc(len(pack))
         acknowledged = self._publisher.publish(subject, body)
         acknowledged.add_done_callback(lambda done: settle(done, pack))

@@ -19,10 +19,10 @@ from nats.js.errors import NotFoundError
 from penstock.domain.run.commands import ContinueRun, ReportLost, RunCommand
 from penstock.infra.eventlog.transact import Addressed
 from penstock.infra.nats import subjects
-from penstock.infra.nats.streams import WORK, work_consumer
+from penstock.infra.nats.streams import SHARED, WORK, work_consumer
 from penstock.infra.telemetry import logs, metrics
 from penstock.messages.rollcall import RollCall
-from penstock.scheduler.dispatch import SCOPE_SHARED, Dispatch
+from penstock.scheduler.dispatch import Dispatch
 from penstock.scheduler.intake import Post, timer_fired
 from penstock.scheduler.letters import Letter
 from penstock.scheduler.runs import Clock
@@ -160,7 +160,7 @@ class Reconciler:
 
     async def _is_drained(self, queue: str) -> bool:
         """Whether no task of the queue waits for an executor; where nobody reads it, some may."""
-        consumer = work_consumer(SCOPE_SHARED, queue)
+        consumer = work_consumer(SHARED, queue)
         try:
             info = await self._nc.jetstream().consumer_info(WORK, consumer)
         except NotFoundError:

@@ -18,6 +18,7 @@ from nats.js.api import (
     StreamConfig,
 )
 
+from penstock.domain.workflow.model import QUEUE_DEFAULT
 from penstock.infra.nats.subjects import PARTITIONS, token
 
 COMMANDS = "COMMANDS"
@@ -36,7 +37,7 @@ OF_RECORD = (EVENTS, REGISTRY)
 """What cannot be made anew once it is lost."""
 
 SHARED = "shared"
-DEFAULT_QUEUE = "default"
+DEFAULT_QUEUE = QUEUE_DEFAULT
 
 DAY_S = 86_400.0
 EVENTS_WINDOW_S = 3 * DAY_S
