@@ -16,7 +16,29 @@ REQUEST_TIMEOUT_MAX_MS: Final = 3_600_000
 REDIRECTS_MAX: Final = 20
 RESPONSE_BYTES_MAX: Final = 64 * 1024 * 1024
 
+CASES_MAX: Final = 1000
+APPROVERS_MAX: Final = 100
+LOOP_CONCURRENCY_MAX: Final = 512
+ITERATIONS_MAX: Final = 10_000
+"""A loop over more is a workflow for each of them."""
+
 ANYTHING: Final[Schema] = MappingProxyType({"type": "object"})
+NOTHING: Final[Schema] = MappingProxyType({"type": "object", "additionalProperties": False})
+
+BRANCH: Final[Schema] = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 64,
+    "not": {"pattern": "\\{\\{"},
+    "description": "The name of a branch; no template",
+}
+WORKFLOW_ID: Final[Schema] = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
+VERSION: Final[Schema] = {
+    "type": "integer",
+    "minimum": 1,
+    "description": "Without it: the version that is current when the step starts",
+}
+WAIT_LIMIT: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": YEAR_MS}
 
 URL: Final[Schema] = {
     "type": "string",
@@ -122,4 +144,103 @@ WEBHOOK: Final[Schema] = {
         "timeoutMs": REQUEST_TIMEOUT,
         "acceptStatus": ACCEPT_STATUS,
     },
+}
+
+SWITCH: Final[Schema] = {
+    "type": "object",
+    "required": ["expression", "cases"],
+    "additionalProperties": False,
+    "properties": {
+        "expression": {"type": ["string", "number", "boolean"], "minLength": 1},
+        "cases": {
+            "type": "array",
+            "items": BRANCH,
+            "minItems": 1,
+            "maxItems": CASES_MAX,
+            "uniqueItems": True,
+        },
+        "default": {**BRANCH, "default": "default"},
+    },
+}
+
+LOOP: Final[Schema] = {
+    "type": "object",
+    "required": ["body"],
+    "additionalProperties": False,
+    "oneOf": [{"required": ["items"]}, {"required": ["while"]}],
+    "properties": {
+        "items": {"type": "array", "description": "A list, or a template that gives one"},
+        "while": {"type": ["string", "boolean"], "minLength": 1},
+        "body": {"type": "object", "description": "{nodes, edges} or {workflowId, version?}"},
+        "mode": {"enum": ["parallel", "sequential"], "default": "parallel"},
+        "maxConcurrency": {"type": "integer", "minimum": 1, "maximum": LOOP_CONCURRENCY_MAX},
+        "maxIterations": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": ITERATIONS_MAX,
+            "default": ITERATIONS_MAX,
+        },
+        "onItemError": {"enum": ["fail", "continue"], "default": "fail"},
+    },
+    "dependentSchemas": {
+        "while": {
+            "properties": {
+                "mode": {"const": "sequential"},
+                "maxConcurrency": {"const": 1},
+            },
+        },
+    },
+}
+
+SUB_WORKFLOW: Final[Schema] = {
+    "type": "object",
+    "required": ["workflowId"],
+    "additionalProperties": False,
+    "properties": {"workflowId": WORKFLOW_ID, "version": VERSION},
+}
+
+APPROVAL: Final[Schema] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "timeoutMs": WAIT_LIMIT,
+        "onTimeout": BRANCH,
+        "message": {"type": "string", "maxLength": 10_000},
+        "approvers": {
+            "type": "array",
+            "items": {"type": "string", "minLength": 1, "maxLength": 320},
+            "maxItems": APPROVERS_MAX,
+        },
+    },
+    "dependentRequired": {"onTimeout": ["timeoutMs"]},
+}
+
+WAIT_FOR_SIGNAL: Final[Schema] = {
+    "type": "object",
+    "required": ["name"],
+    "additionalProperties": False,
+    "properties": {
+        "name": {"type": "string", "minLength": 1, "maxLength": 200},
+        "timeoutMs": WAIT_LIMIT,
+        "onTimeout": BRANCH,
+    },
+    "dependentRequired": {"onTimeout": ["timeoutMs"]},
+}
+
+EMIT_EVENT: Final[Schema] = {
+    "type": "object",
+    "required": ["type"],
+    "additionalProperties": False,
+    "properties": {
+        "type": {"type": "string", "minLength": 1, "maxLength": 200},
+        "source": {"type": "string", "minLength": 1, "maxLength": 200},
+        "data": {"description": "Any value with templates; default: the input"},
+    },
+}
+
+FALLBACK: Final[Schema] = {
+    "type": "object",
+    "required": ["output"],
+    "additionalProperties": False,
+    "properties": {"output": {"description": "Any value with templates"}},
 }

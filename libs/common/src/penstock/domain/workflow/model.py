@@ -7,6 +7,7 @@ drawings that mean the same have the same content hash.
 
 import hashlib
 import json
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, Final
 
@@ -31,6 +32,42 @@ class Join(StrEnum):
 
     ALL = "all"
     ANY = "any"
+
+
+class AtLeast(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
+    """A join that is entered at its `at_least`-th taken edge.
+
+    cancel_others: what then still runs and leads nowhere but here is cancelled.
+    """
+
+    at_least: int
+    cancel_others: bool = False
+
+
+class Strategy(StrEnum):
+    """What becomes of a run that finds its concurrency key taken."""
+
+    QUEUE = "queue"
+    SKIP = "skip"
+    CANCEL_RUNNING = "cancel_running"
+
+
+class Concurrency(Struct, frozen=True, kw_only=True, rename="camel"):
+    """How many runs of the workflow, or of those with the same key, run at once.
+
+    key: a template over `input`, `run` and `vars`; None when all runs share one key.
+    """
+
+    max: int = 1
+    key: str | None = None
+    strategy: Strategy = Strategy.QUEUE
+
+
+class RateLimit(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
+    """How many runs of the workflow are live at once, and how many start in a minute."""
+
+    max_concurrent: int | None = None
+    per_minute: int | None = None
 
 
 class Retry(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -79,7 +116,7 @@ class Node(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
     description: str | None = None
     config: dict[str, Any] = {}
     input: Any | UnsetType = UNSET
-    join: Join = Join.ALL
+    join: Join | AtLeast = Join.ALL
     retry: Retry | None = None
     timeout_ms: int | None = None
     continue_on_error: bool = False
@@ -89,16 +126,30 @@ class Node(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
 class Definition(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """One immutable version of a workflow: a directed acyclic graph of typed nodes.
 
-    `timeout_ms` limits the whole run, None is no limit. `retry` is the default of the nodes.
+    timeout_ms: limits the whole run; None is no limit.
+    queued_timeout_ms: limits how long a run may wait for its start; None is no limit.
+    retry: the default of the nodes, those in bodies of loops included.
+    output: a template over `nodes`, `run`, `input` and `vars`; UNSET when the sinks are the output.
     """
 
     name: str
     description: str | None = None
     input_schema: dict[str, Any] | bool | None = None
     timeout_ms: int | None = None
+    queued_timeout_ms: int | None = None
     retry: Retry | None = None
+    concurrency: Concurrency | None = None
+    rate_limit: RateLimit | None = None
+    output: Any | UnsetType = UNSET
     nodes: tuple[Node, ...] = ()
     edges: tuple[Edge, ...] = ()
+
+
+class Drawing(Struct, frozen=True, kw_only=True):
+    """The body of a loop as it stands in the loop's config."""
+
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
 
 
 def to_wire(definition: Definition) -> dict[str, Any]:
@@ -108,11 +159,22 @@ def to_wire(definition: Definition) -> dict[str, Any]:
         description=definition.description,
         inputSchema=definition.input_schema,
         timeoutMs=definition.timeout_ms,
+        queuedTimeoutMs=definition.queued_timeout_ms,
         retry=retry_to_wire(definition.retry),
+        concurrency=concurrency_to_wire(definition.concurrency),
+        rateLimit=rate_limit_to_wire(definition.rate_limit),
     )
-    wire["nodes"] = [node_to_wire(node) for node in definition.nodes]
-    wire["edges"] = [edge_to_wire(edge) for edge in definition.edges]
-    return wire
+    if definition.output is not UNSET:
+        wire["output"] = definition.output
+    return wire | drawing_to_wire(definition.nodes, definition.edges)
+
+
+def drawing_to_wire(nodes: Iterable[Node], edges: Iterable[Edge]) -> dict[str, Any]:
+    """The nodes and edges of a definition or of a loop's body."""
+    return {
+        "nodes": [node_to_wire(node) for node in nodes],
+        "edges": [edge_to_wire(edge) for edge in edges],
+    }
 
 
 def node_to_wire(node: Node) -> dict[str, Any]:
@@ -127,7 +189,7 @@ def node_to_wire(node: Node) -> dict[str, Any]:
         name=node.name,
         description=node.description,
         config=node.config or None,
-        join=None if node.join == Join.ALL else str(node.join),
+        join=join_to_wire(node.join),
         retry=retry_to_wire(node.retry),
         timeoutMs=node.timeout_ms,
         continueOnError=node.continue_on_error or None,
@@ -136,6 +198,13 @@ def node_to_wire(node: Node) -> dict[str, Any]:
     if node.input is not UNSET:
         wire["input"] = node.input
     return wire
+
+
+def join_to_wire(join: Join | AtLeast) -> str | dict[str, Any] | None:
+    """A join; None for the default."""
+    if isinstance(join, AtLeast):
+        return present(atLeast=join.at_least, cancelOthers=join.cancel_others or None)
+    return None if join is Join.ALL else str(join)
 
 
 def edge_to_wire(edge: Edge) -> dict[str, Any]:
@@ -161,6 +230,29 @@ def retry_to_wire(retry: Retry | None) -> dict[str, Any] | None:
         "maxBackoffMs": retry.max_backoff_ms,
         "jitter": float(retry.jitter),
     }
+
+
+def concurrency_to_wire(concurrency: Concurrency | None) -> dict[str, Any] | None:
+    """All members of a concurrency, but for a key that is not there; None for none."""
+    if concurrency is None:
+        return None
+    return present(max=concurrency.max, key=concurrency.key, strategy=str(concurrency.strategy))
+
+
+def rate_limit_to_wire(limit: RateLimit | None) -> dict[str, Any] | None:
+    """The limits that are set; None for none."""
+    if limit is None:
+        return None
+    return present(maxConcurrent=limit.max_concurrent, perMinute=limit.per_minute)
+
+
+def body_from_wire(body: object, outer: Definition) -> Definition:
+    """A loop's canonical `config.body` as a definition with the name and retry of the outer one.
+
+    Raises msgspec.ValidationError where the body is not canonical.
+    """
+    drawing = msgspec.convert(body, Drawing)
+    return Definition(name=outer.name, retry=outer.retry, nodes=drawing.nodes, edges=drawing.edges)
 
 
 def from_wire(wire: object) -> Definition:

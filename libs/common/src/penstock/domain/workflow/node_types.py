@@ -23,10 +23,15 @@ INPUT_METHODS: Final = frozenset({"POST", "PUT", "PATCH"})
 class NodeType(Struct, frozen=True, kw_only=True):
     """One type of node.
 
-    branches: the names that a BRANCH edge from it may carry; None when it chooses none.
+    branches: the names that a BRANCH edge from any of its nodes may carry; None when it chooses
+        none. See `branches_of` for one node's.
+    branch_fields: members of its config that name further branches.
+    branch_aliases: other spellings of its branches.
     entry: whether it starts a workflow, passing the run's input on.
     secret_fields: members of its config in which `secrets.` may be read.
     expression_fields: members of its config that are expressions as they stand, without braces.
+    kept_fields: members of its config that are not rendered when the node is run, but later.
+    config_aliases: other spellings of members of its config.
     later: members (with the value that asks for it, None for any) that this release refuses.
     passes: whether its input is used without being named by a template.
     """
@@ -38,10 +43,14 @@ class NodeType(Struct, frozen=True, kw_only=True):
     config_schema: Mapping[str, Any] = configs.ANYTHING
     output: str = "any value"
     branches: tuple[str, ...] | None = None
+    branch_fields: tuple[str, ...] = ()
+    branch_aliases: Mapping[str, str] = {}
     entry: bool = False
     default_timeout_ms: int = STEP_TIMEOUT_MS
     secret_fields: tuple[str, ...] = ()
     expression_fields: tuple[str, ...] = ()
+    kept_fields: tuple[str, ...] = ()
+    config_aliases: Mapping[str, str] = {}
     later: Mapping[str, str | None] = {}
     passes: bool = True
     available: bool = True
@@ -102,20 +111,69 @@ AVAILABLE: Final = (
         output="the run's input",
         entry=True,
     ),
-)
-
-LATER: Final = (
     NodeType(
         name="switch",
-        description="Takes the branch that its expression names",
+        description="Takes the branch that its expression names, else the default",
+        config_schema=configs.SWITCH,
+        output="its input",
+        branches=(),
+        branch_fields=("cases", "default"),
         expression_fields=("expression",),
-        available=False,
     ),
     NodeType(
         name="loop",
         description="Runs a body for each of its items, or while an expression holds",
-        available=False,
+        config_schema=configs.LOOP,
+        output="a list of the bodies' outputs, in the order of the items",
+        kept_fields=("body", "while"),
+        passes=False,
     ),
+    NodeType(
+        name="sub_workflow",
+        description="Runs another workflow with its input and waits for it",
+        config_schema=configs.SUB_WORKFLOW,
+        output="the output of the other run",
+    ),
+    NodeType(
+        name="approval",
+        description="Waits for a decision, with a time limit; holds no executor",
+        config_schema=configs.APPROVAL,
+        output="what came with the decision",
+        branches=("approve", "reject"),
+        branch_fields=("onTimeout",),
+        branch_aliases={"approved": "approve", "rejected": "reject"},
+    ),
+    NodeType(
+        name="wait_for_signal",
+        description="Waits for a signal by name, with a time limit; holds no executor",
+        config_schema=configs.WAIT_FOR_SIGNAL,
+        output="what came with the signal",
+        branches=("received",),
+        branch_fields=("onTimeout",),
+        config_aliases={"signal": "name", "signalName": "name"},
+    ),
+    NodeType(
+        name="emit_event",
+        description="Publishes an event that triggers can match",
+        config_schema=configs.EMIT_EVENT,
+        output="the event",
+    ),
+    NodeType(
+        name="error_handler",
+        description="Is entered over ON_FAILURE edges with {error, failedNode, input}",
+        config_schema=configs.NOTHING,
+        output="its input",
+    ),
+    NodeType(
+        name="fallback",
+        description="Stands in for a failed node's output",
+        config_schema=configs.FALLBACK,
+        output="what `output` says; what the failed node's output reads as from then on",
+        passes=False,
+    ),
+)
+
+LATER: Final = (
     NodeType(
         name="custom_code",
         aliases=("code",),
@@ -125,37 +183,6 @@ LATER: Final = (
     NodeType(
         name="ai_completion",
         description="Asks an OpenAI-compatible endpoint",
-        available=False,
-    ),
-    NodeType(
-        name="error_handler",
-        description="Is entered over ON_FAILURE edges",
-        available=False,
-    ),
-    NodeType(
-        name="fallback",
-        description="Stands in for a failed node's output",
-        available=False,
-    ),
-    NodeType(
-        name="approval",
-        description="Waits for a decision, with a time limit",
-        branches=("approved", "rejected"),
-        available=False,
-    ),
-    NodeType(
-        name="wait_for_signal",
-        description="Waits for a signal by name, with a time limit",
-        available=False,
-    ),
-    NodeType(
-        name="sub_workflow",
-        description="Runs another workflow and waits for it",
-        available=False,
-    ),
-    NodeType(
-        name="emit_event",
-        description="Publishes an event that triggers can match",
         available=False,
     ),
     NodeType(
@@ -193,6 +220,21 @@ def is_entry(node: Node) -> bool:
     return NODE_TYPES[node.type].entry or (node.type == "webhook" and "url" not in node.config)
 
 
+def branches_of(node: Node) -> tuple[str, ...] | None:
+    """The branches that the node may choose, each once; None when it chooses none."""
+    kind = NODE_TYPES.get(node.type)
+    if kind is None or kind.branches is None:
+        return None
+    if not kind.branch_fields:
+        return kind.branches
+    properties = kind.config_schema["properties"]
+    named: list[Any] = list(kind.branches)
+    for field in kind.branch_fields:
+        given = node.config.get(field, properties[field].get("default", []))
+        named += given if isinstance(given, list) else [given]
+    return tuple(dict.fromkeys(name for name in named if isinstance(name, str)))
+
+
 def passes_input(node: Node) -> bool:
     """Whether the node uses its input although no template of its names it."""
     if node.type == "http_request":
@@ -200,5 +242,7 @@ def passes_input(node: Node) -> bool:
         return "body" not in node.config and (method in INPUT_METHODS or "{{" in method)
     if node.type == "transform":
         return "transform" in node.config and "value" not in node.config
+    if node.type == "emit_event":
+        return "data" not in node.config
     kind = NODE_TYPES.get(node.type)
     return kind is None or kind.passes
