@@ -141,9 +141,10 @@ class Replicas:
             await self._nc.jetstream().publish(subject, encode(message))
         return run_ids
 
-    async def until_dispatched(self, runs: list[str]) -> None:
+    async def until_dispatched(self, runs: list[str], *, within_s: float = ENDED_WITHIN_S) -> None:
         """Wait until an executor could take every run's step."""
-        await self._until(lambda: self.tasks.keys() >= set(runs), "every step is given out")
+        wanted = set(runs)
+        await self._until(lambda: self.tasks.keys() >= wanted, "every step is given out", within_s)
 
     async def report(self, run_id: str) -> None:
         """Say, as an executor, that the run's step has succeeded."""
@@ -175,8 +176,8 @@ class Replicas:
                 await asyncio.sleep(POLL_S)
             assert told.count("RunStarted") == told.count("StepSucceeded") == 1
 
-    async def _until(self, true: Callable[[], bool], what: str) -> None:
-        deadline = asyncio.get_running_loop().time() + ENDED_WITHIN_S
+    async def _until(self, true: Callable[[], bool], what: str, within_s: float) -> None:
+        deadline = asyncio.get_running_loop().time() + within_s
         while not true():
             assert asyncio.get_running_loop().time() < deadline, what
             await asyncio.sleep(POLL_S)

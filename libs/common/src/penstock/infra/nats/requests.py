@@ -17,7 +17,10 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js.api import Header
 
-EXPIRES_S = 30.0
+EXPIRES_S = 3.0
+"""Short, for a process that freezes goes on being sent what it has asked for: only after this time
+and the broker's wait for an acknowledgement others get all of it.
+"""
 HEARTBEAT_S = 0.5
 SILENCE_MAX_S = 1.2
 """Two heartbeats may be late; then the requests are taken for lost."""
