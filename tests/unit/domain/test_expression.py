@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.domain.expression import ExpressionError, Path, scan, tokens
+from penstock.domain.expression import EDGE_ROOTS, ExpressionError, Path, scan, tokens
 
 
 def cel(text: str) -> str:
@@ -105,3 +105,14 @@ def test_macros_that_multiply_their_variables_are_refused_before_they_run() -> N
         scan("a" + ".map(x, x + x)" * 9)
     with pytest.raises(ExpressionError, match="repeat"):
         scan("a.map(x, [" + ", ".join(["x"] * 300) + "])")
+
+
+def test_an_edge_has_two_more_roots() -> None:
+    assert scan("output.n > n", EDGE_ROOTS).cel == "output.n > input.n"
+    assert scan("output.n > n").cel == "input.output.n > input.n"
+
+
+@pytest.mark.parametrize("text", ["vars", "vars[input.name]", "default(secrets, 1)"])
+def test_variables_and_secrets_are_read_by_name(text: str) -> None:
+    with pytest.raises(ExpressionError, match="by name"):
+        scan(text)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.domain.expression import Path
+from penstock.domain.expression import EDGE_ROOTS, Path
 from penstock.domain.template import (
     PATH_MISSING,
     Hole,
@@ -190,3 +190,7 @@ def test_an_expressions_templates_become_terms_not_text() -> None:
     assert as_expression("{{ node-1.x }} == {{ b }}") == '(input["node-1"].x) == (input.b)'
     with pytest.raises(TemplateError, match="quotes"):
         as_expression("'{{ a }}' == 'x'")
+
+
+def test_a_template_in_the_expression_of_an_edge_reads_its_source() -> None:
+    assert as_expression("{{ output.n }} > {{ n }}", EDGE_ROOTS) == "(output.n) > (input.n)"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.domain.expression import ROOTS, ExpressionError
+from penstock.domain.expression import EDGE_NAMES, ROOTS, ExpressionError
 from penstock.domain.template import PATH_MISSING, render
 from penstock.infra.expression_functions import TEXT_MAX
 from penstock.infra.expression_values import FAILED
@@ -229,3 +229,19 @@ def test_compiled_expressions_are_kept_and_forgotten() -> None:
     assert engine.compile("1 + 1") is first
     engine.compile("2"), engine.compile("3")
     assert engine.compile("1 + 1") is not first
+
+
+def test_the_expression_of_an_edge_reads_its_source() -> None:
+    scope = {"output": {"n": 2}, "error": None, "input": {"m": 3}}
+    assert ENGINE.is_true("output.n == 2 && error == null && m == 3", scope)
+    assert ENGINE.is_true("error.code == 'X'", {**scope, "error": {"code": "X"}})
+
+
+def test_output_is_a_member_of_the_input_elsewhere() -> None:
+    assert ENGINE.evaluate("output.n + error", {"input": {"output": {"n": 1}, "error": 2}}) == 3
+
+
+def test_the_expression_of_an_edge_reads_nothing_else() -> None:
+    assert ENGINE.check("output.n > 1 || error != null || n > 1", EDGE_NAMES) is None
+    assert ENGINE.check("nodes.a.output > 1", EDGE_NAMES) == "nodes cannot be read here"
+    assert ENGINE.check("item > vars.x", EDGE_NAMES) == "item, vars cannot be read here"

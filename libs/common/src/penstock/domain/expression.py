@@ -8,7 +8,7 @@ value)` becomes a choice. No grammar is parsed: CEL's compiler has the last word
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Final
 
 from msgspec import Struct
@@ -26,6 +26,13 @@ of 4 KiB makes a value that fills any memory.
 """
 
 ROOTS: Final = frozenset({"input", "run", "nodes", "secrets", "vars", "item", "index"})
+EDGE_NAMES: Final = frozenset({"input", "output", "error"})
+"""What the expression of an edge may read: all of its source, which is known when it is asked."""
+
+EDGE_ROOTS: Final = ROOTS | EDGE_NAMES
+"""What is a root in the expression of an edge, so that one it may not read is told from a member
+of its input."""
+
 RUN_FIELDS: Final = frozenset({"id", "input", "startedAt"})
 NODE_FIELDS: Final = frozenset({"output", "error"})
 
@@ -127,11 +134,14 @@ class Frame(Struct):
 END: Final = Token("end", "")
 
 
-def scan(text: str) -> Scan:
-    """Reads an expression's names and writes its CEL. Raises ExpressionError, naming the fault."""
+def scan(text: str, roots: Set[str] = ROOTS) -> Scan:
+    """Reads an expression's names and writes its CEL. Raises ExpressionError, naming the fault.
+
+    roots: the names that do not mean a member of `input`.
+    """
     if len(text.encode()) > EXPRESSION_BYTES_MAX:
         raise ExpressionError(f"an expression has at most {EXPRESSION_BYTES_MAX} bytes")
-    scanner = Scanner(list(tokens(text)))
+    scanner = Scanner(list(tokens(text)), roots)
     while scanner.at < len(scanner.tokens):
         scanner.step()
     if scanner.copies > COPIES_MAX:
@@ -174,8 +184,9 @@ def tokens(text: str) -> Iterator[Token]:
 class Scanner:
     """Walks over the tokens once, writing CEL and collecting paths."""
 
-    def __init__(self, tokens: list[Token]) -> None:
+    def __init__(self, tokens: list[Token], roots: Set[str]) -> None:
         self.tokens = tokens
+        self.roots = roots
         self.at = 0
         self.cel: list[str] = []
         self.paths: list[Path] = []
@@ -252,7 +263,7 @@ class Scanner:
         frame = self.bound(name)
         if frame is not None:
             frame.named += 1
-        is_member = frame is None and name not in ROOTS
+        is_member = frame is None and name not in self.roots
         steps: list[str | int] = [name] if is_member else []
         while (step := self.path_step()) is not None:
             steps.append(step)
@@ -342,4 +353,6 @@ def checked(path: Path) -> Path:
             )
     elif path.root == "run" and first is not None and first not in RUN_FIELDS:
         raise ExpressionError(f"{path}: a run has id, input and startedAt")
+    elif path.root in {"secrets", "vars"} and not isinstance(first, str):
+        raise ExpressionError(f"{path}: these are read by name, as {path.root}.<name>")
     return path

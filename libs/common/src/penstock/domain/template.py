@@ -6,7 +6,7 @@ expression, and evaluating one is handed in as a function: the domain knows no e
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from typing import Any, Final
 
 from msgspec import Struct
@@ -64,16 +64,17 @@ class Hole(Struct, frozen=True):
 Part = str | Hole
 
 
-def split(text: str) -> tuple[Part, ...]:
+def split(text: str, roots: Set[str] = ROOTS) -> tuple[Part, ...]:
     """The literal pieces and templates of a text, in order, without empty pieces.
 
+    roots: the names that do not mean a member of `input`.
     Raises TemplateError for a template without an end or without content.
     """
     parts: list[Part] = []
     at = 0
     while (start := text.find(OPEN, at)) >= 0:
         end = template_end(text, start + len(OPEN))
-        parts += [text[at:start], hole(text[start + len(OPEN) : end])]
+        parts += [text[at:start], hole(text[start + len(OPEN) : end], roots)]
         at = end + 2
     return tuple(part for part in (*parts, text[at:]) if part != "")
 
@@ -94,15 +95,15 @@ def template_end(text: str, start: int) -> int:
     raise TemplateError(f"a template without its end: {text[start - 2 : start + 40]}")
 
 
-def hole(content: str) -> Hole:
+def hole(content: str, roots: Set[str] = ROOTS) -> Hole:
     """The template with this content between its braces."""
     source = content.strip()
     if not source:
         raise TemplateError("a template is empty")
-    return Hole(source, plain_path(source))
+    return Hole(source, plain_path(source, roots))
 
 
-def plain_path(source: str) -> Path | None:
+def plain_path(source: str, roots: Set[str] = ROOTS) -> Path | None:
     """The path that `source` is; None when it is more than a path, or a literal.
 
     A dash inside a name belongs to the name: `input.a-1` is a member, `input.a - 1` a difference.
@@ -112,7 +113,7 @@ def plain_path(source: str) -> Path | None:
     steps = [int(m[2]) if m[2] else m[1] or m[3] or m[4] or "" for m in STEP.finditer(source)]
     root = str(steps[0])
     try:
-        return checked(Path(root, tuple(steps[1:])) if root in ROOTS else Path("input", (*steps,)))
+        return checked(Path(root, tuple(steps[1:])) if root in roots else Path("input", (*steps,)))
     except ExpressionError as error:
         raise TemplateError(str(error)) from None
 
@@ -200,14 +201,14 @@ def as_text(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-def as_expression(text: str) -> str:
+def as_expression(text: str, roots: Set[str] = ROOTS) -> str:
     """The expression that a field for expressions holds, written bare or with templates in it.
 
     A template becomes a term in brackets: `{{ input.total }} > 1000` is `(input.total) > 1000`.
     Values are never put into the text, so what a run brings cannot become part of an expression.
     Raises TemplateError for a template inside a quoted string.
     """
-    parts = split(text)
+    parts = split(text, roots)
     written = ""
     for part in parts:
         if isinstance(part, str):

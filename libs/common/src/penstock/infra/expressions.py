@@ -15,7 +15,15 @@ from cel_expr_python import cel
 from cel_expr_python.ext import ext_math
 from msgspec import Struct
 
-from penstock.domain.expression import ROOTS, ExpressionError, Path, Scan, default_name, scan
+from penstock.domain.expression import (
+    EDGE_ROOTS,
+    ROOTS,
+    ExpressionError,
+    Path,
+    Scan,
+    default_name,
+    scan,
+)
 from penstock.domain.template import PATH_MISSING, Scope, TemplateError, walk
 from penstock.infra.expression_functions import FUNCTIONS, MIXED_ARITHMETIC, MIXED_COMPARISONS
 from penstock.infra.expression_values import FAILED, Allowance, as_json
@@ -50,17 +58,22 @@ class Expressions:
     def __init__(self, *, compiled_max: int = COMPILED_MAX) -> None:
         runs = cel.CelExtension("penstock", [*MIXED_ARITHMETIC, *FUNCTIONS])
         checks = cel.CelExtension("penstock", [*MIXED_ARITHMETIC, *MIXED_COMPARISONS, *FUNCTIONS])
-        variables = dict.fromkeys(sorted(ROOTS), DYN) | dict.fromkeys(DEFAULT_NAMES, cel.Type.BOOL)
+        variables = dict.fromkeys(sorted(EDGE_ROOTS), DYN) | dict.fromkeys(
+            DEFAULT_NAMES, cel.Type.BOOL
+        )
         self._running = cel.NewEnv(variables=variables, extensions=[ext_math.ExtMath(), runs])
         self._checking = cel.NewEnv(variables=variables, extensions=[ext_math.ExtMath(), checks])
         self._compiled = lru_cache(maxsize=compiled_max)(self._compile)
 
-    def compile(self, text: str) -> Compiled:
-        """The expression, ready to run, types unchecked. Raises ExpressionError."""
-        return self._compiled(text)
+    def compile(self, text: str, roots: frozenset[str] = ROOTS) -> Compiled:
+        """The expression, ready to run, types unchecked. Raises ExpressionError.
 
-    def _compile(self, text: str) -> Compiled:
-        scanned = scan(text)
+        roots: the names that do not mean a member of `input`.
+        """
+        return self._compiled(text, roots)
+
+    def _compile(self, text: str, roots: frozenset[str]) -> Compiled:
+        scanned = scan(text, roots)
         if len(scanned.defaults) > DEFAULTS_MAX:
             raise ExpressionError(f"an expression has at most {DEFAULTS_MAX} default(…)")
         try:
@@ -71,10 +84,11 @@ class Expressions:
     def check(self, text: str, names: Collection[str]) -> str | None:
         """What is wrong with an expression that may use these roots; None when it is well.
 
-        Types are checked as far as they are known, functions by name and number of arguments.
+        With EDGE_NAMES it is read as an edge's. Types are checked as far as they are known,
+        functions by name and number of arguments.
         """
         try:
-            scanned = self.compile(text).scan
+            scanned = self.compile(text, roots_of(names)).scan
         except ExpressionError as error:
             return str(error)
         foreign = sorted(scanned.roots - set(names))
@@ -89,10 +103,11 @@ class Expressions:
     def evaluate(self, text: str, scope: Scope) -> Any:
         """The value of an expression, JSON-able. Raises ExpressionError.
 
-        Only what the expression names is bound. The code of what is raised is PATH_MISSING with
+        Only what the expression names is bound; with `output` or `error` in the scope it is read as
+        an edge's. The code of what is raised is PATH_MISSING with
         the path in the message, EXPRESSION_INVALID or EXPRESSION_FAILED.
         """
-        compiled = self.compile(text)
+        compiled = self.compile(text, roots_of(scope))
         try:
             value = compiled.program.eval(data=bindings(compiled.scan, scope))
             if value.type() == cel.Type.ERROR:
@@ -109,6 +124,11 @@ class Expressions:
                 f"a condition is true or false, not {kind_of(verdict)}", code=FAILED
             )
         return verdict
+
+
+def roots_of(names: Collection[str]) -> frozenset[str]:
+    """The roots of an expression that reads these names: those of an edge's have two more."""
+    return EDGE_ROOTS if "output" in names or "error" in names else ROOTS
 
 
 def compiler_message(error: RuntimeError) -> str:
