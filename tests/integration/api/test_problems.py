@@ -1,13 +1,14 @@
 """What is wrong with a request is told as a problem, wherever it is noticed."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from httpx import AsyncClient, Response
+from httpx import URL, AsyncClient, Response
 
-from tests.integration.api.houses import House, chain
+from tests.integration.api.houses import House, chain, waiting
 
 MIB = 1024 * 1024
 
@@ -33,6 +34,47 @@ async def test_a_wrong_method_is_a_problem(house: House) -> None:
     answer = await house.client.put("/api/health")
     is_problem(answer, 405, "METHOD_NOT_ALLOWED")
     assert "GET" in answer.headers["allow"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/livez", "/readyz", "/metrics", "/docs", "/api/health", "/api/openapi.json", "/nope"]
+)
+async def test_head_is_answered_as_get_without_its_body(house: House, path: str) -> None:
+    head, got = await house.client.head(path), await house.client.get(path)
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    assert head.headers["content-type"] == got.headers["content-type"]
+    assert "x-request-id" in head.headers
+
+
+async def test_head_of_a_list_and_of_a_live_stream_ends(tenant: AsyncClient) -> None:
+    made = (await tenant.post("/api/workflows", json={"definition": waiting()})).json()
+    run = (await tenant.post(f"/api/workflows/{made['id']}/execute", json={})).json()["runId"]
+    for path in ("/api/runs", f"/api/runs/{run}", f"/api/runs/{run}/stream"):
+        head = await tenant.head(path)
+        assert (head.status_code, head.content) == (200, b"")
+    assert (await tenant.post(f"/api/runs/{run}/cancel")).status_code == 202
+
+
+async def said(house: House, request: bytes) -> Response:
+    """What the server answers to raw bytes, until it closes the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", URL(house.url).port)
+    writer.write(request)
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    status, *lines = head.decode().split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines)
+    return Response(int(status.split()[1]), headers=headers, content=body)
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [b"BREW /api/runs HTTP/1.1", b"get /livez HTTP/1.1", b"nonsense", b"GET /livez HTTP/x"],
+)
+async def test_what_is_no_request_is_a_problem(house: House, request_line: bytes) -> None:
+    answer = await said(house, request_line + b"\r\nHost: localhost\r\n\r\n")
+    is_problem(answer, 400, "VALIDATION_ERROR")
+    assert len(answer.headers["x-request-id"]) == 36
+    assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 @pytest.mark.parametrize(
@@ -79,6 +121,18 @@ async def test_a_key_with_another_secret_opens_nothing(house: House, tenant: Asy
 async def test_a_bad_query_names_what_is_bad(tenant: AsyncClient, query: str, pointer: str) -> None:
     body = is_problem(await tenant.get(f"/api/runs?{query}"), 400, "VALIDATION_ERROR")
     assert [each["pointer"] for each in body["details"]] == [pointer]
+
+
+async def test_a_cursor_belongs_to_its_list(tenant: AsyncClient) -> None:
+    for name in ("a", "b"):
+        assert (await tenant.post("/api/workflows", json={"name": name})).status_code == 201
+    cursor = (await tenant.get("/api/workflows?limit=1")).json()["nextCursor"]
+    last = await tenant.get("/api/workflows", params={"cursor": cursor})
+    assert [each["name"] for each in last.json()["items"]] == ["a"]
+    for path, filters in (("/api/runs", {}), ("/api/runs", {"tag": "x"}), ("/api/api-keys", {})):
+        answer = await tenant.get(path, params={"cursor": cursor, **filters})
+        body = is_problem(answer, 400, "VALIDATION_ERROR")
+        assert [each["pointer"] for each in body["details"]] == ["/query/cursor"]
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from penstock.api.listener import Listener
 from penstock.api.openapi import document
 from penstock.api.parts import Parts
 from penstock.api.payloads import Payloads
+from penstock.api.protocol import Http
 from penstock.api.registry import Registry
 from penstock.api.routes import (
     executions,
@@ -222,5 +223,6 @@ def configured(app: ASGIApp) -> uvicorn.Config:
         timeout_graceful_shutdown=STREAMS_CLOSE_S,
         timeout_keep_alive=75,
         backlog=CONNECTIONS_WAITING,
+        http=Http,
         ws="none",
     )

@@ -58,7 +58,8 @@ class Door:
         scope["request_id"] = asked if REQUEST_ID.fullmatch(asked) else str(uuid7())
         with tracing.span(f"HTTP {scope['method']}", headers.get("traceparent")) as traceparent:
             scope["traceparent"] = traceparent
-            await self._serve(Visit(scope, receive, send), headers)
+            visit = (Glance if scope["method"] == "HEAD" else Visit)(scope, receive, send)
+            await self._serve(visit, headers)
 
     async def _serve(self, visit: "Visit", headers: Headers) -> None:
         try:
@@ -102,6 +103,7 @@ class Visit:
         self.scope = scope
         self.receive = receive
         self.status = 0
+        self._method = scope["method"]
         self._send = send
         self._began = perf_counter()
 
@@ -131,15 +133,14 @@ class Visit:
         """One log line and the figures."""
         seconds = perf_counter() - self._began
         route = getattr(self.scope.get("route"), "path", UNROUTED)
-        method = self.scope["method"]
-        metrics.api_requests.labels(route, method, str(self.status)).inc()
+        metrics.api_requests.labels(route, self._method, str(self.status)).inc()
         metrics.api_request_seconds.labels(route).observe(seconds)
         write = _log.debug if route in QUIET else _log.info
         write("request", **self._line(route, seconds))
 
     def _line(self, route: str, seconds: float) -> dict[str, Any]:
         return {
-            "method": self.scope["method"],
+            "method": self._method,
             "path": self.scope["path"],
             "route": route,
             "status": self.status,
@@ -149,3 +150,17 @@ class Visit:
             "tenant": self.scope.get("tenant"),
             "actor": self.scope.get("actor"),
         }
+
+
+class Glance(Visit):
+    """A HEAD request: served as GET, of which only the head is sent."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        super().__init__({**scope, "method": "GET"}, receive, send)
+        self._method = scope["method"]
+
+    async def send(self, message: Message) -> None:
+        """Pass the head on and end the answer there, so that a stream ends too."""
+        if message["type"] == "http.response.start":
+            await super().send(message)
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})

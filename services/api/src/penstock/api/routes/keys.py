@@ -34,9 +34,10 @@ async def list_keys(
     """The tenant's keys that are not revoked, newest first."""
     parts = parts_of(request)
     await read_after(request, parts)
-    after = pages.after(cursor)
+    of = pages.listing(request)
+    after = pages.after(cursor, of)
     rows = await queries_registry.keys(parts.engine, caller.tenant_id, after=after, limit=limit + 1)
-    return answered(pages.page(rows, limit, queries_registry.shown_key))
+    return answered(pages.page(rows, limit, queries_registry.shown_key, of=of))
 
 
 @router.post(

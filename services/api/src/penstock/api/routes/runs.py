@@ -12,7 +12,7 @@ from penstock.api.auth import Caller, RunsCanceller, RunsReader
 from penstock.api.checkpoint import WAIT_S
 from penstock.api.errors import Problem, Unavailable
 from penstock.api.openapi import gives, gives_page_of, problem, takes
-from penstock.api.pages import Cursor, Limit
+from penstock.api.pages import Asked, Cursor, Limit
 from penstock.api.parts import Parts, parts_of, sender_of
 from penstock.api.positions import EVENTS, parse
 from penstock.api.queries_runs import Filter
@@ -53,7 +53,8 @@ async def list_runs(
         created_from=asked.created_from,
         created_to=asked.created_to,
     )
-    return answered(await page_of_runs(parts, caller, wanted, asked.limit, asked.cursor))
+    asked_page = Asked(asked.limit, asked.cursor, pages.listing(request))
+    return answered(await page_of_runs(parts, caller, wanted, asked_page))
 
 
 @router.get("/workflows/{workflow_id}/runs", responses=gives_page_of(RunShown))
@@ -68,7 +69,8 @@ async def list_runs_of_workflow(
     parts = parts_of(request)
     await read_after(request, parts)
     wanted = Filter(workflow_id=await workflow_of(parts, caller, workflow_id))
-    return answered(await page_of_runs(parts, caller, wanted, limit, cursor))
+    asked = Asked(limit, cursor, pages.listing(request))
+    return answered(await page_of_runs(parts, caller, wanted, asked))
 
 
 @router.get(
@@ -82,7 +84,7 @@ async def list_executions(
     parts = parts_of(request)
     await read_after(request, parts)
     wanted = Filter(workflow_id=await workflow_of(parts, caller, workflow_id))
-    page = await page_of_runs(parts, caller, wanted, limit, None)
+    page = await page_of_runs(parts, caller, wanted, Asked(limit, None, pages.listing(request)))
     return answered(page["items"])
 
 
@@ -108,11 +110,13 @@ async def list_steps(
     parts = parts_of(request)
     await read_after(request, parts)
     row = await known_run(parts, caller, run_id)
-    first = first_of(cursor)
+    of = pages.listing(request)
+    first = first_of(cursor, of)
     graph = await parts.definitions.graph(caller.tenant_id, row["definition"])
     items = await Steps(parts.engine, parts.payloads, row, graph).page(first, limit)
     more = first + limit < len(graph.order)
-    return answered({"items": items, "nextCursor": pages.sealed([first + limit]) if more else None})
+    following = pages.sealed([first + limit], of) if more else None
+    return answered({"items": items, "nextCursor": following})
 
 
 @router.post(
@@ -148,15 +152,16 @@ async def cancel_run(request: Request, run_id: str, caller: RunsCanceller) -> Re
 
 
 async def page_of_runs(
-    parts: Parts, caller: Caller, wanted: Filter, limit: int, cursor: str | None
+    parts: Parts, caller: Caller, wanted: Filter, asked: Asked
 ) -> dict[str, Any]:
     """A page of runs with inputs and outputs, without steps."""
-    after = pages.after(cursor)
+    limit, cursor, of = asked
+    after = pages.after(cursor, of)
     rows = await queries_runs.matching(
         parts.engine, caller.tenant_id, wanted, after=after, limit=limit + 1
     )
     shown = await queries_runs.shown(parts.engine, parts.payloads, rows[:limit])
-    following = pages.cursor_of(rows[limit - 1]) if len(rows) > limit else None
+    following = pages.cursor_of(rows[limit - 1], of) if len(rows) > limit else None
     return {"items": shown, "nextCursor": following}
 
 
@@ -218,11 +223,11 @@ def unknown() -> Problem:
     return Problem(404, "there is no such run")
 
 
-def first_of(cursor: str | None) -> int:
-    """The number of the first step on a page. Raises Problem 400."""
+def first_of(cursor: str | None, of: str) -> int:
+    """The number of the first step on a page of the list `of`. Raises Problem 400."""
     if cursor is None:
         return 0
-    match pages.opened(cursor):
+    match pages.opened(cursor, of):
         case [int(first)] if first > 0:
             return first
         case _:

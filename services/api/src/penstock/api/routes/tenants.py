@@ -44,10 +44,11 @@ async def list_tenants(
     """All tenants, newest first."""
     parts = parts_of(request)
     await read_after(request, parts)
-    after = pages.after(cursor)
+    of = pages.listing(request)
+    after = pages.after(cursor, of)
     rows = await queries_registry.tenants(parts.engine, after=after, limit=limit + 1)
     shown = queries_registry.shown_tenant
-    return answered(pages.page(rows, limit, shown, key="tenant_id"))
+    return answered(pages.page(rows, limit, shown, of=of, key="tenant_id"))
 
 
 @router.post(

@@ -39,12 +39,13 @@ async def list_versions(
     parts = parts_of(request)
     await read_after(request, parts)
     workflow = await known(parts, caller, workflow_id)
-    below = numbered(cursor)
+    of = pages.listing(request)
+    below = numbered(cursor, of)
     rows = await queries_registry.versions(
         parts.engine, caller.tenant_id, workflow["id"], below=below, limit=limit + 1
     )
     items = [queries_registry.shown_version(row) for row in rows[:limit]]
-    following = pages.sealed([items[-1]["number"]]) if len(rows) > limit else None
+    following = pages.sealed([items[-1]["number"]], of) if len(rows) > limit else None
     return answered({"items": items, "nextCursor": following})
 
 
@@ -143,11 +144,11 @@ async def known_version(parts: Parts, caller: Caller, workflow: Row, ref: str) -
     return row
 
 
-def numbered(cursor: str | None) -> int | None:
-    """The number that a cursor of this list holds. Raises Problem 400."""
+def numbered(cursor: str | None, of: str) -> int | None:
+    """The number that a cursor of the list `of` holds. Raises Problem 400."""
     if cursor is None:
         return None
-    match pages.opened(cursor):
+    match pages.opened(cursor, of):
         case [int(number)] if 0 < number <= queries_registry.NUMBER_MAX:
             return number
         case _:

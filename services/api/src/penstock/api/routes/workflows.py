@@ -55,11 +55,12 @@ async def list_workflows(
     """The tenant's workflows, newest first, without their definitions."""
     parts = parts_of(request)
     await read_after(request, parts)
-    after = pages.after(cursor)
+    of = pages.listing(request)
+    after = pages.after(cursor, of)
     rows = await queries_registry.workflows(
         parts.engine, caller.tenant_id, after=after, limit=limit + 1
     )
-    return answered(pages.page(rows, limit, queries_registry.shown_workflow))
+    return answered(pages.page(rows, limit, queries_registry.shown_workflow, of=of))
 
 
 @router.post(

@@ -1,0 +1,38 @@
+"""HTTP as the server reads it: also what is no request is refused as a problem.
+
+The parser gives up before there is a request, so the door never hears of an unknown method or of a
+malformed line. Such a connection is answered here, and closed: where the next request begins, no
+one knows.
+"""
+
+from http import HTTPStatus
+
+from uuid_utils import uuid7
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from penstock.api.door import CONTENT_POLICY, NO_STORE, SECURITY_HEADERS
+from penstock.api.errors import answer, invalid
+from penstock.infra.telemetry import tracing
+
+SAID = "that is no request: an unknown method, or a line that is not HTTP/1.1"
+
+
+class Http(HttpToolsProtocol):
+    """One connection; its refusals are problems as everywhere."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what cannot be read, and close."""
+        response = answer(invalid(SAID), tracing.trace_id(tracing.new_trace()))
+        headers = [
+            *response.raw_headers,
+            (b"x-request-id", str(uuid7()).encode()),
+            *SECURITY_HEADERS,
+            CONTENT_POLICY,
+            NO_STORE,
+            (b"connection", b"close"),
+        ]
+        phrase = HTTPStatus(response.status_code).phrase
+        lines = [f"HTTP/1.1 {response.status_code} {phrase}".encode()]
+        lines += [name + b": " + value for name, value in headers]
+        self.transport.write(b"\r\n".join([*lines, b"", bytes(response.body)]))
+        self.transport.close()
