@@ -1,7 +1,9 @@
 """The supervisor with tiny programs: restarts with growing pauses, refusals, stops that hang."""
 
 import asyncio
+import math
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -109,13 +111,14 @@ async def test_what_cannot_be_started_at_all_is_an_error(
     await supervisor.stop(["tiny-0"])
 
 
+@pytest.mark.parametrize("left_s", [math.inf, 0.0, -1.0])
 async def test_a_process_that_does_not_end_is_killed_when_its_time_is_over(
-    supervisor: Supervisor, tmp_path: Path, said: list[str]
+    supervisor: Supervisor, tmp_path: Path, said: list[str], left_s: float
 ) -> None:
     await supervisor.start([unit(tmp_path, FOREVER, first=DEAF)])
     pid = supervisor.pid("tiny-0")
     assert (tmp_path / "tiny-0.pid").read_text() == f"{pid}\n"
-    await supervisor.stop(["tiny-0"])
+    await supervisor.stop(["tiny-0"], by=time.monotonic() + left_s)
     assert not is_alive(pid)
     assert not (tmp_path / "tiny-0.pid").exists()
     assert "killed" in said[0]

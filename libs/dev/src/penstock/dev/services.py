@@ -14,10 +14,11 @@ from penstock.dev.process import Launch
 from penstock.dev.supervisor import Unit
 from penstock.infra.settings import FILE_SUFFIX, PREFIX
 
-GRACE_S = {"api": 2.0, "scheduler": 2.5, "executor": 2.5, "projector": 1.0}
-"""How long a service may finish or hand back its work."""
+GRACE_S = {"api": 2.0, "scheduler": 2.5, "executor": 7.0, "projector": 1.0}
+"""How long a service may finish or hand back its work. An executor's leaves the steps that run
+nearly 5 s of it to come to their end."""
 LEAVE_S = 0.5
-"""On top of it, to leave; stages of a stop and these add up to less than 10 s."""
+"""On top of it, to leave."""
 EVERYWHERE = frozenset({"0.0.0.0", "::"})
 PROVIDED = (
     "NATS_URL",

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -115,13 +116,13 @@ class Kept:
                 )
             await asyncio.sleep(READY_POLL_S)
 
-    async def end(self) -> None:
-        """Stop it for good, gracefully while its time lasts."""
+    async def end(self, by: float) -> None:
+        """Stop it for good, gracefully while its time lasts, and at the latest at `by`."""
         await self._let_go()
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(self.unit.launch.stop_signal)
             try:
-                async with asyncio.timeout(self.unit.stop_within_s):
+                async with asyncio.timeout(min(self.unit.stop_within_s, by - time.monotonic())):
                     await exited(self.process)
             except TimeoutError:
                 self._say(f"{self.unit.name} was killed: still there after its time to stop")
@@ -162,10 +163,10 @@ class Supervisor:
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
 
-    async def stop(self, names: Collection[str]) -> None:
-        """Stop those of `names` that are kept, together."""
+    async def stop(self, names: Collection[str], *, by: float = math.inf) -> None:
+        """Stop those of `names` that are kept, together; none is there after `by` (monotonic)."""
         ending = [self._kept[name] for name in names if name in self._kept]
-        await asyncio.gather(*(kept.end() for kept in ending))
+        await asyncio.gather(*(kept.end(by) for kept in ending))
         for kept in ending:
             del self._kept[kept.unit.name]
 

@@ -31,10 +31,12 @@ from penstock.infra.telemetry.metrics import executor_capacity
 
 GRACE_SECONDS_MAX = 5.0
 """What running steps get to come to their end when the process is told to stop."""
-STOP_SECONDS_MAX = 0.75
+STOP_SECONDS_MAX = 0.5
 """What those that did not get to stop."""
-LAST_WORDS_SECONDS_MAX = 1.0
+LAST_WORDS_SECONDS_MAX = 0.5
 """What the last reports get to be acknowledged."""
+SPARE_SECONDS = 0.1
+"""What is left over, for the bound on all of it must not be what ends it."""
 
 _log = logger(__name__)
 
@@ -52,8 +54,7 @@ def farewell(seconds: float) -> Farewell:
     ours = max(seconds - FLUSH_S, FLUSH_S)
     stop = min(STOP_SECONDS_MAX, ours / 4)
     last_words = min(LAST_WORDS_SECONDS_MAX, ours / 4)
-    # A little is left over, for the bound on all of it must not be what ends it.
-    grace = min(GRACE_SECONDS_MAX, 0.9 * (ours - stop - last_words))
+    grace = min(GRACE_SECONDS_MAX, ours - stop - last_words - SPARE_SECONDS)
     return Farewell(grace, stop, last_words)
 
 
