@@ -91,6 +91,22 @@ async def test_a_delay_asks_to_be_woken_and_gives_its_input(bench: Bench) -> Non
     assert value_of(said.output) == {"x": 1}
 
 
+async def test_a_delay_over_its_steps_limit_times_out(bench: Bench) -> None:
+    node = {"id": "rest", "type": "delay", "timeoutMs": 500}
+    said = await bench.run(node | {"config": {"durationMs": 501}})
+    assert isinstance(said, FailStep)
+    assert (said.timed_out, said.error.code) == (True, "TIMEOUT")
+    assert isinstance(await bench.run(node | {"config": {"durationMs": 500}}), SuspendStep)
+
+
+async def test_a_template_that_gives_a_negative_duration_fails_for_good(bench: Bench) -> None:
+    node = {"id": "rest", "type": "delay", "config": {"durationMs": "{{ input.ms }}"}}
+    said = await bench.run(node, input={"ms": -5000})
+    assert isinstance(said, FailStep)
+    assert (said.error.code, said.error.retryable) == ("CONFIG_INVALID", False)
+    assert "durationMs" in said.error.message
+
+
 async def test_outputs_of_several_predecessors_come_by_name(bench: Bench) -> None:
     definition = await bench.define(
         *({"id": name, "type": "noop"} for name in ("a", "b", "c", "end")),

@@ -40,6 +40,8 @@ def test_what_has_passed_is_not_waited_for() -> None:
     [
         {},
         {"durationMs": "soon"},
+        {"durationMs": -1},
+        {"durationMs": "-5000"},
         {"durationMs": True},
         {"durationMs": [1]},
         {"durationMs": float("inf")},
@@ -52,3 +54,4 @@ def test_what_is_no_moment_within_a_year_is_a_final_fault(config: dict[str, Any]
     with pytest.raises(StepFault) as caught:
         run(**config)
     assert (caught.value.code, caught.value.retryable) == ("CONFIG_INVALID", False)
+    assert all(member in caught.value.message for member in config)

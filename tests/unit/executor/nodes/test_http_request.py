@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from penstock.domain.workflow.config_schemas import REDIRECTS_MAX, REQUEST_TIMEOUT_MAX_MS
 from penstock.executor.inputs import StepInput
 from penstock.executor.nodes.http_request import (
     HttpConfig,
@@ -51,12 +52,24 @@ def test_a_body_of_ones_own_goes_before_the_input() -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{"url": 5}, {"headers": {"a": [1]}}, {"timeoutMs": "soon"}, {"acceptStatus": "404"}],
+    [
+        {"url": 5},
+        {"headers": {"a": [1]}},
+        {"timeoutMs": "soon"},
+        {"timeoutMs": 0},
+        {"timeoutMs": -5},
+        {"timeoutMs": REQUEST_TIMEOUT_MAX_MS + 1},
+        {"maxRedirects": REDIRECTS_MAX + 1},
+        {"maxRedirects": -1},
+        {"maxResponseBytes": -1},
+        {"acceptStatus": "404"},
+    ],
 )
 def test_templates_that_gave_something_else_are_a_final_fault(values: dict[str, Any]) -> None:
     with pytest.raises(StepFault) as caught:
         config(**values)
     assert (caught.value.code, caught.value.retryable) == ("CONFIG_INVALID", False)
+    assert all(f"$.{member}" in caught.value.message for member in values)
 
 
 def test_query_parameters_repeat_and_vanish() -> None:

@@ -45,8 +45,9 @@ class Held(Struct, eq=False):
     """One attempt in hand.
 
     started_at: ms, 0 before it began. plan and given: how it is run and on what, once known.
-    runner: what runs it, where that takes a while; begun: whether that had a turn. alarms: what
-    is to happen to it meanwhile. stop: why it was told to stop.
+    runner: what runs it, where that takes a while; begun: whether that had a turn. limit_ms: how
+    long it may take, 0 before that is known. alarms: what is to happen to it meanwhile, first that
+    it is mentioned. stop: why it was told to stop.
     """
 
     task: Task
@@ -56,6 +57,7 @@ class Held(Struct, eq=False):
     given: StepInput | None = None
     runner: asyncio.Task[None] | None = None
     begun: bool = False
+    limit_ms: int = 0
     alarms: tuple[asyncio.TimerHandle, ...] = ()
     stop: Stop | None = None
 

@@ -12,10 +12,10 @@ import httpcore
 import httpx
 from msgspec import Struct
 
+from penstock.domain.workflow.config_schemas import REDIRECTS_MAX
 from penstock.executor.egress import PORT_MAX, EgressRefused
 from penstock.executor.transport import GuardedTransport
 
-REDIRECTS_MAX = 5
 BODY_BYTES_MAX = 10 * 1024 * 1024
 """Of a response, after decompression."""
 RATIO_MAX = 100

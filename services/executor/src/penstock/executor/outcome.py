@@ -47,7 +47,7 @@ class StepFault(Exception):
 
 
 class TimedOut(StepFault):
-    """The step went over its time limit."""
+    """The step went over its time limit, or certainly would; `how` is what it does with it."""
 
-    def __init__(self, limit_ms: int) -> None:
-        super().__init__("TIMEOUT", f"the step took longer than {limit_ms} ms", retryable=True)
+    def __init__(self, limit_ms: int, how: str = "took longer than") -> None:
+        super().__init__("TIMEOUT", f"the step {how} {limit_ms} ms", retryable=True)

@@ -28,7 +28,7 @@ from penstock.executor.inputs import (
     raw_of,
 )
 from penstock.executor.nodes.registry import Handler, handler_of
-from penstock.executor.outcome import StepFault
+from penstock.executor.outcome import Outcome, Rest, StepFault, TimedOut
 from penstock.executor.patience import tried
 from penstock.executor.templates import Prepared, prepared
 from penstock.messages.envelope import Task
@@ -72,6 +72,28 @@ class Plan(Struct, frozen=True, eq=False):
     passed: str | None
     tells_input: bool
     own_input: bool
+
+    def limit_under(self, config: Mapping[str, Any]) -> int:
+        """The attempt's time limit in ms, now that its config is known.
+
+        What a config's own `timeoutMs` asks for is granted; only the node's `timeoutMs` goes before
+        it, for that is the limit that somebody has set for the step.
+        """
+        asked = config.get("timeoutMs")
+        if self.node.timeout_ms is None and type(asked) is int:
+            return max(self.limit_ms, asked)
+        return self.limit_ms
+
+    def bounded(self, outcome: Outcome, started_at: int) -> Outcome:
+        """`outcome` of an attempt that began at `started_at`, ms.
+
+        Raises TimedOut for a rest beyond the node's own time limit. Nobody waits for what cannot
+        come in time. The limit of the type is none for rests: they hold no executor.
+        """
+        limit_ms = self.node.timeout_ms
+        if type(outcome) is Rest and limit_ms is not None and outcome.until - started_at > limit_ms:
+            raise TimedOut(limit_ms, "would wait longer than")
+        return outcome
 
     def given(self, task: Task, payloads: Mapping[str, Payload]) -> StepInput:
         """What the step works on: its `input` template filled in, else the input rule."""

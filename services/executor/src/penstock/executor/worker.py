@@ -127,7 +127,8 @@ class Worker:
         try:
             held.given = given = plan.given(task, task.payloads)
             config = plan.filled(task, task.payloads, given)
-            return plan.handler.immediate(self._context(held, task.traceparent), config, given)
+            found = plan.handler.immediate(self._context(held, task.traceparent), config, given)
+            return plan.bounded(found, held.started_at)
         except StepFault as fault:
             return fault
         except Exception as error:  # noqa: BLE001 - a fault of ours ends the step, not the process
@@ -192,21 +193,29 @@ class Worker:
     async def _outcome(self, held: Held) -> Outcome:
         task, tenant = held.task, held.pack.tenant
         held.plan = plan = await self._plans.plan(tenant, task)
-        self._limit(held, plan)
+        self._limit(held, plan.limit_ms)
         payloads = await self._opened(task, plan, tenant)
         held.given = given = plan.given(task, payloads)
         config = plan.filled(task, payloads, given)
         if plan.handler.immediate is not None:
-            return plan.handler.immediate(self._context(held, task.traceparent), config, given)
+            found = plan.handler.immediate(self._context(held, task.traceparent), config, given)
+            return plan.bounded(found, held.started_at)
         assert plan.handler.waiting is not None
+        if (limit_ms := plan.limit_under(config)) != held.limit_ms:
+            self._limit(held, limit_ms)
         with span(f"step {plan.node.type}", task.traceparent, **about(held)) as traceparent:
-            return await plan.handler.waiting(self._context(held, traceparent), config, given)
+            found = await plan.handler.waiting(self._context(held, traceparent), config, given)
+        return plan.bounded(found, held.started_at)
 
-    def _limit(self, held: Held, plan: Plan) -> None:
-        spent = (now_ms() - held.started_at) / 1000
-        loop = asyncio.get_running_loop()
-        left = max(0.0, plan.limit_ms / 1000 - spent)
-        held.alarms = (*held.alarms, loop.call_later(left, self._stop, held, Stop.TIME))
+    def _limit(self, held: Held, limit_ms: int) -> None:
+        """Stop the attempt when it has taken so long; what was said before counts no more."""
+        mention, *former = held.alarms
+        for alarm in former:
+            alarm.cancel()
+        held.limit_ms = limit_ms
+        left = max(0.0, (held.started_at + limit_ms - now_ms()) / 1000)
+        limit = asyncio.get_running_loop().call_later(left, self._stop, held, Stop.TIME)
+        held.alarms = (mention, limit)
 
     async def _opened(self, task: Task, plan: Plan, tenant: str) -> Mapping[str, Payload]:
         """The task's payloads with their bytes; an object that is only passed on stays one."""
@@ -256,8 +265,7 @@ class Worker:
             case Stop.RELEASE:
                 return lost(task, RELEASED)
             case Stop.TIME:
-                limit_ms = 0 if held.plan is None else held.plan.limit_ms
-                return await self._report(held, TimedOut(limit_ms))
+                return await self._report(held, TimedOut(held.limit_ms))
 
     def _drop_waiting(self, dropped: list[Held], say: Callable[[Held], None]) -> None:
         for held in dropped:

@@ -13,7 +13,8 @@ Schema = Mapping[str, Any]
 YEAR_MS: Final = 366 * 24 * 3600 * 1000
 REQUEST_TIMEOUT_MS: Final = 15_000
 REQUEST_TIMEOUT_MAX_MS: Final = 3_600_000
-REDIRECTS_MAX: Final = 20
+REDIRECTS_MAX: Final = 5
+"""Each is a request of its own behind the egress guard."""
 RESPONSE_BYTES_MAX: Final = 64 * 1024 * 1024
 
 CASES_MAX: Final = 1000
@@ -65,6 +66,8 @@ REQUEST_TIMEOUT: Final[Schema] = {
     "minimum": 1,
     "maximum": REQUEST_TIMEOUT_MAX_MS,
     "default": REQUEST_TIMEOUT_MS,
+    "description": "Of the call, redirects included. A node without a timeoutMs of its own gets as "
+    "long; that of a node goes before it",
 }
 
 HTTP_REQUEST: Final[Schema] = {
@@ -88,7 +91,12 @@ HTTP_REQUEST: Final[Schema] = {
         "timeoutMs": REQUEST_TIMEOUT,
         "acceptStatus": ACCEPT_STATUS,
         "followRedirects": {"type": "boolean", "default": True},
-        "maxRedirects": {"type": "integer", "minimum": 0, "maximum": REDIRECTS_MAX, "default": 5},
+        "maxRedirects": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": REDIRECTS_MAX,
+            "default": REDIRECTS_MAX,
+        },
         "maxResponseBytes": {"type": "integer", "minimum": 0, "maximum": RESPONSE_BYTES_MAX},
         "tls": {
             "type": "object",

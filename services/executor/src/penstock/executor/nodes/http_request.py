@@ -11,18 +11,22 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from penstock.domain.workflow.config_schemas import REQUEST_TIMEOUT_MS
+from penstock.domain.workflow.config_schemas import (
+    REDIRECTS_MAX,
+    REQUEST_TIMEOUT_MAX_MS,
+    REQUEST_TIMEOUT_MS,
+    RESPONSE_BYTES_MAX,
+)
 from penstock.executor.context import StepContext
 from penstock.executor.egress import EgressRefused
 from penstock.executor.inputs import StepInput, encode
 from penstock.executor.outbound import (
     BODY_BYTES_MAX,
-    REDIRECTS_MAX,
     Answer,
     AnswerTooLarge,
     Call,
@@ -48,6 +52,7 @@ CHARSETS = re.compile(
 """Python's names of encodings that pages are written in; some of its others take for ever."""
 
 Scalar = str | int | float | bool | None
+TimeoutMs = Annotated[int, Meta(ge=1, le=REQUEST_TIMEOUT_MAX_MS)]
 
 
 class Tls(Struct, frozen=True):
@@ -64,11 +69,11 @@ class HttpConfig(Struct, frozen=True, rename="camel", kw_only=True):
     headers: dict[str, Scalar] = {}
     query: dict[str, Scalar | list[Scalar]] = {}
     body: Any | UnsetType = UNSET
-    timeout_ms: int = REQUEST_TIMEOUT_MS
+    timeout_ms: TimeoutMs = REQUEST_TIMEOUT_MS
     accept_status: list[int | str] = []
     follow_redirects: bool = True
-    max_redirects: int = REDIRECTS_MAX
-    max_response_bytes: int = BODY_BYTES_MAX
+    max_redirects: Annotated[int, Meta(ge=0, le=REDIRECTS_MAX)] = REDIRECTS_MAX
+    max_response_bytes: Annotated[int, Meta(ge=0, le=RESPONSE_BYTES_MAX)] = BODY_BYTES_MAX
     tls: Tls = Tls()
 
 
@@ -89,7 +94,7 @@ async def run(context: StepContext, config: Mapping[str, Any], given: StepInput)
         query=tuple(query_of(wanted.query)),
         body=body,
         timeout_ms=wanted.timeout_ms,
-        redirects_max=min(wanted.max_redirects, REDIRECTS_MAX) if wanted.follow_redirects else 0,
+        redirects_max=wanted.max_redirects if wanted.follow_redirects else 0,
         body_max=wanted.max_response_bytes,
         verify=wanted.tls.verify,
     )

@@ -17,6 +17,7 @@ from penstock.executor.inputs import StepInput
 from penstock.executor.nodes.http_request import (
     JSON_TYPE,
     Scalar,
+    TimeoutMs,
     answered,
     output_of,
     texts,
@@ -32,7 +33,7 @@ class WebhookConfig(Struct, frozen=True, rename="camel", kw_only=True):
     url: str
     headers: dict[str, Scalar] = {}
     secret: str = ""
-    timeout_ms: int = REQUEST_TIMEOUT_MS
+    timeout_ms: TimeoutMs = REQUEST_TIMEOUT_MS
     accept_status: list[int | str] = []
 
 
