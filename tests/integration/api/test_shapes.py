@@ -6,7 +6,7 @@ import pytest
 from httpx import AsyncClient
 from pydantic import BaseModel, TypeAdapter
 
-from penstock.api import schemas
+from penstock.api import schemas, schemas_registry
 from tests.integration.api.houses import House, chain, waiting
 from tests.integration.api.test_runs import drawn
 
@@ -20,16 +20,16 @@ def fits(model: type[BaseModel], value: Any, *, without: frozenset[str] = frozen
 
 async def test_tenants_and_keys(house: House, tenant: AsyncClient) -> None:
     made = (await house.admin("POST", "/api/tenants", json={"name": "shaped"})).json()
-    fits(schemas.TenantShown, made)
+    fits(schemas_registry.TenantShown, made)
     hidden = frozenset({"adminApiKey"})
     path = f"/api/tenants/{made['id']}"
-    fits(schemas.TenantShown, (await house.admin("GET", path)).json(), without=hidden)
+    fits(schemas_registry.TenantShown, (await house.admin("GET", path)).json(), without=hidden)
     listed = (await house.admin("GET", "/api/tenants")).json()["items"]
-    fits(schemas.TenantShown, listed[0], without=hidden)
+    fits(schemas_registry.TenantShown, listed[0], without=hidden)
     key = (await tenant.post("/api/api-keys", json={"name": "k", "role": "viewer"})).json()
-    fits(schemas.KeyShown, key)
+    fits(schemas_registry.KeyShown, key)
     listed = (await tenant.get("/api/api-keys")).json()["items"]
-    fits(schemas.KeyShown, listed[0], without=frozenset({"key"}))
+    fits(schemas_registry.KeyShown, listed[0], without=frozenset({"key"}))
 
 
 async def test_workflows_and_versions(tenant: AsyncClient) -> None:
@@ -37,17 +37,17 @@ async def test_workflows_and_versions(tenant: AsyncClient) -> None:
     path = f"/api/workflows/{made['id']}"
     undefined = frozenset({"definition"})
     for value in (made, (await tenant.get(path)).json(), (await tenant.put(path, json={})).json()):
-        fits(schemas.WorkflowShown, value)
+        fits(schemas_registry.WorkflowShown, value)
     listed = (await tenant.get("/api/workflows")).json()["items"]
-    fits(schemas.WorkflowShown, listed[0], without=undefined)
+    fits(schemas_registry.WorkflowShown, listed[0], without=undefined)
     draft = await tenant.post(f"{path}/versions", json={"definition": chain("b")})
-    fits(schemas.VersionShown, draft.json())
-    fits(schemas.VersionShown, (await tenant.get(f"{path}/versions/2")).json())
+    fits(schemas_registry.VersionShown, draft.json())
+    fits(schemas_registry.VersionShown, (await tenant.get(f"{path}/versions/2")).json())
     listed = (await tenant.get(f"{path}/versions")).json()["items"]
-    fits(schemas.VersionShown, listed[0], without=undefined)
-    fits(schemas.WorkflowShown, (await tenant.post(f"{path}/versions/2/publish")).json())
+    fits(schemas_registry.VersionShown, listed[0], without=undefined)
+    fits(schemas_registry.WorkflowShown, (await tenant.post(f"{path}/versions/2/publish")).json())
     judged = await tenant.post("/api/workflows/validate", json={"definition": {}})
-    fits(schemas.Judgement, judged.json())
+    fits(schemas_registry.Judgement, judged.json())
     kinds = (await tenant.get("/api/step-types")).json()
     TypeAdapter(list[schemas.StepTypeShown]).validate_python(kinds)
 

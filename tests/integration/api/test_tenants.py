@@ -67,6 +67,8 @@ async def test_a_platform_admin_names_the_tenant_it_acts_for(house: House) -> No
     made = (await house.admin("POST", "/api/tenants", json={"name": "named"})).json()
     unnamed = await house.admin("GET", "/api/workflows")
     assert (unnamed.status_code, unnamed.json()["code"]) == (400, "TENANT_REQUIRED")
+    unnamed = await house.admin("GET", "/api/workflows", headers={"X-Tenant-Id": ""})
+    assert (unnamed.status_code, unnamed.json()["code"]) == (400, "TENANT_REQUIRED")
     for wrong in ("nonsense", str(uuid4())):
         answer = await house.admin("GET", "/api/workflows", headers={"X-Tenant-Id": wrong})
         assert answer.status_code == 404

@@ -1,5 +1,7 @@
 """Workflows and their versions, judged, made, changed, pinned, deleted."""
 
+from typing import Any
+
 from httpx import AsyncClient
 
 from tests.integration.api.houses import House, chain
@@ -142,14 +144,115 @@ async def test_a_definition_too_large_for_an_event_is_kept_as_a_blob(tenant: Asy
 async def test_the_types_of_nodes_are_listed(tenant: AsyncClient) -> None:
     listed = {each["name"]: each for each in (await tenant.get("/api/step-types")).json()}
     assert listed["http_request"]["aliases"] == ["http"]
-    assert (listed["noop"]["available"], listed["switch"]["available"]) == (True, False)
+    assert (listed["noop"]["available"], listed["plugin"]["available"]) == (True, False)
 
 
 async def test_a_repeated_request_makes_one_workflow(house: House, tenant: AsyncClient) -> None:
-    headers = {"Idempotency-Key": "w"}
-    for body in ({"name": "twice"}, {"definition": chain("a", id="explicit")}):
+    bodies = ({"name": "twice"}, {"definition": chain("a", id="explicit")})
+    for number, body in enumerate(bodies):
+        headers = {"Idempotency-Key": f"w-{number}"}
         first = await tenant.post("/api/workflows", json=body, headers=headers)
+        at = f"/api/workflows/{first.json()['id']}"
+        await tenant.put(at, json={"name": "renamed", "definition": chain("a", "b")})
         again = await tenant.post("/api/workflows", json=body, headers=headers)
         assert (again.status_code, again.json()) == (201, first.json())
         assert again.headers["idempotent-replayed"] == "true"
-    assert len((await tenant.get("/api/workflows")).json()["items"]) == 2
+        assert again.headers["etag"] == first.headers["etag"]
+        assert (await tenant.delete(at)).status_code == 204
+        again = await tenant.post("/api/workflows", json=body, headers=headers)
+        assert (again.status_code, again.json()) == (201, first.json())
+        assert (await tenant.get(at)).status_code == 404
+
+
+async def test_an_idempotency_key_stands_for_one_request(tenant: AsyncClient) -> None:
+    headers = {"Idempotency-Key": "one"}
+    made = await tenant.post("/api/workflows", json={"name": "one"}, headers=headers)
+    for other in ({"name": "other"}, {"definition": chain("a", id="other")}):
+        refused = await tenant.post("/api/workflows", json=other, headers=headers)
+        assert (refused.status_code, refused.json()["code"]) == (409, "IDEMPOTENCY_CONFLICT")
+    assert len((await tenant.get("/api/workflows")).json()["items"]) == 1
+    at = f"/api/workflows/{made.json()['id']}/versions"
+    draft = {"definition": chain("a")}
+    first = await tenant.post(at, json=draft, headers=headers)
+    assert first.status_code == 201, first.text
+    assert (await tenant.post(f"{at}/1/publish")).status_code == 200
+    again = await tenant.post(at, json=draft, headers=headers)
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert again.headers["idempotent-replayed"] == "true"
+    refused = await tenant.post(at, json={"definition": chain("b")}, headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (409, "IDEMPOTENCY_CONFLICT")
+    assert len((await tenant.get(at)).json()["items"]) == 1
+
+
+async def test_an_explicit_key_lives_again_after_a_deletion(tenant: AsyncClient) -> None:
+    body = {"definition": chain("a", id="phoenix", name="First")}
+    made = (await tenant.post("/api/workflows", json=body)).json()
+    at = f"/api/workflows/{made['id']}"
+    run = (await tenant.post(f"{at}/execute?mode=sync")).json()
+    assert (await tenant.put(f"{at}/versions/1/pin")).status_code == 200
+    assert (await tenant.delete(at)).status_code == 204
+    again = await tenant.post(
+        "/api/workflows", json={"definition": chain("a", "b", id="phoenix", name="Second")}
+    )
+    assert again.status_code == 201, again.text
+    assert again.json()["id"] == made["id"]
+    shown = {name: again.json()[name] for name in ("name", "version", "pinnedVersion")}
+    assert shown == {"name": "Second", "version": 2, "pinnedVersion": None}
+    assert (await tenant.get(at)).json() == again.json()
+    listed = (await tenant.get(f"{at}/versions")).json()["items"]
+    assert [(each["number"], each["status"]) for each in listed] == [(2, "published"), (1, "draft")]
+    assert (await tenant.post(f"{at}/execute", json={"version": 1})).status_code == 409
+    second = (await tenant.post(f"{at}/execute?mode=sync")).json()
+    assert (second["version"], second["status"]) == (2, "succeeded")
+    runs = (await tenant.get(f"{at}/runs")).json()["items"]
+    assert [each["id"] for each in runs] == [second["id"], run["id"]]
+    assert (await tenant.post(f"{at}/versions/1/publish")).json()["version"] == 2
+
+
+async def test_a_definition_renames_its_workflow(tenant: AsyncClient) -> None:
+    made = (await tenant.post("/api/workflows", json={"definition": chain("a", name="One")})).json()
+    at = f"/api/workflows/{made['id']}"
+    put = (await tenant.put(at, json={"definition": chain("a", name="Two")})).json()
+    assert (put["name"], put["key"], put["definition"]["name"]) == ("Two", "one", "Two")
+    both = (await tenant.put(at, json={"name": "X", "definition": chain("a", name="Three")})).json()
+    assert (both["name"], both["definition"]["name"]) == ("X", "Three")
+    nameless = {name: value for name, value in chain("a").items() if name != "name"}
+    kept = (await tenant.put(at, json={"definition": nameless})).json()
+    assert (kept["name"], kept["definition"]["name"]) == ("X", "X")
+
+
+async def test_a_definition_of_another_workflow_is_refused(tenant: AsyncClient) -> None:
+    made = (await tenant.post("/api/workflows", json={"definition": chain("a", id="mine")})).json()
+    at = f"/api/workflows/{made['id']}"
+    other = {"definition": chain("a", id="other")}
+    for refused in (
+        await tenant.put(at, json=other),
+        await tenant.post(f"{at}/versions", json=other),
+    ):
+        assert (refused.status_code, refused.json()["code"]) == (400, "VALIDATION_ERROR")
+        (fault,) = refused.json()["details"]
+        assert (fault["pointer"], fault["code"]) == ("/definition/id", "KEY_MISMATCH")
+    for own in ("mine", made["id"]):
+        assert (await tenant.put(at, json={"definition": chain("a", id=own)})).status_code == 200
+
+
+async def test_a_write_may_name_several_revisions(tenant: AsyncClient) -> None:
+    made = await tenant.post("/api/workflows", json={"definition": chain("a")})
+    at, etag = f"/api/workflows/{made.json()['id']}", made.headers["etag"]
+    for lost in (f"W/{etag}", '"7"', '"x", "y"'):
+        refused = await tenant.put(at, json={"name": "n"}, headers={"If-Match": lost})
+        assert (refused.status_code, refused.json()["code"]) == (412, "PRECONDITION_FAILED")
+        assert (await tenant.put(f"{at}/versions/1/pin", headers={"If-Match": lost})).is_error
+    listed = {"If-Match": f'"99", {etag}'}
+    assert (await tenant.put(at, json={"name": "n"}, headers=listed)).status_code == 200
+    wrong = await tenant.delete(at, headers={"If-Match": "3"})
+    assert (wrong.status_code, wrong.json()["details"][0]["pointer"]) == (400, "/header/If-Match")
+
+
+async def test_a_bad_version_is_told_at_its_place(tenant: AsyncClient) -> None:
+    made = (await tenant.post("/api/workflows", json={"definition": chain("a")})).json()
+    bads: list[Any] = [0, -1, True, 1.5, [], {}, "", "x" * 300]
+    for bad in bads:
+        refused = await tenant.post(f"/api/workflows/{made['id']}/execute", json={"version": bad})
+        assert refused.status_code == 400, refused.text
+        assert [each["pointer"] for each in refused.json()["details"]] == ["/version"]

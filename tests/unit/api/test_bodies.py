@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from penstock.api.bodies import DEPTH_MAX, KEYS_MAX, fitted, parsed
 from penstock.api.errors import Problem
-from penstock.api.schemas import NewKey
+from penstock.api.schemas_registry import NewKey
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),

@@ -24,6 +24,7 @@ from penstock.domain.workflow.events import (
     WorkflowCreated,
     WorkflowDeleted,
     WorkflowEvent,
+    WorkflowRecreated,
     WorkflowRenamed,
     WorkflowVersionCreated,
     WorkflowVersionPinned,
@@ -36,6 +37,7 @@ AT = 1_000
 WHO = "key:1"
 CREATED = WorkflowCreated(key="etl", name="ETL", created_at=AT, created_by=WHO)
 DELETED = WorkflowDeleted(deleted_at=AT)
+RECREATED = WorkflowRecreated(name="New", created_at=AT, created_by=WHO)
 
 
 def new(number: int) -> NewVersion:
@@ -75,11 +77,35 @@ def test_a_definition_becomes_version_1_published() -> None:
     assert decided(CreateWorkflow(key="etl", name="ETL", created_by=WHO)) == [CREATED]
 
 
-@pytest.mark.parametrize("history", [(CREATED,), (CREATED, DELETED)])
-def test_a_taken_key_stays_taken(history: tuple[WorkflowEvent, ...]) -> None:
+@pytest.mark.parametrize(
+    ("history", "again"), [((CREATED,), False), ((CREATED,), True), ((CREATED, DELETED), False)]
+)
+def test_a_taken_key_stays_taken(history: tuple[WorkflowEvent, ...], again: bool) -> None:
     with pytest.raises(Conflict) as refused:
-        decided(CreateWorkflow(key="etl", name="ETL", created_by=WHO), *history)
+        decided(CreateWorkflow(key="etl", name="ETL", created_by=WHO, again=again), *history)
     assert refused.value.code == "KEY_TAKEN"
+
+
+def test_a_deleted_workflow_lives_again_and_its_versions_go_on_counting() -> None:
+    before = (CREATED, drafted(1), published(1), pinned(1), DELETED)
+    again = CreateWorkflow(key="etl", name="New", created_by=WHO, version=new(2), again=True)
+    assert decided(again, *before) == [RECREATED, drafted(2), published(2)]
+    workflow = folded(*before, RECREATED)
+    assert workflow is not None
+    assert (workflow.name, workflow.deleted_at, workflow.pinned) == ("New", None, None)
+    assert newest_published(workflow) is None
+    assert decided(PublishVersion(1), *before, RECREATED) == [published(1)]
+
+
+def test_a_request_of_a_former_life_begins_no_other_one() -> None:
+    create = CreateWorkflow(key="etl", name="ETL", created_by=WHO, request_hash="h", again=True)
+    first = decided(create)
+    assert decided(create, *first, DELETED, RECREATED, DELETED) == []
+
+
+def test_a_draft_that_is_asked_for_again_is_there_already() -> None:
+    draft = DraftVersion(created_by=WHO, version=new(1), revisions=frozenset({1}))
+    assert decided(draft, CREATED, drafted(1)) == []
 
 
 def test_a_repeated_request_makes_no_second_workflow() -> None:
@@ -95,7 +121,7 @@ def test_a_change_renames_and_publishes() -> None:
 
 
 def test_a_change_from_an_older_revision_lost_the_race() -> None:
-    change = ChangeWorkflow(changed_by=WHO, name="new", revision=1)
+    change = ChangeWorkflow(changed_by=WHO, name="new", revisions=frozenset({1, 7}))
     assert decided(change, CREATED) == [WorkflowRenamed(name="new")]
     with pytest.raises(Conflict) as refused:
         decided(change, CREATED, WorkflowRenamed(name="won"))
@@ -139,20 +165,30 @@ def test_versions_have_an_end() -> None:
 
 
 NUMBERS = st.integers(0, 4)
+REVISIONS = st.none() | st.frozensets(NUMBERS)
+VERSIONS = st.builds(new, st.integers(1, 9))
 COMMANDS = st.one_of(
-    st.just(CreateWorkflow(key="etl", name="ETL", created_by=WHO, request_hash="h")),
+    st.builds(
+        CreateWorkflow,
+        key=st.just("etl"),
+        name=st.just("ETL"),
+        created_by=st.just(WHO),
+        version=st.none() | VERSIONS,
+        request_hash=st.sampled_from(["", "h", "i"]),
+        again=st.booleans(),
+    ),
     st.builds(
         ChangeWorkflow,
         changed_by=st.just(WHO),
         name=st.sampled_from([None, "a", "b"]),
-        version=st.sampled_from([None, new(9)]),
-        revision=st.none() | NUMBERS,
+        version=st.none() | VERSIONS,
+        revisions=REVISIONS,
     ),
-    st.builds(DraftVersion, created_by=st.just(WHO), version=st.just(new(9))),
+    st.builds(DraftVersion, created_by=st.just(WHO), version=VERSIONS, revisions=REVISIONS),
     st.builds(PublishVersion, NUMBERS),
     st.builds(PinVersion, NUMBERS),
     st.just(UnpinVersion()),
-    st.builds(DeleteWorkflow, revision=st.none() | NUMBERS),
+    st.builds(DeleteWorkflow, revisions=REVISIONS),
 )
 
 
@@ -177,7 +213,20 @@ def test_a_command_that_took_effect_adds_nothing_again(commands: list[WorkflowCo
     for command in commands:
         try:
             history += decided(command, *history)
-            if not isinstance(command, ChangeWorkflow | DraftVersion):
+            if is_repeatable(command):
                 assert decided(command, *history) == []
         except Refused:
             continue
+
+
+def is_repeatable(command: WorkflowCommand) -> bool:
+    """Whether nothing that the command changed makes its repetition another wish."""
+    match command:
+        case ChangeWorkflow():
+            return False
+        case CreateWorkflow(request_hash=request_hash):
+            return bool(request_hash)
+        case DraftVersion():
+            return True
+        case _:
+            return command.revisions is None

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, get_args
 from msgspec import Struct
 from msgspec.inspect import StructType, type_info
 
+from penstock.domain.idempotency import IdempotencyKeyUsed
 from penstock.domain.run.commands import RunCommand
 from penstock.domain.run.events import RunEvent
 from penstock.domain.tenant.events import ApiKeyEvent, TenantEvent
@@ -26,12 +27,14 @@ RUN = "run"
 TENANT = "tenant"
 KEY = "key"
 WORKFLOW = "workflow"
+IDEMPOTENCY = "idempotency"
 
 EVENTS: Mapping[str, Any] = {
     RUN: RunEvent,
     TENANT: TenantEvent,
     KEY: ApiKeyEvent,
     WORKFLOW: WorkflowEvent,
+    IDEMPOTENCY: IdempotencyKeyUsed,
 }
 """By kind, the union of what can have happened. A new aggregate adds one line."""
 

@@ -12,7 +12,7 @@ from nats.aio.client import Client
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from penstock.api import schemas
+from penstock.api import schemas, schemas_registry
 from penstock.api.answers import POSITION_HEADER, REPLAYED_HEADER
 from penstock.api.checkpoint import Checkpoint
 from penstock.api.commands import Commands
@@ -25,6 +25,7 @@ from penstock.api.listener import Listener
 from penstock.api.openapi import document
 from penstock.api.parts import Parts
 from penstock.api.payloads import Payloads
+from penstock.api.presence import Presence
 from penstock.api.protocol import Http
 from penstock.api.registry import Registry
 from penstock.api.routes import (
@@ -56,10 +57,13 @@ CONNECTIONS_WAITING = 2048
 """Connections that the system keeps while the process is busy with others."""
 STREAMS_CLOSE_S = 3
 """What a stop gives requests in flight; streams end at once, everything else is short."""
+READ_S = 1.5
+"""What a read of the log may take: longer, and the client is better off with a 503 and its turn
+again. Any replica answers, so no change of leader has to be waited for."""
 EXPOSED = ["ETag", "Location", POSITION_HEADER, REPLAYED_HEADER, "Retry-After", "X-Request-Id"]
 MODELS = [
     model
-    for model in vars(schemas).values()
+    for model in {**vars(schemas), **vars(schemas_registry)}.values()
     if isinstance(model, type) and issubclass(model, schemas.Wire) and model is not schemas.Wire
 ]
 
@@ -95,7 +99,7 @@ class Api:
         self._nc = nc
         self._engine = Engine(settings.database_url, name=f"penstock-api:{settings.instance}")
         self._publisher = Publisher(nc)
-        self._direct = Direct(nc)
+        self._direct = Direct(nc, timeout_s=READ_S)
         self.parts = self._made(settings)
         self._listener = Listener(nc, self.parts.keys, self.parts.runnables)
         self._server = Server(configured(application(self.parts, settings.cors_origins)))
@@ -119,6 +123,7 @@ class Api:
             histories=Histories(self._nc, self._direct, self._engine),
             keys=Keys(self._engine, pepper=pepper, admin_key=settings.admin_key.get_secret_value()),
             payloads=Payloads(blobs, self._direct),
+            presence=Presence(self._engine),
             runnables=Runnables(self._engine, checkpoint),
             probes=Probes("api", self.ready),
             pepper=pepper,

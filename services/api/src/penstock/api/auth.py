@@ -102,12 +102,12 @@ async def permitted(request: Request, parts: Parts, permission: Permission) -> P
 
 async def tenant_of(request: Request, parts: Parts, principal: Principal) -> str:
     """The tenant that the request acts for."""
-    named = request.headers.get("x-tenant-id")
+    named = request.headers.get("x-tenant-id", "").strip()
     if principal.tenant_id is not None:
-        if named is not None and named.lower() != principal.tenant_id:
+        if named and named.lower() != principal.tenant_id:
             raise Problem(403, "X-Tenant-Id names another tenant than the credential's")
         return principal.tenant_id
-    if named is None:
+    if not named:
         said = "a platform admin says with X-Tenant-Id for which tenant"
         raise Problem(400, said, code="TENANT_REQUIRED")
     try:

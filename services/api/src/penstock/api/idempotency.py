@@ -1,7 +1,8 @@
 """Idempotency-Key: an id that follows from the key, and a hash that tells requests apart.
 
 Nothing is stored beside the log: the id makes the second request find the first one's effect, and
-the hash in the first event tells whether it was the same request.
+the hash in the first event tells whether it was the same request. What has an id of its own, made
+of something else than the key, asks `kept_to_one_request` first.
 """
 
 import hashlib
@@ -14,6 +15,8 @@ from starlette.requests import Request
 from uuid_utils import uuid7
 
 from penstock.api.errors import detail, invalid
+from penstock.api.parts import parts_of, sender_of
+from penstock.domain.idempotency import UseIdempotencyKey
 from penstock.domain.ids import derived
 
 KEY_MAX_CHARACTERS = 255
@@ -61,3 +64,14 @@ def identity(request: Request, scope: str, body: Any) -> Identity:
     if key is None:
         return Identity(UUID(str(uuid7())), "")
     return Identity(derived_id(request, scope, key), request_hash(request, key, body))
+
+
+async def kept_to_one_request(request: Request, tenant_id: str, actor: str, made: Identity) -> None:
+    """Let the request's Idempotency-Key stand for this request and no other.
+
+    Raises Conflict where it stands for another one. Nothing happens without a key.
+    """
+    if made.request_hash:
+        command = UseIdempotencyKey(route=route_of(request), request_hash=made.request_hash)
+        sender = sender_of(request, actor)
+        await parts_of(request).registry.use_key(tenant_id, str(made.id), command, sender)

@@ -26,7 +26,7 @@ select w.*, v.content_hash, v.definition
 from penstock.workflows w
 left join penstock.workflow_versions v
   on v.tenant_id = w.tenant_id and v.workflow_id = w.id
- and v.number = coalesce(w.published_number, w.latest_number)
+ and v.number = w.published_number
 """
 WORKFLOW = f"""
 {SHOWN_WORKFLOW}
@@ -101,7 +101,7 @@ async def key(engine: Engine, tenant_id: str, key_id: UUID) -> Row | None:
 
 
 async def workflow(engine: Engine, tenant_id: str, ref: str) -> Row | None:
-    """A living workflow by id or key, with its newest published version, or its newest draft."""
+    """A living workflow by id or key, with its newest published version."""
     wanted = {"tenant": tenant_id, "ref": ref, "id": uuid_or_none(ref)}
     async with tenant_session(engine, tenant_id) as session:
         return await session.one(WORKFLOW, wanted)

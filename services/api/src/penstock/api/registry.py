@@ -9,10 +9,11 @@ from weakref import WeakValueDictionary
 from penstock.api.commands import Sender
 from penstock.api.errors import Unavailable
 from penstock.domain.decider import Decider
+from penstock.domain.idempotency import IDEMPOTENCY, IdempotencyKeyUsed, UseIdempotencyKey
 from penstock.domain.tenant.commands import ApiKeyCommand, TenantCommand
 from penstock.domain.tenant.decide import KEY, TENANT
 from penstock.domain.tenant.state import ApiKey, Tenant
-from penstock.domain.workflow.commands import WorkflowCommand
+from penstock.domain.workflow.commands import DraftVersion, WorkflowCommand
 from penstock.domain.workflow.decide import WORKFLOW
 from penstock.domain.workflow.state import Workflow
 from penstock.infra.eventlog.cache import Cache
@@ -34,6 +35,7 @@ class Written(NamedTuple, Generic[S]):
     """What a write led to.
 
     position: `r<seq>.<index>`. seq: of the history's last message. events: what the write added.
+    replayed: the request had been obeyed before; then all of these are as they were that time.
     """
 
     state: S
@@ -52,6 +54,7 @@ class Registry:
         self._tenants = ledger(log, TENANT, catalogue.TENANT)
         self._keys = ledger(log, KEY, catalogue.KEY)
         self._workflows = ledger(log, WORKFLOW, catalogue.WORKFLOW)
+        self._idempotency = ledger(log, IDEMPOTENCY, catalogue.IDEMPOTENCY)
 
     async def tenant(
         self, tenant_id: str, command: TenantCommand, sender: Sender
@@ -74,6 +77,17 @@ class Registry:
         subject = subjects.registry(tenant_id, catalogue.WORKFLOW, workflow_id)
         return await self._write(self._workflows, subject, command, sender)
 
+    async def use_key(
+        self,
+        tenant_id: str,
+        key_id: str,
+        command: UseIdempotencyKey,
+        sender: Sender,
+    ) -> Written[IdempotencyKeyUsed]:
+        """Let an Idempotency-Key stand for one request; Conflict if it does for another."""
+        subject = subjects.registry(tenant_id, catalogue.IDEMPOTENCY, key_id)
+        return await self._write(self._idempotency, subject, command, sender)
+
     async def _write(
         self, aggregates: Ledger[C, Any, S | None], subject: str, command: C, sender: Sender
     ) -> Written[S]:
@@ -92,6 +106,10 @@ class Registry:
         (answer,) = outcome.answers
         if answer.refusal is not None:
             raise answer.refusal
+        if answer.replayed:
+            first = await _first(aggregates, subject, command)
+            if first is not None:
+                return first
         assert outcome.state is not None, "whoever is not refused has a history"
         return Written(
             outcome.state,
@@ -100,6 +118,31 @@ class Registry:
             answer.replayed,
             tuple(event for _, event in outcome.events),
         )
+
+
+async def _first(
+    aggregates: Ledger[C, Any, S | None], subject: str, command: C
+) -> Written[S] | None:
+    """What a creating command led to when it came first; None for any other command."""
+    member, sought = mark_of(command)
+    if not sought:
+        return None
+    state = aggregates.decider.initial
+    for stored in await aggregates.log.read(subject):
+        events = aggregates.codec.decode(stored.body).events
+        for event in events:
+            state = aggregates.decider.evolve(state, event)
+        if state is not None and any(getattr(each, member, None) == sought for each in events):
+            position = f"r{stored.seq}.{len(events) - 1}"
+            return Written(state, position, stored.seq, replayed=True, events=events)
+    return None
+
+
+def mark_of(command: object) -> tuple[str, str]:
+    """The member of an event by which a repeated command finds what it made, and its value."""
+    if isinstance(command, DraftVersion):
+        return "version_id", command.version.version_id
+    return "request_hash", getattr(command, "request_hash", "")
 
 
 def ledger(log: EventLog, decider: Decider[C, Any, S], kind: str) -> Ledger[C, Any, S]:

@@ -8,12 +8,19 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainValidator,
+)
 from pydantic.alias_generators import to_camel
 
 from penstock.api.pages import LIMIT_DEFAULT, Cursor, Limit
 from penstock.domain.identity import TENANT_ROLES, Role, role_of
-from penstock.domain.workflow.events import Visibility
 
 NAME_MAX = 200
 TAGS_MAX = 20
@@ -45,10 +52,23 @@ def in_the_zone(value: datetime) -> datetime:
     return value
 
 
+def version_ref(value: object) -> int | str | None:
+    """A version's number or id, None where the body names none."""
+    is_number = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= COUNT_MAX
+    is_text = isinstance(value, str) and 0 < len(value) <= NAME_MAX
+    if value is None or is_number or is_text:
+        return value  # type: ignore[return-value]
+    raise ValueError("must be the number of a version, from 1, or its id")
+
+
 Name = Annotated[str, Field(min_length=1, max_length=NAME_MAX), AfterValidator(printable)]
 Tag = Annotated[str, Field(min_length=1, max_length=TAG_MAX), AfterValidator(printable)]
 TenantRole = Annotated[Role, BeforeValidator(tenant_role)]
 Moment = Annotated[datetime, AfterValidator(in_the_zone)]
+VersionRef = Annotated[
+    int | str | None,
+    PlainValidator(version_ref, json_schema_input_type=int | str | None),
+]
 Count = Annotated[int, Field(strict=True, ge=0, le=COUNT_MAX)]
 
 
@@ -79,71 +99,11 @@ class ProblemDocument(Wire):
     trace_id: str
 
 
-class LimitsChange(Wire):
-    """Limits of a tenant; null is no limit. In a patch null brings back the default."""
-
-    max_workflows: Count | None = 100
-    max_executions_per_day: Count | None = 10_000
-    retention_days: Count = 30
-    max_concurrent_runs: Count | None = None
-    max_in_flight_steps: Count | None = None
-    requests_per_minute: Count | None = None
-
-
-class ConfigChange(Wire):
-    """Configuration of a tenant."""
-
-    limits: LimitsChange = LimitsChange()
-
-
-class NewTenant(Wire):
-    """A tenant to be made."""
-
-    name: Name
-    config: ConfigChange = ConfigChange()
-
-
-class TenantChange(Wire):
-    """JSON merge patch of a tenant."""
-
-    name: Name | None = None
-    config: ConfigChange | None = None
-
-
-class NewKey(Wire):
-    """An API key to be made."""
-
-    name: Name
-    role: TenantRole
-    expires_at: Moment | None = None
-
-
-class NewWorkflow(Wire):
-    """A workflow to be made; its definition becomes version 1, published."""
-
-    name: Name | None = None
-    definition: Any = None
-    visibility: Visibility = Visibility.TENANT
-
-
-class WorkflowChange(Wire):
-    """A new name, a new version that is published at once, or both."""
-
-    name: Name | None = None
-    definition: Any = None
-
-
-class DefinitionOnly(Wire):
-    """A definition to be judged, or to become a draft."""
-
-    definition: Any
-
-
 class Execute(Wire):
     """How a workflow is to be run. version: its number or id, else the pinned or newest one."""
 
     input: Any = None
-    version: Annotated[int, Field(strict=True, ge=1, le=COUNT_MAX)] | str | None = None
+    version: VersionRef = None
     priority: Annotated[int, Field(strict=True, ge=-PRIORITY_MAX, le=PRIORITY_MAX)] = 0
     tags: Annotated[list[Tag], Field(max_length=TAGS_MAX)] = []
 
@@ -191,63 +151,6 @@ class Mode(StrEnum):
 
     ASYNC = "async"
     SYNC = "sync"
-
-
-class TenantShown(Wire):
-    """A tenant; `adminApiKey` only in the answer that made it."""
-
-    id: str
-    name: str
-    config: dict[str, Any]
-    created_at: datetime
-    admin_api_key: str | None = None
-
-
-class KeyShown(Wire):
-    """An API key; `key` only in the answer that made it."""
-
-    id: str
-    name: str
-    role: Role
-    created_by: str
-    created_at: datetime
-    expires_at: datetime | None
-    key: str | None = None
-
-
-class WorkflowShown(Wire):
-    """A workflow and its newest published version; a list's items have no definition."""
-
-    id: str
-    key: str
-    name: str
-    version: int | None
-    latest_version: int | None
-    pinned_version: int | None
-    visibility: Visibility
-    created_by: str
-    created_at: datetime
-    definition: Any = None
-
-
-class VersionShown(Wire):
-    """One version; a list's items have no definition."""
-
-    id: str
-    number: int
-    status: str
-    content_hash: str
-    created_at: datetime
-    created_by: str
-    definition: Any = None
-
-
-class Judgement(Wire):
-    """What is wrong with a definition; `plan` is layers of node ids, empty unless it is valid."""
-
-    valid: bool
-    problems: list[Detail]
-    plan: list[list[str]]
 
 
 class Accepted(Wire):

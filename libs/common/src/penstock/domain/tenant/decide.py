@@ -4,6 +4,7 @@ from typing import assert_never
 
 from penstock.domain.decider import Decider
 from penstock.domain.errors import Conflict, NotFound
+from penstock.domain.idempotency import CODE
 from penstock.domain.tenant.commands import (
     ApiKeyCommand,
     ChangeTenant,
@@ -108,7 +109,7 @@ def created_key(command: CreateApiKey, at: int) -> ApiKeyCreated:
 def refuse_other_request(first: str, second: str) -> None:
     """Raise Conflict unless both are one and the same request under an Idempotency-Key."""
     if not first or first != second:
-        raise Conflict("the Idempotency-Key was used with another request")
+        raise Conflict("this idempotency key was used with another request", code=CODE)
 
 
 TENANT: Decider[TenantCommand, TenantEvent, Tenant | None] = Decider(

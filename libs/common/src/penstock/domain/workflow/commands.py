@@ -5,6 +5,9 @@ from msgspec import Struct
 from penstock.domain.payload import Payload
 from penstock.domain.workflow.events import Visibility
 
+Revisions = frozenset[int]
+"""The revisions that a caller would change; empty for one that is none any more."""
+
 
 class NewVersion(Struct, frozen=True, kw_only=True):
     """A definition that is to become a version; see `WorkflowVersionCreated`."""
@@ -17,7 +20,8 @@ class NewVersion(Struct, frozen=True, kw_only=True):
 class CreateWorkflow(Struct, frozen=True, kw_only=True):
     """Begin a workflow; its `version`, if it has one, is published at once.
 
-    A repeat with the same `request_hash` adds nothing.
+    A repeat with the same `request_hash` adds nothing. again: the key was asked for by name, so
+    one that a deleted workflow holds is taken up again.
     """
 
     key: str
@@ -26,47 +30,53 @@ class CreateWorkflow(Struct, frozen=True, kw_only=True):
     visibility: Visibility = Visibility.TENANT
     version: NewVersion | None = None
     request_hash: str = ""
+    again: bool = False
 
 
 class ChangeWorkflow(Struct, frozen=True, kw_only=True):
     """Rename, publish a new version, or both; None leaves as it is.
 
-    revision: the one that the caller has seen, None when any will do.
+    revisions: those that may be changed, None when any will do.
     """
 
     changed_by: str
     name: str | None = None
     version: NewVersion | None = None
-    revision: int | None = None
+    revisions: Revisions | None = None
 
 
 class DraftVersion(Struct, frozen=True, kw_only=True):
-    """Keep a version without publishing it."""
+    """Keep a version without publishing it. A repeat with the same version id adds nothing."""
 
     created_by: str
     version: NewVersion
+    revisions: Revisions | None = None
 
 
 class PublishVersion(Struct, frozen=True):
-    """Let the version with this number be run."""
+    """Let the version with this number be run. revisions: here and below as in `ChangeWorkflow`."""
 
     number: int
+    revisions: Revisions | None = None
 
 
 class PinVersion(Struct, frozen=True):
     """Run the version with this number by default."""
 
     number: int
+    revisions: Revisions | None = None
 
 
 class UnpinVersion(Struct, frozen=True):
     """Run the newest published version by default again."""
 
+    revisions: Revisions | None = None
+
 
 class DeleteWorkflow(Struct, frozen=True, kw_only=True):
-    """Let nobody run or change the workflow any more. revision: as in `ChangeWorkflow`."""
+    """Let nobody run or change the workflow any more."""
 
-    revision: int | None = None
+    revisions: Revisions | None = None
 
 
 WorkflowCommand = (

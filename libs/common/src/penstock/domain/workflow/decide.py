@@ -15,6 +15,7 @@ from penstock.domain.workflow.commands import (
     NewVersion,
     PinVersion,
     PublishVersion,
+    Revisions,
     UnpinVersion,
     WorkflowCommand,
 )
@@ -22,6 +23,7 @@ from penstock.domain.workflow.events import (
     WorkflowCreated,
     WorkflowDeleted,
     WorkflowEvent,
+    WorkflowRecreated,
     WorkflowRenamed,
     WorkflowVersionCreated,
     WorkflowVersionPinned,
@@ -49,91 +51,113 @@ def decide(
         return create(command, workflow, at)
     if workflow is None:
         raise NotFound
-    if isinstance(command, DeleteWorkflow):
-        return delete(command, workflow, at)
     if workflow.deleted_at is not None:
+        if isinstance(command, DeleteWorkflow):
+            return []
         raise NotFound
+    if isinstance(command, DraftVersion) and is_kept(workflow, command.version):
+        return []
+    refuse_lost_race(command.revisions, workflow)
     match command:
         case ChangeWorkflow():
             return change(command, workflow, at)
         case DraftVersion(created_by=created_by, version=new):
-            return [drafted(workflow, new, created_by, at)]
+            return [kept(new, following_number(workflow), created_by, at)]
         case PublishVersion(number=number):
             return publish(workflow, number, at)
         case PinVersion(number=number):
             return pin(workflow, number)
         case UnpinVersion():
-            if workflow.pinned is None:
-                return []
-            return [WorkflowVersionUnpinned()]
+            return [] if workflow.pinned is None else [WorkflowVersionUnpinned()]
+        case DeleteWorkflow():
+            return [WorkflowDeleted(deleted_at=at)]
         case _:
             assert_never(command)
 
 
 def create(command: CreateWorkflow, workflow: Workflow | None, at: int) -> list[WorkflowEvent]:
-    """The first events; nothing when this very request made the workflow before."""
+    """The first events of a life; nothing when this very request began one before."""
     if workflow is not None:
-        if command.request_hash and command.request_hash == workflow.request_hash:
+        if command.request_hash and command.request_hash in workflow.request_hashes:
             return []
-        of_whom = "" if workflow.deleted_at is None else " by a workflow that was deleted"
-        raise Conflict(f"the key {command.key!r} is taken{of_whom}", code="KEY_TAKEN")
-    created = WorkflowCreated(
-        key=command.key,
+        refuse_taken_key(command, workflow)
+    events: list[WorkflowEvent] = [begun(command, workflow, at)]
+    if command.version is not None:
+        number = 1 if workflow is None else following_number(workflow)
+        events += published(command.version, number, command.created_by, at)
+    return events
+
+
+def refuse_taken_key(command: CreateWorkflow, workflow: Workflow) -> None:
+    """Raise Conflict unless the key's holder was deleted and may live again."""
+    if workflow.deleted_at is not None and command.again:
+        return
+    of_whom = "" if workflow.deleted_at is None else " by a workflow that was deleted"
+    raise Conflict(f"the key {command.key!r} is taken{of_whom}", code="KEY_TAKEN")
+
+
+def begun(command: CreateWorkflow, workflow: Workflow | None, at: int) -> WorkflowEvent:
+    """The first event of a life, which is the workflow's first one or another."""
+    if workflow is None:
+        return WorkflowCreated(
+            key=command.key,
+            name=command.name,
+            created_at=at,
+            created_by=command.created_by,
+            visibility=command.visibility,
+            request_hash=command.request_hash,
+        )
+    return WorkflowRecreated(
         name=command.name,
         created_at=at,
         created_by=command.created_by,
         visibility=command.visibility,
         request_hash=command.request_hash,
     )
-    if command.version is None:
-        return [created]
-    new = command.version
-    return [
-        created,
-        WorkflowVersionCreated(
-            version_id=new.version_id,
-            number=1,
-            content_hash=new.content_hash,
-            definition=new.definition,
-            created_at=at,
-            created_by=command.created_by,
-        ),
-        WorkflowVersionPublished(version_id=new.version_id, number=1, published_at=at),
-    ]
 
 
 def change(command: ChangeWorkflow, workflow: Workflow, at: int) -> list[WorkflowEvent]:
     """What differs from what is; a definition always makes a version, and publishes it."""
-    refuse_lost_race(command.revision, workflow)
     events: list[WorkflowEvent] = []
     if command.name is not None and command.name != workflow.name:
         events.append(WorkflowRenamed(name=command.name))
     if command.version is not None:
-        draft = drafted(workflow, command.version, command.changed_by, at)
-        published = WorkflowVersionPublished(
-            version_id=draft.version_id,
-            number=draft.number,
-            published_at=at,
-        )
-        events += [draft, published]
+        number = following_number(workflow)
+        events += published(command.version, number, command.changed_by, at)
     return events
 
 
-def drafted(
-    workflow: Workflow, new: NewVersion, created_by: str, at: int
-) -> WorkflowVersionCreated:
-    """The next version."""
+def following_number(workflow: Workflow) -> int:
+    """The number of the next version. Raises Conflict when there are too many."""
     if len(workflow.versions) >= VERSIONS_MAX:
         said = f"a workflow has at most {VERSIONS_MAX} versions"
         raise Conflict(said, code="LIMIT_EXCEEDED")
+    return len(workflow.versions) + 1
+
+
+def published(new: NewVersion, number: int, created_by: str, at: int) -> list[WorkflowEvent]:
+    """A version that is published as soon as it is there."""
+    return [
+        kept(new, number, created_by, at),
+        WorkflowVersionPublished(version_id=new.version_id, number=number, published_at=at),
+    ]
+
+
+def kept(new: NewVersion, number: int, created_by: str, at: int) -> WorkflowVersionCreated:
+    """A definition as the version with this number."""
     return WorkflowVersionCreated(
         version_id=new.version_id,
-        number=len(workflow.versions) + 1,
+        number=number,
         content_hash=new.content_hash,
         definition=new.definition,
         created_at=at,
         created_by=created_by,
     )
+
+
+def is_kept(workflow: Workflow, new: NewVersion) -> bool:
+    """Whether this very version is there already."""
+    return any(each.version_id == new.version_id for each in workflow.versions)
 
 
 def publish(workflow: Workflow, number: int, at: int) -> list[WorkflowEvent]:
@@ -160,14 +184,6 @@ def pin(workflow: Workflow, number: int) -> list[WorkflowEvent]:
     return [WorkflowVersionPinned(version_id=found.version_id, number=number)]
 
 
-def delete(command: DeleteWorkflow, workflow: Workflow, at: int) -> list[WorkflowEvent]:
-    """The last event."""
-    if workflow.deleted_at is not None:
-        return []
-    refuse_lost_race(command.revision, workflow)
-    return [WorkflowDeleted(deleted_at=at)]
-
-
 def existing(workflow: Workflow, number: int) -> Version:
     """The version with this number, or NotFound."""
     found = version(workflow, number)
@@ -176,10 +192,10 @@ def existing(workflow: Workflow, number: int) -> Version:
     return found
 
 
-def refuse_lost_race(seen: int | None, workflow: Workflow) -> None:
-    """Raise Conflict when the caller has seen another revision than the present one."""
-    if seen is not None and seen != workflow.revision:
-        said = f"the workflow is at revision {workflow.revision}, not {seen}"
+def refuse_lost_race(may_be: Revisions | None, workflow: Workflow) -> None:
+    """Raise Conflict when the workflow is at none of the revisions that may be changed."""
+    if may_be is not None and workflow.revision not in may_be:
+        said = f"the workflow is at revision {workflow.revision}, which If-Match does not name"
         raise Conflict(said, code=LOST_RACE)
 
 

@@ -43,6 +43,20 @@ class WorkflowCreated(Event, frozen=True):
     request_hash: str = ""
 
 
+class WorkflowRecreated(Event, frozen=True):
+    """A workflow that was deleted lives again under its key.
+
+    Its versions keep their numbers and are drafts again; nothing is pinned. The members are those
+    of `WorkflowCreated`.
+    """
+
+    name: str
+    created_at: int
+    created_by: str
+    visibility: Visibility = Visibility.TENANT
+    request_hash: str = ""
+
+
 class WorkflowRenamed(Event, frozen=True):
     """The workflow is called `name` from here on."""
 
@@ -91,6 +105,7 @@ class WorkflowDeleted(Event, frozen=True):
 
 WorkflowEvent = (
     WorkflowCreated
+    | WorkflowRecreated
     | WorkflowRenamed
     | WorkflowVersionCreated
     | WorkflowVersionPublished

@@ -12,6 +12,7 @@ from penstock.domain.workflow.events import (
     WorkflowCreated,
     WorkflowDeleted,
     WorkflowEvent,
+    WorkflowRecreated,
     WorkflowRenamed,
     WorkflowVersionCreated,
     WorkflowVersionPinned,
@@ -32,7 +33,8 @@ class Workflow(Struct, frozen=True, kw_only=True):
     """A workflow as it stands.
 
     revision: how many events it has. versions: the version with number n is at n - 1.
-    pinned: a number, None without a pin.
+    pinned: a number, None without a pin. created_at, created_by: of its present life.
+    request_hashes: of the requests that made it, one a life; empty where there was no key.
     """
 
     key: str
@@ -41,7 +43,7 @@ class Workflow(Struct, frozen=True, kw_only=True):
     created_by: str
     revision: int = 1
     visibility: Visibility = Visibility.TENANT
-    request_hash: str = ""
+    request_hashes: tuple[str, ...] = ()
     versions: tuple[Version, ...] = ()
     pinned: int | None = None
     deleted_at: int | None = None
@@ -67,7 +69,7 @@ def evolve(workflow: Workflow | None, event: WorkflowEvent) -> Workflow:
             created_at=event.created_at,
             created_by=event.created_by,
             visibility=event.visibility,
-            request_hash=event.request_hash,
+            request_hashes=(event.request_hash,),
         )
     assert workflow is not None, "a workflow's history begins with WorkflowCreated"
     return replace(changed(workflow, event), revision=workflow.revision + 1)
@@ -78,6 +80,8 @@ def changed(workflow: Workflow, event: WorkflowEvent) -> Workflow:
     match event:
         case WorkflowCreated():
             return workflow
+        case WorkflowRecreated():
+            return reborn(workflow, event)
         case WorkflowRenamed(name=name):
             return replace(workflow, name=name)
         case WorkflowVersionCreated(version_id=version_id, content_hash=content_hash):
@@ -95,3 +99,18 @@ def changed(workflow: Workflow, event: WorkflowEvent) -> Workflow:
             return replace(workflow, deleted_at=deleted_at)
         case _:
             assert_never(event)
+
+
+def reborn(workflow: Workflow, event: WorkflowRecreated) -> Workflow:
+    """The workflow in a new life."""
+    return replace(
+        workflow,
+        name=event.name,
+        created_at=event.created_at,
+        created_by=event.created_by,
+        visibility=event.visibility,
+        request_hashes=(*workflow.request_hashes, event.request_hash),
+        versions=tuple(replace(each, published=False) for each in workflow.versions),
+        pinned=None,
+        deleted_at=None,
+    )

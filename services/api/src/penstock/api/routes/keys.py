@@ -15,7 +15,7 @@ from penstock.api.openapi import gives, gives_page_of, takes
 from penstock.api.pages import Cursor, Limit
 from penstock.api.parts import parts_of, sender_of
 from penstock.api.runnable import uuid_or_none
-from penstock.api.schemas import KeyShown, NewKey
+from penstock.api.schemas_registry import KeyShown, NewKey
 from penstock.api.writes import read_after, settled
 from penstock.domain.identity import Role
 from penstock.domain.tenant.commands import CreateApiKey, RevokeApiKey

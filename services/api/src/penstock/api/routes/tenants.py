@@ -17,7 +17,7 @@ from penstock.api.pages import Cursor, Limit
 from penstock.api.parts import Parts, parts_of, sender_of
 from penstock.api.registry import Written
 from penstock.api.runnable import uuid_or_none
-from penstock.api.schemas import NewTenant, TenantChange, TenantShown
+from penstock.api.schemas_registry import NewTenant, TenantChange, TenantShown
 from penstock.api.vault import keep_hash, revoke_all
 from penstock.api.writes import read_after, settled
 from penstock.domain.identity import Principal, Role

@@ -6,13 +6,14 @@ from penstock.api import bodies, drawings, pages, queries_registry
 from penstock.api.answers import answered, moment_of_ms
 from penstock.api.auth import Caller, WorkflowsReader, WorkflowsWriter
 from penstock.api.errors import Problem
-from penstock.api.etags import etag
+from penstock.api.etags import etag, may_change
+from penstock.api.idempotency import identity, kept_to_one_request
 from penstock.api.openapi import gives, gives_page_of, takes
 from penstock.api.pages import Cursor, Limit
 from penstock.api.parts import Parts, parts_of, sender_of
 from penstock.api.payloads import Allowance
 from penstock.api.routes.workflows import known, published, shown
-from penstock.api.schemas import DefinitionOnly, VersionShown, WorkflowShown
+from penstock.api.schemas_registry import DefinitionOnly, VersionShown, WorkflowShown
 from penstock.api.writes import read_after, settled
 from penstock.domain.workflow.commands import (
     DraftVersion,
@@ -59,15 +60,18 @@ async def draft_version(request: Request, workflow_id: str, caller: WorkflowsWri
     """Keep a definition as a draft."""
     parts = parts_of(request)
     workflow = await known(parts, caller, workflow_id)
-    asked = await bodies.model(request, DefinitionOnly)
-    definition, _ = drawings.accepted(asked.definition, name=workflow["name"])
-    version = await drawings.stored(parts, caller.tenant_id, definition)
+    sent = await bodies.value(request)
+    asked = bodies.fitted(sent, DefinitionOnly)
+    definition = drawings.accepted_for(asked.definition, workflow).definition
+    made = identity(request, caller.tenant_id, sent)
+    await kept_to_one_request(request, caller.tenant_id, caller.actor, made)
+    version = await drawings.stored(parts, caller.tenant_id, definition, version_id=str(made.id))
     found = str(workflow["id"])
-    command = DraftVersion(created_by=caller.actor, version=version)
+    command = DraftVersion(created_by=caller.actor, version=version, revisions=may_change(request))
     sender = sender_of(request, caller.actor)
     written = await parts.registry.workflow(caller.tenant_id, found, command, sender)
     parts.runnables.changed(found, written.seq)
-    (drafted,) = written.events
+    drafted = written.events[-1]
     body = {
         "id": drafted.version_id,
         "number": drafted.number,
@@ -101,7 +105,9 @@ async def publish_version(
     parts = parts_of(request)
     workflow = await known(parts, caller, workflow_id)
     row = await known_version(parts, caller, workflow, version)
-    return await changed(request, parts, caller, workflow, PublishVersion(row["number"]))
+    return await changed(
+        request, parts, caller, workflow, PublishVersion(row["number"], may_change(request))
+    )
 
 
 @router.put("/versions/{version}/pin", responses=gives(WorkflowShown))
@@ -112,7 +118,9 @@ async def pin_version(
     parts = parts_of(request)
     workflow = await known(parts, caller, workflow_id)
     row = await known_version(parts, caller, workflow, version)
-    return await changed(request, parts, caller, workflow, PinVersion(row["number"]))
+    return await changed(
+        request, parts, caller, workflow, PinVersion(row["number"], may_change(request))
+    )
 
 
 @router.delete("/pin", responses=gives(WorkflowShown))
@@ -120,7 +128,7 @@ async def unpin(request: Request, workflow_id: str, caller: WorkflowsWriter) -> 
     """Run the newest published version by default again."""
     parts = parts_of(request)
     workflow = await known(parts, caller, workflow_id)
-    return await changed(request, parts, caller, workflow, UnpinVersion())
+    return await changed(request, parts, caller, workflow, UnpinVersion(may_change(request)))
 
 
 async def changed(

@@ -10,14 +10,14 @@ from penstock.api import bodies, drawings, pages, queries_registry
 from penstock.api.answers import answered, moment_of_ms
 from penstock.api.auth import Caller, WorkflowsReader, WorkflowsWriter
 from penstock.api.errors import Problem, detail, invalid
-from penstock.api.etags import etag, expected_revision, is_known
-from penstock.api.idempotency import Identity, identity
+from penstock.api.etags import etag, is_known, may_change
+from penstock.api.idempotency import Identity, identity, kept_to_one_request
 from penstock.api.openapi import gives, gives_page_of, takes
 from penstock.api.pages import Cursor, Limit
 from penstock.api.parts import Parts, parts_of, sender_of
 from penstock.api.payloads import Allowance
 from penstock.api.registry import Written
-from penstock.api.schemas import (
+from penstock.api.schemas_registry import (
     DefinitionOnly,
     Judgement,
     NewWorkflow,
@@ -74,15 +74,18 @@ async def create_workflow(request: Request, caller: WorkflowsWriter) -> Response
     parts = parts_of(request)
     sent = await bodies.value(request)
     asked = bodies.fitted(sent, NewWorkflow)
-    definition, key, version = None, None, None
+    drawn = None
     if asked.definition is not None:
-        definition, key = drawings.accepted(asked.definition, name=asked.name)
-        version = await drawings.stored(parts, caller.tenant_id, definition)
-    name = asked.name or (definition.name if definition else None)
+        drawn = drawings.accepted(asked.definition, name=asked.name)
+    name = asked.name or (drawn.definition.name if drawn else None)
     if name is None:
         fault = detail("/name", "SCHEMA_INVALID", "is needed without a definition")
         raise invalid("the body is not valid", fault)
     made = identity(request, caller.tenant_id, sent)
+    await kept_to_one_request(request, caller.tenant_id, caller.actor, made)
+    key = drawn.key if drawn else None
+    definition = drawn.definition if drawn else None
+    version = await drawings.stored(parts, caller.tenant_id, definition) if definition else None
     command = CreateWorkflow(
         key=key or slug(name),
         name=name,
@@ -90,6 +93,7 @@ async def create_workflow(request: Request, caller: WorkflowsWriter) -> Response
         visibility=asked.visibility,
         version=version,
         request_hash=made.request_hash,
+        again=key is not None,
     )
     if key is not None:
         written = await created(request, parts, caller, command)
@@ -137,17 +141,21 @@ async def get_workflow(request: Request, workflow_id: str, caller: WorkflowsRead
 
 @router.put("/{workflow_id}", responses=gives(WorkflowShown), openapi_extra=takes(WorkflowChange))
 async def change_workflow(request: Request, workflow_id: str, caller: WorkflowsWriter) -> Response:
-    """Rename; with a definition, make and publish a new version. A pin stays where it is."""
+    """Rename; with a definition, make and publish a new version. A pin stays where it is.
+
+    A definition that says its name renames the workflow, unless the body says another one.
+    """
     parts = parts_of(request)
     row = await known(parts, caller, workflow_id)
-    revision = expected_revision(request, row["revision"])
+    revisions = may_change(request)
     asked = await bodies.model(request, WorkflowChange)
-    definition, version = None, None
+    name, definition, version = asked.name, None, None
     if asked.definition is not None:
-        definition, _ = drawings.accepted(asked.definition, name=asked.name or row["name"])
+        definition, _, own_name = drawings.accepted_for(asked.definition, row)
+        name = name or own_name
         version = await drawings.stored(parts, caller.tenant_id, definition)
     command = ChangeWorkflow(
-        changed_by=caller.actor, name=asked.name, version=version, revision=revision
+        changed_by=caller.actor, name=name, version=version, revisions=revisions
     )
     found = str(row["id"])
     sender = sender_of(request, caller.actor)
@@ -164,7 +172,7 @@ async def delete_workflow(request: Request, workflow_id: str, caller: WorkflowsW
     """Let nobody run it any more; its runs stay readable, live ones go on."""
     parts = parts_of(request)
     row = await known(parts, caller, workflow_id)
-    command = DeleteWorkflow(revision=expected_revision(request, row["revision"]))
+    command = DeleteWorkflow(revisions=may_change(request))
     found = str(row["id"])
     sender = sender_of(request, caller.actor)
     written = await parts.registry.workflow(caller.tenant_id, found, command, sender)

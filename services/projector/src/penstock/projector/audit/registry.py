@@ -8,12 +8,13 @@ from uuid import UUID
 import msgspec
 from psycopg import AsyncConnection
 
+from penstock.domain.idempotency import IDEMPOTENCY as IDEMPOTENCY_RULES
 from penstock.domain.tenant.decide import KEY as KEY_RULES
 from penstock.domain.tenant.decide import TENANT as TENANT_RULES
 from penstock.domain.tenant.state import ApiKey, Tenant
 from penstock.domain.workflow.decide import WORKFLOW as WORKFLOW_RULES
 from penstock.domain.workflow.state import Workflow, newest_published
-from penstock.messages.catalogue import KEY, TENANT, WORKFLOW
+from penstock.messages.catalogue import IDEMPOTENCY, KEY, TENANT, WORKFLOW
 from penstock.messages.codec import Recorded
 from penstock.projector.audit.report import Kind, Report
 from penstock.projector.entry import Entry
@@ -25,7 +26,9 @@ EVOLVES: dict[str, Any] = {
     TENANT: TENANT_RULES.evolve,
     KEY: KEY_RULES.evolve,
     WORKFLOW: WORKFLOW_RULES.evolve,
+    IDEMPOTENCY: IDEMPOTENCY_RULES.evolve,
 }
+"""Of every kind in the registry; not every one has a row."""
 
 
 class Place(NamedTuple):

@@ -22,6 +22,7 @@ from penstock.domain.workflow.events import (
     WorkflowCreated,
     WorkflowDeleted,
     WorkflowEvent,
+    WorkflowRecreated,
     WorkflowRenamed,
     WorkflowVersionCreated,
     WorkflowVersionPinned,
@@ -124,6 +125,8 @@ def workflow_statements(event: WorkflowEvent, key: Parameters) -> list[Statement
     match event:
         case WorkflowCreated():
             return [_workflow_created(event, key)]
+        case WorkflowRecreated():
+            return _workflow_recreated(event, key)
         case WorkflowVersionCreated():
             sql = _update("workflows", f"latest_number = %(number)s, {changed}", OF_ID)
             return [_version_created(event, key), Statement(sql, key | {"number": event.number})]
@@ -164,6 +167,29 @@ def _workflow_created(event: WorkflowCreated, key: Parameters) -> Statement:
             "created_at": _moment(event.created_at),
         },
     )
+
+
+def _workflow_recreated(event: WorkflowRecreated, key: Parameters) -> list[Statement]:
+    changes = (
+        "name = %(name)s, visibility = %(visibility)s, created_by = %(by)s, "
+        "created_at = %(created_at)s, updated_at = %(created_at)s, deleted_at = null, "
+        "published_number = null, pinned_number = null, revision = revision + 1"
+    )
+    values = {
+        "name": _text(event.name),
+        "visibility": str(event.visibility),
+        "by": _text(event.created_by),
+        "created_at": _moment(event.created_at),
+    }
+    drafts = _update(
+        "workflow_versions",
+        "status = 'draft', published_at = null",
+        "tenant_id = %(tenant)s and workflow_id = %(id)s",
+    )
+    return [
+        Statement(_update("workflows", changes, OF_ID), key | values),
+        Statement(drafts, key),
+    ]
 
 
 def _version_created(event: WorkflowVersionCreated, key: Parameters) -> Statement:

@@ -1,0 +1,125 @@
+"""The registry's shapes of the HTTP contract: tenants, keys, workflows, versions."""
+
+from datetime import datetime
+from typing import Any
+
+from penstock.api.schemas import Count, Detail, Moment, Name, TenantRole, Wire
+from penstock.domain.identity import Role
+from penstock.domain.workflow.events import Visibility
+
+
+class LimitsChange(Wire):
+    """Limits of a tenant; null is no limit. In a patch null brings back the default."""
+
+    max_workflows: Count | None = 100
+    max_executions_per_day: Count | None = 10_000
+    retention_days: Count = 30
+    max_concurrent_runs: Count | None = None
+    max_in_flight_steps: Count | None = None
+    requests_per_minute: Count | None = None
+
+
+class ConfigChange(Wire):
+    """Configuration of a tenant."""
+
+    limits: LimitsChange = LimitsChange()
+
+
+class NewTenant(Wire):
+    """A tenant to be made."""
+
+    name: Name
+    config: ConfigChange = ConfigChange()
+
+
+class TenantChange(Wire):
+    """JSON merge patch of a tenant."""
+
+    name: Name | None = None
+    config: ConfigChange | None = None
+
+
+class NewKey(Wire):
+    """An API key to be made."""
+
+    name: Name
+    role: TenantRole
+    expires_at: Moment | None = None
+
+
+class NewWorkflow(Wire):
+    """A workflow to be made; its definition becomes version 1, published."""
+
+    name: Name | None = None
+    definition: Any = None
+    visibility: Visibility = Visibility.TENANT
+
+
+class WorkflowChange(Wire):
+    """A new name, a new version that is published at once, or both."""
+
+    name: Name | None = None
+    definition: Any = None
+
+
+class DefinitionOnly(Wire):
+    """A definition to be judged, or to become a draft."""
+
+    definition: Any
+
+
+class TenantShown(Wire):
+    """A tenant; `adminApiKey` only in the answer that made it."""
+
+    id: str
+    name: str
+    config: dict[str, Any]
+    created_at: datetime
+    admin_api_key: str | None = None
+
+
+class KeyShown(Wire):
+    """An API key; `key` only in the answer that made it."""
+
+    id: str
+    name: str
+    role: Role
+    created_by: str
+    created_at: datetime
+    expires_at: datetime | None
+    key: str | None = None
+
+
+class WorkflowShown(Wire):
+    """A workflow and its newest published version; a list's items have no definition."""
+
+    id: str
+    key: str
+    name: str
+    version: int | None
+    latest_version: int | None
+    pinned_version: int | None
+    visibility: Visibility
+    created_by: str
+    created_at: datetime
+    definition: Any = None
+
+
+class VersionShown(Wire):
+    """One version; a list's items have no definition."""
+
+    id: str
+    number: int
+    status: str
+    content_hash: str
+    created_at: datetime
+    created_by: str
+    definition: Any = None
+
+
+class Judgement(Wire):
+    """What is wrong with a definition; `plan` is layers of node ids, empty unless it is valid."""
+
+    valid: bool
+    problems: list[Detail]
+    plan: list[list[str]]
