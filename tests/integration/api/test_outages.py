@@ -21,7 +21,7 @@ from penstock.infra.settings import ApiSettings, ProjectorSettings
 from penstock.projector.app import Projector
 from penstock.projector.migrate import migrate
 from tests.conftest import with_login
-from tests.integration.api.houses import ADMIN_KEY
+from tests.integration.api.houses import ADMIN_KEY, chain
 
 HEADERS = {"X-API-Key": ADMIN_KEY}
 PASSWORDS = dict.fromkeys(("penstock_projector", "penstock_api", "penstock_scheduler"), "secret")
@@ -108,6 +108,25 @@ async def test_nothing_opens_without_the_database_and_all_is_there_after(shack: 
     await asyncio.to_thread(shack.postgres.start)
     own = {"X-API-Key": made["adminApiKey"]}
     await until(200, lambda: shack.client.get("/api/workflows", headers=own))
+
+
+async def test_no_run_is_accepted_without_the_database_though_all_is_remembered(
+    shack: Shack,
+) -> None:
+    own = {"X-API-Key": (await shack.make_tenant("remembered")).json()["adminApiKey"]}
+    made = await shack.client.post(
+        "/api/workflows", json={"definition": chain("only")}, headers=own
+    )
+    path = f"/api/workflows/{made.json()['id']}/execute"
+    assert (await shack.client.post(path, headers=own)).status_code == 202
+    shack.postgres.kill()
+    for _ in range(3):
+        refused = await shack.client.post(path, headers=own)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    commands = await shack.api.parts.nc.jetstream().stream_info("COMMANDS")
+    assert commands.state.messages == 1
+    await asyncio.to_thread(shack.postgres.start)
+    await until(202, lambda: shack.client.post(path, headers=own))
 
 
 async def test_a_taken_port_is_named(shack: Shack) -> None:

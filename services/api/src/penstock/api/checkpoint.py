@@ -1,4 +1,8 @@
-"""How far the read models are: what reads that must see a certain write wait for."""
+"""How far the read models are: what reads that must see a certain write wait for.
+
+A projector that fills another database announces what it has, too. So each announcement names its
+database, and only those of our own count.
+"""
 
 import asyncio
 from heapq import heappop, heappush
@@ -13,10 +17,14 @@ from nats.aio.subscription import Subscription
 from penstock.api.positions import EVENTS, REGISTRY
 from penstock.infra.nats import subjects
 from penstock.infra.postgres.engine import DatabaseUnavailable, Engine
+from penstock.infra.postgres.schema import DATABASE
 from penstock.infra.telemetry import logs
 
 WAIT_S = 2.0
 """How long an answer waits for the read models to pass its position."""
+
+REFRESH_S = 0.5
+"""How long the rows are asked themselves; they answer at once, or their server is away."""
 
 STORED = "select log, seq from penstock.checkpoints"
 
@@ -24,8 +32,9 @@ _log = logs.logger(__name__)
 
 
 class Announced(Struct):
-    """What the projector says after each batch: the last sequence of each log in the rows."""
+    """What a projector says after each batch: the last sequence of each log in its rows."""
 
+    database: str = ""
     events: int = 0
     registry: int = 0
 
@@ -45,6 +54,7 @@ class Checkpoint:
             REGISTRY: [],
         }
         self._order = count()
+        self._database = ""
         self._subscription: Subscription | None = None
 
     async def start(self) -> None:
@@ -79,16 +89,22 @@ class Checkpoint:
         except msgspec.DecodeError as error:
             _log.warning("unreadable checkpoint", error=str(error))
             return
+        if not self._database:
+            await self._refresh()
+        if announced.database != self._database:
+            return
         self._pass(EVENTS, announced.events)
         self._pass(REGISTRY, announced.registry)
 
     async def _refresh(self) -> None:
         """An announcement may have been missed, or none made since this process started."""
         try:
-            async with self._engine.transaction() as session:
+            async with asyncio.timeout(REFRESH_S), self._engine.transaction() as session:
+                own = await session.one(DATABASE)
                 rows = await session.all(STORED)
-        except DatabaseUnavailable:
+        except (DatabaseUnavailable, TimeoutError):
             return
+        self._database = own["database"] if own else ""
         for row in rows:
             self._pass(row["log"], row["seq"])
 

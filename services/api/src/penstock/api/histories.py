@@ -75,6 +75,7 @@ class Histories:
 
     async def exists(self, tenant_id: str, run_id: str) -> bool:
         """Whether the log has the run, whatever the read models know."""
+        self._require_broker()
         subject = subjects.run_events(tenant_id, run_id)
         return await self._direct.last(EVENTS, subject) is not None
 
@@ -97,6 +98,7 @@ class Histories:
             archived = await self._archived(run, after)
             if archived:
                 return archived
+        self._require_broker()
         subject = subjects.run_events(run.tenant_id, run.run_id)
         found = await self._direct.read_subject(EVENTS, subject, after=after, batch=PAGE)
         return [Told(each.seq, each.body) for each in found]
@@ -124,6 +126,11 @@ class Histories:
         finally:
             if not self._nc.is_closed:
                 await subscription.unsubscribe()
+
+    def _require_broker(self) -> None:
+        """Raise `ReadUnavailable` now rather than after a read's time."""
+        if not self._nc.is_connected:
+            raise ReadUnavailable("the broker is away")
 
     async def _archived(self, run: RunKey, after: int) -> list[Told]:
         wanted = {

@@ -11,6 +11,7 @@ from penstock.api.errors import Unavailable
 from penstock.api.histories import Histories
 from penstock.api.keys import Keys
 from penstock.api.payloads import Payloads
+from penstock.api.presence import Presence
 from penstock.api.registry import Registry
 from penstock.api.runnable import Runnables
 from penstock.infra.definitions import Definitions
@@ -33,6 +34,7 @@ class Parts:
     histories: Histories
     keys: Keys
     payloads: Payloads
+    presence: Presence
     runnables: Runnables
     probes: Probes
     pepper: bytes
@@ -41,6 +43,11 @@ class Parts:
         """Raise `Unavailable` at once while there is no broker to write to."""
         if not self.nc.is_connected:
             raise Unavailable
+
+    async def require_servers(self) -> None:
+        """Raise `Unavailable` unless broker and database are there, within about a second."""
+        self.require_broker()
+        await self.presence.require()
 
 
 def parts_of(request: Request) -> Parts:

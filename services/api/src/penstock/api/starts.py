@@ -27,6 +27,7 @@ from penstock.api.registry import now_ms
 from penstock.api.runnable import Runnable
 from penstock.api.schemas import Execute
 from penstock.domain.run.commands import StartRun
+from penstock.infra.nats.direct import ReadUnavailable
 from penstock.infra.schemas import check_value
 from penstock.messages.envelope import Reply
 
@@ -99,7 +100,7 @@ async def begun(
 async def _sent(
     request: Request, parts: Parts, caller: Caller, start: Start, runnable: Runnable
 ) -> Reply | None:
-    parts.require_broker()
+    await parts.require_servers()
     graph = await parts.definitions.graph(caller.tenant_id, runnable.content_hash)
     schema = graph.definition.input_schema
     if schema is not None:
@@ -149,13 +150,14 @@ async def accepted(parts: Parts, run: Begun) -> Response:
 async def ended(parts: Parts, caller: Caller, run: Begun, timeout_s: float) -> str | None:
     """The position of the run's last event, once the read models have it.
 
-    None when the time is over before, or when the API stops.
+    None when the time is over before, when the API stops, or when the log cannot be read: the run
+    is accepted all the same.
     """
     key = RunKey(caller.tenant_id, str(run.run_id), run.created_at)
     try:
         async with asyncio.timeout(timeout_s):
             position = await _last_position(parts, key)
-    except TimeoutError:
+    except (TimeoutError, ReadUnavailable):
         return None
     if position is None or not await parts.checkpoint.reached(EVENTS, position.seq):
         return None

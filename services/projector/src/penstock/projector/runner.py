@@ -69,6 +69,7 @@ class Runner:
         self._name = name
         self._size_of = size_of
         self._heads: dict[Log, Head] = {}
+        self._database = ""
         self._stopping = asyncio.Event()
         self._arrived = asyncio.Event()
         self._retry_s = RETRY_FIRST_S
@@ -113,6 +114,7 @@ class Runner:
             store = await Store.connect(self._url, name=self._name)
             stack.push_async_callback(store.close)
             self.is_connected = True
+            self._database = await store.database()
             while not await store.became_writer():
                 if await self._stopped_within(STANDBY_S):
                     return
@@ -196,9 +198,10 @@ class Runner:
         metrics.projector_lag_seconds.labels(log).set(max(0, lag_ms) / 1000)
 
     async def _announce(self) -> None:
-        """Tell whoever waits for a position how far the rows are."""
+        """Tell whoever waits for a position how far the rows are, and in which database."""
         reached = {str(log): head.seq for log, head in self._heads.items()}
-        await self._nc.publish(CHECKPOINT, msgspec.json.encode(reached))
+        said = {"database": self._database, **reached}
+        await self._nc.publish(CHECKPOINT, msgspec.json.encode(said))
 
 
 def breath_s(messages: int) -> float:

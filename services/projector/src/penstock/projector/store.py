@@ -21,6 +21,7 @@ from psycopg.errors import (
 from psycopg.rows import dict_row
 
 from penstock.infra.postgres.engine import JsonText, conninfo
+from penstock.infra.postgres.schema import DATABASE
 from penstock.infra.telemetry import logs
 from penstock.projector import arrays
 from penstock.projector.chains import Head
@@ -106,6 +107,11 @@ class Store:
         head = await checkpoint(self._connection, log)
         self._memories[log] = Memory(head)
         return head
+
+    async def database(self) -> str:
+        """Which database this is, in the words of `penstock.infra.postgres.schema`."""
+        row = await (await self._connection.execute(DATABASE)).fetchone()
+        return str(row["database"]) if row else ""
 
     async def check(self) -> None:
         """Raises psycopg's OperationalError when the connection, and with it the lock, is gone."""

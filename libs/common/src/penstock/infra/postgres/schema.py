@@ -1,7 +1,14 @@
-"""Which migration the database is at, for the readiness of every service."""
+"""Which database this is, and which migration it is at, for the readiness of every service."""
 
 from penstock.infra.postgres.engine import DatabaseUnavailable, Engine
 from penstock.infra.postgres.tables import SCHEMA_REVISION
+
+DATABASE = """
+select control.system_identifier || '/' || own.oid as database
+from pg_control_system() control, pg_database own
+where own.datname = current_database()
+"""
+"""Tells this database from every other one; a replica and its primary are the same."""
 
 REVISION = "select version_num from penstock.alembic_version"
 
