@@ -49,7 +49,8 @@ def check_config(node_type: str, config: Mapping[str, Any]) -> list[Finding]:
     for error in config_validator(node_type).iter_errors(dict(config)):
         if error.kind.name == "oneOf" and not error.instance_path:
             told.append(("", f"exactly one of {choice} is needed"))
-        elif not is_template(error.instance):
+        elif error.kind.name == "not" or not is_template(error.instance):
+            # `not` says that there may be no template, so its verdict holds of one.
             told.extend(findings(error))
     return told[:FINDINGS_MAX]
 

@@ -159,7 +159,7 @@ SWITCH: Final[Schema] = {
     "required": ["expression", "cases"],
     "additionalProperties": False,
     "properties": {
-        "expression": {"type": ["string", "number", "boolean"], "minLength": 1},
+        "expression": {"type": "string", "minLength": 1},
         "cases": {
             "type": "array",
             "items": BRANCH,
@@ -178,7 +178,7 @@ LOOP: Final[Schema] = {
     "oneOf": [{"required": ["items"]}, {"required": ["while"]}],
     "properties": {
         "items": {"type": "array", "description": "A list, or a template that gives one"},
-        "while": {"type": ["string", "boolean"], "minLength": 1},
+        "while": {"type": "string", "minLength": 1},
         "body": {"type": "object", "description": "{nodes, edges} or {workflowId, version?}"},
         "mode": {"enum": ["parallel", "sequential"], "default": "parallel"},
         "maxConcurrency": {"type": "integer", "minimum": 1, "maximum": LOOP_CONCURRENCY_MAX},

@@ -4,40 +4,30 @@ This looks at one member at a time; `validate` looks at how they fit together.
 """
 
 import re
-from collections import Counter
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from penstock.domain.workflow.model import Definition, Retry
-from penstock.domain.workflow.parse_edges import (
-    PlacedEdge,
-    branch_edges,
-    chain_edges,
-    distinct,
-    read_edge,
-)
+from penstock.domain.workflow.parse_drawing import Allowance, Ground, read_drawing
+from penstock.domain.workflow.parse_flow import RATE_FLAT, read_concurrency, read_rate_limit
 from penstock.domain.workflow.parse_node import (
     DESCRIPTION_CHARACTERS_MAX,
     NAME_CHARACTERS_MAX,
-    RawNode,
-    read_node,
     retry_members,
 )
-from penstock.domain.workflow.problems import Code, Places, Problem, not_yet
+from penstock.domain.workflow.problems import Places, Problem
 from penstock.domain.workflow.reading import Keys, Member, Members, Reader
 
 RUN_TIMEOUT_MAX_MS: Final = 10 * 366 * 24 * 3600 * 1000
 """Ten years: a bound for the timer, not an opinion about runs."""
 
 KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-LATER: Final = (
-    *("output", "concurrency", "rateLimit", "rateLimitMaxConcurrent", "rateLimitPerMinute"),
-)
 RETRY_FLAT: Final = {"retryMaxAttempts": "maxAttempts", "retryBackoffMs": "backoffMs"}
 DEFINITION: Final = Keys(
     *("id", "name", "description", "inputSchema", "timeoutMs", "retry", "nodes", "edges", "steps"),
-    *LATER,
+    *("output", "concurrency", "rateLimit", "queuedTimeoutMs"),
+    *RATE_FLAT,
     *RETRY_FLAT,
     aliases={"retryConfig": "retry"},
     ignored=("tenantId", "createdAt", "updatedAt"),
@@ -45,11 +35,15 @@ DEFINITION: Final = Keys(
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """How large a definition may be; a tenant's may differ."""
+    """How large a definition may be, in all its scopes together; a tenant's may differ.
+
+    depth: how deep bodies of loops may nest.
+    """
 
     bytes: int = 1024 * 1024
     nodes: int = 10_000
     edges: int = 50_000
+    depth: int = 8
 
 
 LIMITS: Final = Limits()
@@ -62,12 +56,14 @@ class Parsed(Struct, frozen=True, kw_only=True):
         nothing but `validate` may be done with it.
     key: the document's `id`, which names the workflow and is no part of the definition.
     places: where the members of the canonical definition stand in the document.
+    is_whole: whether all of it was read; not where a limit was passed.
     """
 
     definition: Definition | None
     problems: list[Problem]
     places: Places
     key: str | None = None
+    is_whole: bool = True
 
 
 def parse(document: object, *, name: str | None = None, limits: Limits = LIMITS) -> Parsed:
@@ -79,32 +75,45 @@ def parse(document: object, *, name: str | None = None, limits: Limits = LIMITS)
     members = reader.members(Member(document, ""), "", DEFINITION)
     if members is None:
         return Parsed(definition=None, problems=reader.problems, places=reader.places)
-    for later in LATER:
-        if later in members:
-            reader.report(members[later].at, Code.NOT_SUPPORTED, not_yet(later))
     key = reader.matching(members.get("id"), KEY)
-    definition = read_definition(reader, members, name or "", limits)
-    return Parsed(definition=definition, problems=reader.problems, places=reader.places, key=key)
+    allowance = Allowance(nodes=limits.nodes, edges=limits.edges, depth=limits.depth)
+    definition = read_definition(reader, members, name or "", allowance)
+    return Parsed(
+        definition=definition,
+        problems=reader.problems,
+        places=reader.places,
+        key=key,
+        is_whole=not allowance.is_exceeded,
+    )
 
 
-def read_definition(reader: Reader, members: Members, name: str, limits: Limits) -> Definition:
+def read_definition(
+    reader: Reader, members: Members, name: str, allowance: Allowance
+) -> Definition:
     """The definition of these members, without what could not be read."""
     if "name" not in members and not name:
         reader.invalid("/name", "name is missing")
     retry = workflow_retry(reader, members)
-    nodes = read_nodes(reader, members, retry or {}, limits)
-    edges = read_edges(reader, members, nodes, limits)
-    check_joins(reader, nodes, edges)
-    schema = members.get("inputSchema")
+    drawing = read_drawing(reader, members, Ground(allowance=allowance, retry=retry or {}))
+    schema, output = members.get("inputSchema"), members.get("output")
     return Definition(
         name=reader.text(members.get("name"), shortest=1, longest=NAME_CHARACTERS_MAX) or name,
         description=reader.text(members.get("description"), longest=DESCRIPTION_CHARACTERS_MAX),
         input_schema=schema.value if schema is not None and reader.is_json(schema) else None,
-        timeout_ms=reader.integer(members.get("timeoutMs"), least=1, most=RUN_TIMEOUT_MAX_MS),
+        timeout_ms=read_limit(reader, members.get("timeoutMs")),
+        queued_timeout_ms=read_limit(reader, members.get("queuedTimeoutMs")),
         retry=None if retry is None else Retry(**retry),
-        nodes=tuple(raw.node for raw in nodes),
-        edges=tuple(placed.edge for placed in edges),
+        concurrency=read_concurrency(reader, members.get("concurrency")),
+        rate_limit=read_rate_limit(reader, members),
+        output=output.value if output is not None and reader.is_json(output) else UNSET,
+        nodes=drawing.nodes,
+        edges=tuple(placed.edge for placed in drawing.edges),
     )
+
+
+def read_limit(reader: Reader, given: Member | None) -> int | None:
+    """A time limit of a run, in ms."""
+    return reader.integer(given, least=1, most=RUN_TIMEOUT_MAX_MS)
 
 
 def workflow_retry(reader: Reader, members: Members) -> dict[str, Any] | None:
@@ -123,77 +132,3 @@ def workflow_retry(reader: Reader, members: Members) -> dict[str, Any] | None:
             reader.invalid(member.at, f"{name} is given in retry too")
         found |= read
     return found
-
-
-def read_nodes(
-    reader: Reader, members: Members, retry: dict[str, Any], limits: Limits
-) -> list[RawNode]:
-    """The nodes, or the steps in the order of their positions."""
-    given = members.get("nodes", members.get("steps"))
-    if given is None:
-        reader.invalid("/nodes", "nodes is missing")
-        return []
-    if "nodes" in members and "steps" in members:
-        reader.invalid(members["steps"].at, "steps and nodes are the same; give one of them")
-    items = reader.items(given)
-    if given.value == []:
-        reader.report(given.at, Code.EMPTY, "a workflow has at least one node")
-    if len(items) > limits.nodes:
-        message = f"{len(items)} nodes are more than {limits.nodes}"
-        reader.report(given.at, Code.LIMIT_EXCEEDED, message)
-        return []
-    is_chain = "nodes" not in members
-    if is_chain:
-        items.sort(key=position)
-    return numbered(reader, items, retry, is_chain=is_chain)
-
-
-def numbered(
-    reader: Reader, items: list[Member], retry: dict[str, Any], *, is_chain: bool
-) -> list[RawNode]:
-    """The nodes that could be read, each under its number in the canonical document."""
-    nodes: list[RawNode] = []
-    for item in items:
-        raw = read_node(reader, item, len(nodes), retry)
-        if raw is None:
-            continue
-        nodes.append(raw)
-        if raw.position is not None and not is_chain:
-            reader.report(f"{raw.at}/position", Code.UNKNOWN_KEY, "position belongs to steps")
-    return nodes
-
-
-def position(step: Member) -> float:
-    """Where a step stands in its chain; those without a position come last, as they are listed."""
-    given = step.value.get("position") if isinstance(step.value, dict) else None
-    is_number = isinstance(given, int | float) and not isinstance(given, bool)
-    return given if is_number and given is not None else float("inf")
-
-
-def read_edges(
-    reader: Reader, members: Members, nodes: list[RawNode], limits: Limits
-) -> list[PlacedEdge]:
-    """The edges that are drawn or implied, each once, under their canonical numbers."""
-    given = members.get("edges")
-    items = [] if given is None else reader.items(given)
-    if given is not None and len(items) > limits.edges:
-        message = f"{len(items)} edges are more than {limits.edges}"
-        reader.report(given.at, Code.LIMIT_EXCEEDED, message)
-        return []
-    drawn = [edge for item in items if (edge := read_edge(reader, item)) is not None]
-    is_chain = "nodes" not in members and not items
-    chained = chain_edges(nodes) if is_chain else []
-    edges = distinct([*drawn, *branch_edges(nodes), *chained])
-    for index, placed in enumerate(edges):
-        reader.places.note(f"/edges/{index}", placed.at, whole=placed.whole)
-    return edges
-
-
-def check_joins(reader: Reader, nodes: list[RawNode], edges: list[PlacedEdge]) -> None:
-    """Reports joins that wait for more edges than lead to their node."""
-    incoming = Counter(placed.edge.target for placed in edges)
-    for raw in nodes:
-        if raw.at_least is not None and raw.at_least.value > incoming[raw.node.id]:
-            count = incoming[raw.node.id]
-            message = f"{raw.at_least.value} edges are waited for and {count} lead here"
-            reader.report(raw.at_least.at, Code.BAD_JOIN, message)

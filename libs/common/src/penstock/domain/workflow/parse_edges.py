@@ -6,7 +6,9 @@ from typing import Final
 from msgspec import Struct
 
 from penstock.domain.workflow.model import ON_SUCCESS, Condition, Edge, EdgeType
-from penstock.domain.workflow.parse_node import BRANCH_LISTS, RawNode
+from penstock.domain.workflow.node_types import NODE_TYPES
+from penstock.domain.workflow.parse_config import BRANCH_LISTS
+from penstock.domain.workflow.parse_node import RawNode
 from penstock.domain.workflow.reading import Keys, Member, Members, Reader, kind
 
 BRANCH_CHARACTERS_MAX: Final = 64
@@ -123,6 +125,18 @@ def tails_of(step: RawNode) -> list[tuple[str, Condition]]:
     taken = {entry.branch for entry in step.branches}
     free = [branch for branch in BRANCH_LISTS.values() if branch not in taken]
     return [(step.node.id, Condition(EdgeType.BRANCH, branch)) for branch in free]
+
+
+def spelled(placed: PlacedEdge, source_type: str | None) -> PlacedEdge:
+    """The edge with its branch in the canonical spelling of its source's type."""
+    edge, kind_of_source = placed.edge, NODE_TYPES.get(source_type or "")
+    if edge.condition.branch is None or kind_of_source is None:
+        return placed
+    branch = kind_of_source.branch_aliases.get(edge.condition.branch)
+    if branch is None:
+        return placed
+    condition = Condition(edge.condition.type, branch)
+    return PlacedEdge(Edge(edge.source, edge.target, condition), placed.at, placed.whole)
 
 
 def distinct(edges: Iterable[PlacedEdge]) -> list[PlacedEdge]:

@@ -1,26 +1,29 @@
 """Reading one node of a document, whatever its spelling."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from msgspec import UNSET, Struct
 
-from penstock.domain.workflow.model import QUEUE_DEFAULT, Join, Node, Retry
-from penstock.domain.workflow.node_types import NODE_TYPES, canonical_name
-from penstock.domain.workflow.problems import Code, not_yet
-from penstock.domain.workflow.reading import Keys, Member, Members, Reader, camel, kind
+from penstock.domain.workflow.model import QUEUE_DEFAULT, AtLeast, Join, Node, Retry
+from penstock.domain.workflow.node_types import canonical_name
+from penstock.domain.workflow.parse_config import (
+    BRANCH_LISTS,
+    ID,
+    INTO_CONFIG,
+    Entry,
+    read_branches,
+    read_config,
+)
+from penstock.domain.workflow.problems import Code
+from penstock.domain.workflow.reading import Keys, Member, Members, Reader
 
-ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 NAME_CHARACTERS_MAX: Final = 200
 DESCRIPTION_CHARACTERS_MAX: Final = 10_000
 TYPE_CHARACTERS_MAX: Final = 64
 YEAR_MS: Final = 366 * 24 * 3600 * 1000
 ATTEMPTS_MAX: Final = 1000
 MULTIPLIER_MAX: Final = 1000
-
-BRANCH_LISTS: Final = {"trueSteps": "true", "falseSteps": "false"}
-INTO_CONFIG: Final = ("pluginId", "pluginVersion")
 
 NODE: Final = Keys(
     *("id", "type", "name", "description", "config", "input", "join", "retry", "timeoutMs"),
@@ -31,37 +34,30 @@ RETRY: Final = Keys("maxAttempts", "backoffMs", "backoffMultiplier", "maxBackoff
 AT_LEAST: Final = Keys("atLeast", "cancelOthers")
 
 
-class Entry(Struct, frozen=True):
-    """A branch of a condition that names the step it leads to, as older definitions do."""
-
-    branch: str
-    target: Member
-
-
 class RawNode(Struct, frozen=True, kw_only=True):
     """A node, and what its document said that a node does not hold.
 
     node: with id or type "" where they could not be read.
     at: the pointer to it.
     position: its place in a chain of steps.
-    at_least: how many edges its join waits for, where it gave a number.
+    branches: what the lists of a condition named.
+    body: a loop's body as it was given, which the node's config does not hold yet.
     """
 
     node: Node
     at: str
     position: float | None = None
     branches: tuple[Entry, ...] = ()
-    at_least: Member | None = None
+    body: Member | None = None
 
 
 def read_node(
-    reader: Reader, given: Member, index: int, defaults: Mapping[str, Any]
+    reader: Reader, given: Member, canonical: str, defaults: Mapping[str, Any]
 ) -> RawNode | None:
-    """The node at `index` of the canonical document; None where there is no object.
+    """The node that stands at `canonical` in the canonical document; None for no object.
 
     defaults: the members of the workflow's retry, which a node's retry is filled from.
     """
-    canonical = f"/nodes/{index}"
     reader.places.note(canonical, given.at)
     members = reader.members(given, canonical, NODE)
     if members is None:
@@ -69,7 +65,7 @@ def read_node(
     spelled = required_text(reader, members, given, "type", longest=TYPE_CHARACTERS_MAX)
     type_name = canonical_name(spelled) or spelled
     branches = read_branches(reader, members, type_name)
-    config, config_branches = read_config(reader, members, canonical, type_name)
+    config = read_config(reader, members, canonical, type_name)
     retry = members.get("retry")
     text = reader.text
     node = Node(
@@ -77,9 +73,9 @@ def read_node(
         type=type_name,
         name=text(members.get("name"), longest=NAME_CHARACTERS_MAX),
         description=text(members.get("description"), longest=DESCRIPTION_CHARACTERS_MAX),
-        config=config,
+        config=config.values,
         input=read_input(reader, members),
-        join=read_join(reader, members),
+        join=read_join(reader, members.get("join"), canonical),
         retry=None
         if retry is None
         else Retry(**{**defaults, **retry_members(reader, retry, f"{canonical}/retry")}),
@@ -91,8 +87,8 @@ def read_node(
         node=node,
         at=given.at,
         position=reader.number(members.get("position"), least=-1e9, most=1e9),
-        branches=(*branches, *config_branches),
-        at_least=read_at_least(reader, members, canonical),
+        branches=(*branches, *config.branches),
+        body=config.body,
     )
 
 
@@ -121,83 +117,28 @@ def read_input(reader: Reader, members: Members) -> Any:
     return given.value if given is not None and reader.is_json(given) else UNSET
 
 
-def read_config(
-    reader: Reader, members: Members, canonical: str, type_name: str
-) -> tuple[dict[str, Any], tuple[Entry, ...]]:
-    """The config with its members in canonical spelling, and the branches it named."""
-    given = members.get("config", Member({}, ""))
-    if not isinstance(given.value, dict):
-        reader.invalid(given.at, f"this is an object, not {kind(given.value)}")
-        return {}, ()
-    if not reader.is_json(given):
-        return {}, ()
-    config: dict[str, Any] = {}
-    lists: Members = {}
-    for key, value in given.value.items():
-        name = config_name(type_name, key, given.value)
-        member = Member(value, f"{given.at}/{key}")
-        if type_name == "condition" and name in BRANCH_LISTS:
-            lists[name] = member
-            continue
-        reader.places.note(f"{canonical}/config/{name}", member.at)
-        config[name] = value
-    for name in INTO_CONFIG:
-        if name in members and reader.is_json(members[name]):
-            reader.places.note(f"{canonical}/config/{name}", members[name].at)
-            config[name] = members[name].value
-    return config, read_branches(reader, lists, type_name)
-
-
-def config_name(type_name: str, key: str, config: Mapping[str, Any]) -> str:
-    """A config member's canonical name: camelCase where only that is in the type's schema."""
-    kind_of_node = NODE_TYPES.get(type_name)
-    known = {} if kind_of_node is None else kind_of_node.config_schema.get("properties", {})
-    name = camel(key)
-    is_spelling = key not in known and (name in known or name in BRANCH_LISTS)
-    return name if is_spelling and name not in config else key
-
-
-def read_branches(reader: Reader, members: Members, type_name: str) -> tuple[Entry, ...]:
-    """What `trueSteps` and `falseSteps` name; one step may stand without its list."""
-    entries: list[Entry] = []
-    for name, branch in BRANCH_LISTS.items():
-        given = members.get(name)
-        if given is None:
-            continue
-        if type_name != "condition":
-            reader.report(given.at, Code.UNKNOWN_KEY, f"{name} belongs to a condition")
-            continue
-        targets = [given] if isinstance(given.value, str) else reader.items(given)
-        named = (target for target in targets if reader.matching(target, ID) is not None)
-        entries.extend(Entry(branch, target) for target in named)
-    return tuple(entries)
-
-
-def read_join(reader: Reader, members: Members) -> Join:
-    """The join, `all` where it could not be read or is a number of edges."""
-    given = members.get("join")
-    if given is None or isinstance(given.value, dict):
+def read_join(reader: Reader, given: Member | None, canonical: str) -> Join | AtLeast:
+    """The join, `all` where it could not be read."""
+    if given is None:
         return Join.ALL
+    if isinstance(given.value, dict):
+        return read_at_least(reader, given, canonical) or Join.ALL
     if not isinstance(given.value, str) or given.value not in set(Join):
         reader.report(given.at, Code.BAD_JOIN, 'a join is "all", "any" or {atLeast: n}')
         return Join.ALL
     return Join(given.value)
 
 
-def read_at_least(reader: Reader, members: Members, canonical: str) -> Member | None:
-    """The number of edges that a join waits for, where it is one."""
-    given = members.get("join")
-    if given is None or not isinstance(given.value, dict):
+def read_at_least(reader: Reader, given: Member, canonical: str) -> AtLeast | None:
+    """The join of a number of edges; None where it could not be read."""
+    members = reader.members(given, f"{canonical}/join", AT_LEAST) or {}
+    cancel_others = reader.flag(members.get("cancelOthers")) or False
+    number = members.get("atLeast")
+    if number is None or type(number.value) is not int or number.value < 1:
+        at = given.at if number is None else number.at
+        reader.report(at, Code.BAD_JOIN, "atLeast is a number of edges, 1 or more")
         return None
-    reader.report(given.at, Code.NOT_SUPPORTED, not_yet("atLeast"))
-    found = reader.members(given, f"{canonical}/join", AT_LEAST) or {}
-    reader.flag(found.get("cancelOthers"))
-    number = found.get("atLeast")
-    is_number = number is not None and type(number.value) is int and number.value >= 1
-    if not is_number:
-        reader.report(given.at, Code.BAD_JOIN, "atLeast is a number of edges, 1 or more")
-        return None
-    return number
+    return AtLeast(at_least=number.value, cancel_others=cancel_others)
 
 
 def retry_members(reader: Reader, given: Member, canonical: str) -> dict[str, Any]:

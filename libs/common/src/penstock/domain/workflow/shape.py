@@ -3,13 +3,14 @@
 Works on any definition, however broken, in O(nodes + edges); pointers are canonical.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Final
 
-from penstock.domain.workflow.model import Definition, Edge, EdgeType, Node
-from penstock.domain.workflow.node_types import NODE_TYPES, is_entry
-from penstock.domain.workflow.problems import Code, Problem, not_yet
+from penstock.domain.workflow.model import AtLeast, Definition, Edge, EdgeType, Node
+from penstock.domain.workflow.node_types import NODE_TYPES, branches_of, is_entry
+from penstock.domain.workflow.problems import Code, Problem
 
 NEW, OPEN, DONE = range(3)
 LISTED_MAX: Final = 5
@@ -89,9 +90,10 @@ class Shape:
 
 
 def shape_problems(shape: Shape) -> Iterator[Problem]:
-    """Everything that is wrong with the shape."""
+    """Everything that is wrong with the shape; pointers begin at the drawing that it is of."""
     yield from duplicates(shape)
     yield from edge_problems(shape)
+    yield from join_problems(shape)
     yield from cycles(shape)
     yield from unreachable(shape)
 
@@ -114,25 +116,34 @@ def edge_problems(shape: Shape) -> Iterator[Problem]:
                 yield Problem(f"{at}/{name}", Code.EDGE_NODE_MISSING, message)
         if edge.source == edge.target:
             yield Problem(at, Code.SELF_EDGE, f"{edge.source} cannot wait for itself")
-        if edge.condition.type is EdgeType.EXPRESSION:
-            message = not_yet("an edge of type EXPRESSION")
-            yield Problem(f"{at}/condition/type", Code.NOT_SUPPORTED, message)
         if edge.source in shape.numbers and not is_branch_known(shape, edge):
             message = branch_message(shape.node(edge.source))
             yield Problem(f"{at}/condition/branch", Code.UNKNOWN_BRANCH, message)
 
 
+def join_problems(shape: Shape) -> Iterator[Problem]:
+    """Joins that wait for more edges than lead to their node."""
+    incoming = Counter(edge.target for edge in shape.definition.edges)
+    for number, node in enumerate(shape.definition.nodes):
+        if isinstance(node.join, AtLeast) and node.join.at_least > incoming[node.id]:
+            message = f"{node.join.at_least} edges are waited for and {incoming[node.id]} lead here"
+            yield Problem(f"/nodes/{number}/join/atLeast", Code.BAD_JOIN, message)
+
+
 def is_branch_known(shape: Shape, edge: Edge) -> bool:
     """Whether the source can choose the edge's branch; true where its type is not there yet."""
-    kind = NODE_TYPES.get(shape.node(edge.source).type)
-    if edge.condition.type is not EdgeType.BRANCH or kind is None or not kind.available:
+    if edge.condition.type is not EdgeType.BRANCH:
         return True
-    return edge.condition.branch in (kind.branches or ())
+    source = shape.node(edge.source)
+    kind = NODE_TYPES.get(source.type)
+    if kind is None or not kind.available:
+        return True
+    return edge.condition.branch in (branches_of(source) or ())
 
 
 def branch_message(node: Node) -> str:
     """Which branches the node has."""
-    branches = NODE_TYPES[node.type].branches
+    branches = branches_of(node)
     if not branches:
         return f"{node.id} is a {node.type}, which has no branches"
     return f"{node.id} has the branches {', '.join(branches[:LISTED_MAX])}"

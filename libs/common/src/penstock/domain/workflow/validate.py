@@ -8,13 +8,19 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from msgspec import Struct, structs
+from msgspec import Struct, ValidationError, structs
 
-from penstock.domain.workflow.model import QUEUE_DEFAULT, Definition, Node, canonical_bytes
+from penstock.domain.workflow.model import Definition, Node, body_from_wire, canonical_bytes
 from penstock.domain.workflow.node_types import NODE_TYPES
 from penstock.domain.workflow.parse import LIMITS, Limits, Parsed, parse
 from penstock.domain.workflow.problems import PROBLEMS_MAX, Code, Problem, not_yet
-from penstock.domain.workflow.references import CheckExpression, reference_problems
+from penstock.domain.workflow.references import (
+    CheckExpression,
+    Scope,
+    definition_reference_problems,
+    edge_reference_problems,
+    node_reference_problems,
+)
 from penstock.domain.workflow.shape import Shape, shape_problems
 
 CheckConfig = Callable[[str, Mapping[str, Any]], list[tuple[str, str]]]
@@ -42,7 +48,7 @@ def check(
     parsed = parse(document, name=name, limits=limits)
     if parsed.definition is None:
         return parsed
-    if any(is_unread(problem) for problem in parsed.problems):
+    if not parsed.is_whole:
         # The rest would be blamed for the absence of what was not even read.
         return structs.replace(parsed, definition=None)
     found = validate(parsed.definition, checks, limits=limits)
@@ -54,18 +60,13 @@ def check(
     return structs.replace(parsed, definition=definition, problems=problems)
 
 
-def is_unread(problem: Problem) -> bool:
-    """Whether all nodes, or all edges, were left unread because there are too many of them."""
-    return problem.code is Code.LIMIT_EXCEEDED and problem.pointer in {"/nodes", "/steps", "/edges"}
-
-
 def validate(definition: Definition, checks: Checks, *, limits: Limits = LIMITS) -> list[Problem]:
     """Every problem of a definition, at most PROBLEMS_MAX; pointers lead into its wire form."""
     return list(islice(problems_of(definition, checks, limits), PROBLEMS_MAX))
 
 
 def problems_of(definition: Definition, checks: Checks, limits: Limits) -> Iterator[Problem]:
-    """The problems one by one: of the whole, of the shape, then of each node."""
+    """The problems one by one: of the whole, then of each drawing: its shape, then its nodes."""
     size = len(canonical_bytes(definition))
     if size > limits.bytes:
         message = f"{size} bytes are more than {limits.bytes}"
@@ -74,20 +75,37 @@ def problems_of(definition: Definition, checks: Checks, limits: Limits) -> Itera
         message_or_none = checks.schema(definition.input_schema)
         if message_or_none is not None:
             yield Problem("/inputSchema", Code.SCHEMA_INVALID, message_or_none)
-    shape = Shape(definition)
-    yield from shape_problems(shape)
-    for number, node in enumerate(definition.nodes):
-        yield from node_problems(node, f"/nodes/{number}", checks.config)
-        yield from reference_problems(shape, number, checks.expression)
+    scope = Scope(Shape(definition))
+    yield from definition_reference_problems(scope, checks.expression)
+    yield from scope_problems(scope, checks)
+
+
+def scope_problems(scope: Scope, checks: Checks) -> Iterator[Problem]:
+    """The problems of one drawing and of the bodies in it."""
+    for problem in shape_problems(scope.shape):
+        yield structs.replace(problem, pointer=scope.at + problem.pointer)
+    yield from edge_reference_problems(scope, checks.expression)
+    for number, node in enumerate(scope.shape.definition.nodes):
+        at = f"{scope.at}/nodes/{number}"
+        yield from node_problems(node, at, checks.config)
+        yield from node_reference_problems(scope, number, checks.expression)
+        if node.type == "loop" and isinstance(node.config.get("body"), dict):
+            yield from body_problems(scope, node, at, checks)
+
+
+def body_problems(scope: Scope, loop: Node, at: str, checks: Checks) -> Iterator[Problem]:
+    """The problems of a loop's body."""
+    try:
+        body = body_from_wire(loop.config["body"], scope.shape.definition)
+    except ValidationError as error:
+        yield Problem(f"{at}/config/body", Code.CONFIG_INVALID, str(error))
+        return
+    inner = Scope(Shape(body), f"{at}/config/body", outer=scope, owner=loop.id)
+    yield from scope_problems(inner, checks)
 
 
 def node_problems(node: Node, at: str, check_config: CheckConfig) -> Iterator[Problem]:
-    """What is wrong with a node by itself, but for what it reads."""
-    if node.continue_on_error:
-        yield Problem(f"{at}/continueOnError", Code.NOT_SUPPORTED, not_yet("continueOnError"))
-    if node.queue != QUEUE_DEFAULT:
-        # No executor serves another one, so the step would wait for ever.
-        yield Problem(f"{at}/queue", Code.NOT_SUPPORTED, not_yet("queue"))
+    """What is wrong with a node by itself, but for what it reads and for a loop's body."""
     kind = NODE_TYPES.get(node.type)
     if kind is None:
         if node.type:
@@ -100,5 +118,9 @@ def node_problems(node: Node, at: str, check_config: CheckConfig) -> Iterator[Pr
     for name, only in kind.later.items():
         if name in node.config and (only is None or node.config[name] == only):
             yield Problem(f"{at}/config/{name}", Code.NOT_SUPPORTED, not_yet(name))
-    for pointer, message in check_config(node.type, node.config):
+    config = node.config
+    if node.type == "loop" and isinstance(config.get("body"), dict):
+        # The body's nodes have configs of their own, each checked once.
+        config = config | {"body": {}}
+    for pointer, message in check_config(node.type, config):
         yield Problem(f"{at}/config{pointer}", Code.CONFIG_INVALID, message)
