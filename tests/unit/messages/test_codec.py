@@ -17,6 +17,7 @@ from penstock.messages.codec import (
     codec_for,
     decode_run_decision,
     encode_decision,
+    read,
 )
 from penstock.messages.envelope import NO_HASH, Cause
 
@@ -69,6 +70,24 @@ def test_a_damaged_decision_decodes_or_is_undecodable(data: st.DataObject) -> No
         decode_run_decision(bytes(body))
     except Undecodable:
         return
+
+
+DEEP = b"[" * 100_000 + b"]" * 100_000
+
+
+@pytest.mark.parametrize("place", [b'{"id":', b'{"extra":', b'{"events":[{"type":"StepReady","a":'])
+def test_what_nests_too_deeply_is_undecodable(place: bytes) -> None:
+    for decode in (decode_run_decision, codec_for(RUN).decode, codec_for("workflow").decode):
+        with pytest.raises(Undecodable):
+            decode(place + DEEP)
+
+
+def test_a_message_is_read_or_undecodable() -> None:
+    decode = msgspec.json.Decoder(Cause).decode
+    assert read(decode, msgspec.json.encode(CAUSE)) == CAUSE
+    for body in (b"", b"\xff", b"[]", b'{"extra":' + DEEP + b"}"):
+        with pytest.raises(Undecodable):
+            read(decode, body)
 
 
 @pytest.mark.parametrize("kind", sorted(EVENTS))

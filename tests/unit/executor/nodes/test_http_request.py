@@ -10,6 +10,7 @@ import pytest
 from penstock.domain.workflow.config_schemas import REDIRECTS_MAX, REQUEST_TIMEOUT_MAX_MS
 from penstock.executor.inputs import StepInput
 from penstock.executor.nodes.http_request import (
+    BODY_DEPTH_MAX,
     HttpConfig,
     Scalar,
     body_of,
@@ -75,6 +76,15 @@ def test_templates_that_gave_something_else_are_a_final_fault(values: dict[str, 
 def test_query_parameters_repeat_and_vanish() -> None:
     query: dict[str, Scalar | list[Scalar]] = {"a": [1, "x", None], "b": None, "c": True, "d": 1.5}
     assert query_of(query) == [("a", "1"), ("a", "x"), ("c", "true"), ("d", "1.5")]
+
+
+@pytest.mark.parametrize("inner", ["1", '{"a": [2], "b": []}'])
+def test_a_body_that_nests_deeply_stays_text(inner: str) -> None:
+    for depth, parsed in ((BODY_DEPTH_MAX - 2, True), (BODY_DEPTH_MAX + 1, False)):
+        text = "[" * depth + inner + "]" * depth
+        value = body_value(answer(text.encode(), "application/json"), len(text))
+        assert isinstance(value, list) is parsed
+        assert parsed or value == text
 
 
 @pytest.mark.parametrize(

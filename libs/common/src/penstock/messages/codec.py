@@ -4,7 +4,7 @@ The kind of a history says which events its decisions hold. What was written und
 shapes is decoded in one pass; older decisions event by event through the upcasters.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Generic, TypeVar, cast
 
@@ -16,10 +16,15 @@ from penstock.messages.envelope import Cause, Decision, Envelope, RawDecision
 from penstock.messages.upcasters import UPCASTERS, Upcasters, upcast
 
 E = TypeVar("E")
+M = TypeVar("M")
+
+
+DAMAGE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding raises on a damaged body; the last one where it is nested too deeply."""
 
 
 class Undecodable(Exception):
-    """A body that is no decision of its kind: damaged, or written by a newer version."""
+    """A body that is no message of its kind: damaged, or written by a newer version."""
 
 
 class Recorded(Envelope, Generic[E], frozen=True):
@@ -71,7 +76,7 @@ class Codec(Generic[E]):
         """The decision that `body` is, its events in their present shapes, else Undecodable."""
         try:
             decision = self._present.decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except DAMAGE as error:
             return self._decode_raw(body, error)
         if self._oldest_present <= decision.catalogue <= self._catalogue.number:
             return decision
@@ -85,7 +90,7 @@ class Codec(Generic[E]):
             if raw.catalogue > self._catalogue.number:
                 raise Undecodable(f"{self.kind}: written under catalogue {raw.catalogue}")
             events = tuple(self._event.decode(self._upcast(e, raw.catalogue)) for e in raw.events)
-        except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError) as damage:
+        except (*DAMAGE, KeyError, TypeError) as damage:
             raise Undecodable(f"{self.kind}: {damage}") from damage
         return Recorded(
             id=raw.id,
@@ -101,6 +106,14 @@ class Codec(Generic[E]):
         old = msgspec.json.decode(event)
         new = upcast(old, self.kind, under=under, catalogue=self._catalogue, by=self._upcasters)
         return bytes(event) if new is old else _encode(new)
+
+
+def read(decode: Callable[[bytes], M], body: bytes) -> M:
+    """What `decode` makes of a message's body, else Undecodable."""
+    try:
+        return decode(body)
+    except DAMAGE as damage:
+        raise Undecodable(str(damage)) from damage
 
 
 _encode = msgspec.json.encode
@@ -122,7 +135,7 @@ def decode_run_decision(body: bytes) -> Decision:
         decision = _run_decoder.decode(body)
         if decision.catalogue == NUMBER:
             return decision
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except DAMAGE:
         pass
     recorded: Recorded[RunEvent] = codec_for(RUN).decode(body)
     return Decision(

@@ -22,6 +22,7 @@ from penstock.infra.nats.pull import Pull
 from penstock.infra.nats.streams import DEFAULT_QUEUE, SHARED, WORK, work_consumer
 from penstock.infra.telemetry.logs import logger
 from penstock.infra.telemetry.metrics import nats_dead_letters
+from penstock.messages.codec import Undecodable, read
 from penstock.messages.envelope import Work
 
 BATCH = 8
@@ -87,8 +88,8 @@ class Intake:
 
     def _on_work(self, delivery: Delivery) -> None:
         try:
-            work = _decode(delivery.data)
-        except msgspec.DecodeError as error:
+            work = read(_decode, delivery.data)
+        except Undecodable as error:
             self._bury(delivery, f"not a work message: {error}")
             return
         if delivery.num_delivered > 1:

@@ -16,6 +16,7 @@ from penstock.infra.nats.delivery import Delivery
 from penstock.infra.nats.pull import Pull
 from penstock.infra.nats.streams import COMMANDS, REPORTS, TIMERS, scheduler_consumer
 from penstock.infra.telemetry import logs, metrics
+from penstock.messages.codec import Undecodable, read
 from penstock.messages.envelope import CommandMessage, Reports, RunReport
 from penstock.scheduler.letters import FAILURES_HEADER, Letter
 from penstock.scheduler.receipts import Receipts
@@ -30,8 +31,8 @@ M = TypeVar("M")
 
 logger = logs.logger(__name__)
 
-read_command = msgspec.json.Decoder(CommandMessage).decode
-read_reports = msgspec.json.Decoder(Reports).decode
+decode_command = msgspec.json.Decoder(CommandMessage).decode
+decode_reports = msgspec.json.Decoder(Reports).decode
 
 
 class Intake:
@@ -98,7 +99,7 @@ class Door(Generic[M]):
         """Never raises: a message that cannot be read must not stop those behind it."""
         try:
             inside = list(self._opened(delivery))
-        except (msgspec.DecodeError, subjects.BadSubject, subjects.BadToken, ValueError) as error:
+        except (Undecodable, ValueError) as error:
             await self._intake.bury(self._stream, delivery, f"undecodable: {error}")
             return
         await self._intake.take(self._stream, delivery, inside)
@@ -110,7 +111,7 @@ def commanded(delivery: Delivery) -> Iterator[Addressee]:
     if about.kind != "run":
         raise subjects.BadSubject(delivery.subject)
     key = run_key(about.tenant, about.id)
-    message = read_command(delivery.data)
+    message = read(decode_command, delivery.data)
     command = message.command
     if isinstance(command, StartRun):
         command = replace(command, traceparent=message.traceparent)
@@ -135,7 +136,7 @@ def run_key(tenant: str, run_id: str) -> RunKey:
 
 def reported(delivery: Delivery) -> Iterator[Addressee]:
     """All reports of a message of REPORTS."""
-    pack = read_reports(delivery.data)
+    pack = read(decode_reports, delivery.data)
     for item in pack.reports:
         key = run_key(item.tenant, item.run_id)
         addressed: Addressed[RunCommand] = Addressed(

@@ -17,6 +17,7 @@ from penstock.infra.nats.publish import Publisher, PublishError, WrongSequence
 from penstock.infra.nats.streams import LEASES
 from penstock.infra.nats.subjects import PARTITIONS
 from penstock.infra.telemetry import logs, metrics
+from penstock.messages.codec import Undecodable, read
 from penstock.scheduler.shares import MEMBER_PREFIX, Sighting, observed, plan
 
 LOOK_S = 0.25
@@ -31,6 +32,9 @@ class Lease(Struct):
     """The body of a lease; an empty owner gave it back."""
 
     owner: str
+
+
+_decode = msgspec.json.Decoder(Lease).decode
 
 
 class Leases:
@@ -157,6 +161,6 @@ def subject_name(subject: str) -> str:
 def owner_in(body: bytes) -> str:
     """Who wrote a lease; nobody, for one that cannot be read: whoever is first takes it."""
     try:
-        return msgspec.json.decode(body, type=Lease).owner
-    except msgspec.DecodeError:
+        return read(_decode, body).owner
+    except Undecodable:
         return ""

@@ -41,6 +41,8 @@ from penstock.infra.telemetry.metrics import executor_egress_refused
 
 DETAILS_BODY_MAX = 64 * 1024
 """Bytes of a refused answer's body that the error keeps."""
+BODY_DEPTH_MAX = 64
+"""A body that nests deeper is kept as the text that it came as."""
 RETRYABLE_STATUSES = frozenset({408, 425, 429})
 INPUT_METHODS = frozenset({"POST", "PUT", "PATCH"})
 RETRY_AFTER_MAX_MS = 24 * 3600 * 1000
@@ -223,10 +225,27 @@ def body_value(answer: Answer, limit: int) -> Any:
         return base64.b64encode(answer.body).decode()
     if is_json(answer.headers.get("content-type", "")):
         try:
-            return msgspec.json.decode(text)
+            value = msgspec.json.decode(text)
         except (msgspec.DecodeError, RecursionError):
             return text
+        return value if is_shallow(value) else text
     return text
+
+
+def is_shallow(value: Any) -> bool:
+    """Whether a value may travel as JSON: what nests deeper, nobody on the way could read."""
+    level = [value]
+    for _ in range(BODY_DEPTH_MAX):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return True
+    return False
 
 
 def is_json(content_type: str) -> bool:
