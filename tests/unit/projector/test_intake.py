@@ -3,9 +3,13 @@
 import asyncio
 import inspect
 
+from msgspec.structs import replace
+
+from penstock.domain.ids import derived
 from penstock.infra.nats.delivery import Delivery
 from penstock.projector.entry import Log
 from penstock.projector.intake import BATCH_MAX, BATCH_MAX_BYTES, HELD_MAX, Intake
+from tests.unit.projector.lives import Life, Tape, chain
 
 
 async def _unanswered(_delivery: Delivery, _body: bytes, _settles: bool) -> None:
@@ -18,7 +22,7 @@ def delivery(seq: int, body: bytes = b"{}", *, pending: int = 0) -> Delivery:
 
 async def test_a_batch_is_what_is_there() -> None:
     arrived = asyncio.Event()
-    intake = Intake(Log.EVENTS, arrived)
+    intake = Intake(Log.EVENTS, arrived, asyncio.Event())
     assert intake.batch() == []
     for seq in (1, 2, 3):
         assert intake.on_message(delivery(seq, pending=3 - seq)) is None
@@ -29,7 +33,7 @@ async def test_a_batch_is_what_is_there() -> None:
 
 
 async def test_a_batch_is_bounded_in_decisions_and_bytes() -> None:
-    intake = Intake(Log.EVENTS, asyncio.Event())
+    intake = Intake(Log.EVENTS, asyncio.Event(), asyncio.Event())
     for seq in range(1, BATCH_MAX + 2):
         intake.on_message(delivery(seq))
     assert len(intake.batch()) == BATCH_MAX
@@ -41,7 +45,7 @@ async def test_a_batch_is_bounded_in_decisions_and_bytes() -> None:
 
 
 async def test_what_is_one_too_many_waits_for_room() -> None:
-    intake = Intake(Log.EVENTS, asyncio.Event())
+    intake = Intake(Log.EVENTS, asyncio.Event(), asyncio.Event())
     for seq in range(1, HELD_MAX):
         assert intake.on_message(delivery(seq)) is None
     waiting = intake.on_message(delivery(HELD_MAX))
@@ -51,3 +55,21 @@ async def test_what_is_one_too_many_waits_for_room() -> None:
     assert not task.done()
     intake.batch()
     await task
+
+
+async def test_only_what_is_no_routine_presses() -> None:
+    pressing = asyncio.Event()
+    intake = Intake(Log.EVENTS, asyncio.Event(), pressing)
+    life = Life(Tape(), chain(2), name="run", tenant=derived("tenant"))
+    life.start()
+    life.complete("s0")
+    life.complete("s1")
+    found = []
+    for seq, (subject, body) in enumerate(life.tape.messages, 1):
+        intake.on_message(replace(delivery(seq, body), subject=subject))
+        assert intake.is_pressing == pressing.is_set()
+        found.append(intake.is_pressing)
+        pressing.clear()
+        intake.batch()
+        assert not intake.is_pressing
+    assert found == [True, False, True], "it begins, goes on, ends"

@@ -4,7 +4,9 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable
 
+from penstock.domain.run.events import StepDispatched, StepReady, StepStarted, StepSucceeded
 from penstock.infra.nats.delivery import Delivery
+from penstock.messages.catalogue import RUN
 from penstock.projector.entry import Entry, Log, read
 
 BATCH_MAX = 2_000
@@ -19,16 +21,24 @@ HELD_MAX = 2 * BATCH_MAX
 HELD_MAX_BYTES = 2 * BATCH_MAX_BYTES
 
 
-class Intake:
-    """Filled by the tail, emptied by the runner, which `arrived` wakes.
+ROUTINE = (StepReady, StepDispatched, StepStarted, StepSucceeded)
+"""What goes on in a run by itself. Of anything else somebody may want to read at once: of a run
+that began, ended or was cancelled, of a step that failed or waits, of what was registered."""
 
-    pending: how many messages the stream still had when the last one came.
+
+class Intake:
+    """Filled by the tail, emptied by the runner, which `arrived` wakes, and `pressing` from a rest.
+
+    pending: how many messages the stream still had when the last one came. is_pressing: whether
+    something that is no routine waits here.
     """
 
-    def __init__(self, log: Log, arrived: asyncio.Event) -> None:
+    def __init__(self, log: Log, arrived: asyncio.Event, pressing: asyncio.Event) -> None:
         self.log = log
         self.pending = 0
+        self.is_pressing = False
         self._arrived = arrived
+        self._pressing = pressing
         self._entries: deque[Entry] = deque()
         self._bytes = 0
         self._room = asyncio.Event()
@@ -44,6 +54,9 @@ class Intake:
         self._bytes += len(entry.body)
         self.pending = delivery.pending
         self._arrived.set()
+        if not (self.is_pressing or is_routine(entry)):
+            self.is_pressing = True
+            self._pressing.set()
         if len(self._entries) < HELD_MAX and self._bytes < HELD_MAX_BYTES:
             return None
         self._room.clear()
@@ -61,5 +74,14 @@ class Intake:
             size += len(entry.body)
             taken.append(entry)
         self._bytes -= size
+        self.is_pressing = self.is_pressing and bool(self._entries)
         self._room.set()
         return taken
+
+
+def is_routine(entry: Entry) -> bool:
+    """Whether the message tells of nothing but steps that go on as they should."""
+    decision = entry.decision
+    if decision is None or entry.kind != RUN:
+        return False
+    return all(isinstance(event, ROUTINE) for event in decision.events)

@@ -7,7 +7,7 @@ checkpoint: the stream has everything. Only a log that does not hang together st
 import asyncio
 import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 import msgspec
 from nats import errors as nats_errors
@@ -38,8 +38,9 @@ BUSY_BATCH = 16
 """Messages in one batch that show that there is much to do."""
 
 BREATH_S = 0.01
-"""How long a busy writer lets messages come together: a large batch costs half as much a message.
-Nobody waits for it when there is little to do."""
+"""How long a writer lets messages come together after a batch: a large one costs half as much a
+message, and a batch for every single step takes from the steps the processors that they run on.
+Where there is little to do it ends as soon as something comes that somebody may wait for."""
 
 RETRY_FIRST_S = 0.1
 RETRY_MAX_S = 2.0
@@ -72,6 +73,7 @@ class Runner:
         self._database = ""
         self._stopping = asyncio.Event()
         self._arrived = asyncio.Event()
+        self._pressing = asyncio.Event()
         self._retry_s = RETRY_FIRST_S
         self.is_connected = False
         self.halted = ""
@@ -96,6 +98,7 @@ class Runner:
         """Finish the batch in hand, then leave `run`."""
         self._stopping.set()
         self._arrived.set()
+        self._pressing.set()
 
     async def _pause(self) -> None:
         try:
@@ -134,7 +137,7 @@ class Runner:
         head = await store.head(log)
         self._heads[log] = head
         await self._check_same_log(log, store, head)
-        intake = Intake(log, self._arrived)
+        intake = Intake(log, self._arrived, self._pressing)
         tail = Tail(self._nc, STREAMS[log], (), head.seq + 1, intake.on_message)
         try:
             await tail.start()
@@ -164,7 +167,7 @@ class Runner:
             for each in followed:
                 if batch := each.intake.batch():
                     await self._apply(store, each.intake, batch)
-                    await asyncio.sleep(breath_s(len(batch)))
+                    await self._breathe(len(batch), followed)
                     self._arrived.set()
                     break
                 if each.ended.done():
@@ -173,6 +176,19 @@ class Runner:
                 await asyncio.wait_for(self._arrived.wait(), IDLE_CHECK_S)
             except TimeoutError:
                 await store.check()
+
+    async def _breathe(self, messages: int, followed: Sequence["Followed"]) -> None:
+        """Let messages come together after a batch of so many; a full one has to wait for none."""
+        if messages >= BATCH_MAX:
+            return
+        if messages >= BUSY_BATCH:
+            await asyncio.sleep(BREATH_S)
+            return
+        self._pressing.clear()
+        if self._stopping.is_set() or any(each.intake.is_pressing for each in followed):
+            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._pressing.wait(), BREATH_S)
 
     async def _apply(self, store: Store, intake: Intake, batch: list[Entry]) -> None:
         log = intake.log
@@ -202,11 +218,6 @@ class Runner:
         reached = {str(log): head.seq for log, head in self._heads.items()}
         said = {"database": self._database, **reached}
         await self._nc.publish(CHECKPOINT, msgspec.json.encode(said))
-
-
-def breath_s(messages: int) -> float:
-    """How long to let messages come together after a batch of so many."""
-    return BREATH_S if BUSY_BATCH <= messages < BATCH_MAX else 0
 
 
 class Halt(Exception):
