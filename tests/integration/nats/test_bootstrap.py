@@ -2,6 +2,7 @@
 
 import pytest
 from nats.aio.client import Client
+from nats.js.errors import NoStreamResponseError
 
 from penstock.dev.nats_server import NatsServer
 from penstock.infra.nats import streams
@@ -48,6 +49,42 @@ async def test_messages_survive_a_second_bootstrap(nc: Client) -> None:
     await js.publish("penstock.evt.acme.run.r-1", b"kept")
     await bootstrap(nc, database_has_checkpoint=True)
     assert (await js.get_last_msg(streams.EVENTS, "penstock.evt.acme.run.r-1")).data == b"kept"
+
+
+UNREAD = [
+    "penstock.cmd.acme.16.run.r-1",
+    "penstock.cmd.acme.3.run",
+    "penstock.cmd.acme.3.run.r-1.more",
+    "penstock.rep.shared.x",
+    "penstock.work.shared.default",
+    "penstock.work.shared.default.acme.more",
+    "penstock.timer.due.3.acme.r-1",
+    "penstock.timer.due.03.acme.r-1.t-1",
+    "penstock.timer.done.3.acme.r-1.t-1",
+    "penstock.timer.set.3.acme.r-1.t-1.more",
+]
+
+
+@pytest.mark.parametrize("subject", UNREAD)
+async def test_what_no_consumer_would_read_is_not_taken_in(nc: Client, subject: str) -> None:
+    with pytest.raises(NoStreamResponseError):
+        await nc.jetstream().publish(subject, b"")
+
+
+async def test_an_older_topology_is_narrowed_and_keeps_its_messages(nc: Client) -> None:
+    js = nc.jetstream()
+    commands = (await js.stream_info(streams.COMMANDS)).config
+    await js.update_stream(commands.evolve(subjects=["penstock.cmd.>"]))
+    reader = streams.scheduler_consumer(streams.COMMANDS, 3)
+    wide = (await js.consumer_info(streams.COMMANDS, reader)).config
+    wide = wide.evolve(filter_subject="penstock.cmd.*.3.>")
+    await js.add_consumer(streams.COMMANDS, wide)
+    await js.publish("penstock.cmd.acme.3.run.r-1", b"kept")
+    await bootstrap(nc)
+    assert (await js.stream_info(streams.COMMANDS)).config.subjects == commands.subjects
+    info = await js.consumer_info(streams.COMMANDS, reader)
+    assert info.config.filter_subject == streams.COMMANDS_OF.format(3)
+    assert info.num_pending == 1
 
 
 async def test_a_timer_comes_due_on_its_partition(nc: Client) -> None:

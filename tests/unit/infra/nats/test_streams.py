@@ -3,6 +3,7 @@
 from nats.js.api import AckPolicy, PersistMode, RetentionPolicy, StorageType, StreamConfig
 
 from penstock.infra.nats import streams
+from penstock.infra.nats.subjects import PARTITIONS
 
 
 def named(replicas: int = 1) -> dict[str, StreamConfig]:
@@ -52,6 +53,18 @@ def test_no_consumer_ever_gives_up_on_a_message() -> None:
     names = [each.name for each in made]
     assert len(names) == len(set(names)) == 3 * 16 + 2
     assert "work-acme-gpu" in names
+
+
+def test_what_a_queue_takes_in_is_what_its_consumers_read() -> None:
+    read = {name: set[str]() for name in ("COMMANDS", "REPORTS", "TIMERS")}
+    for each in streams.consumers():
+        if each.stream in read:
+            read[each.stream].add(str(each.config.filter_subject))
+    for name, subjects in read.items():
+        taken_in = set(named()[name].subjects or [])
+        timers_set = {each for each in taken_in if each.startswith("penstock.timer.set.")}
+        assert taken_in - timers_set == subjects
+        assert len(subjects) == PARTITIONS
 
 
 def test_the_default_queue_is_made_once() -> None:

@@ -36,6 +36,13 @@ BLOBS = f"OBJ_{BLOBS_BUCKET}"
 OF_RECORD = (EVENTS, REGISTRY)
 """What cannot be made anew once it is lost."""
 
+COMMANDS_OF = "penstock.cmd.*.{}.*.*"
+REPORTS_OF = "penstock.rep.*.{}"
+TIMERS_SET_OF = "penstock.timer.set.{}.*.*.*"
+TIMERS_DUE_OF = "penstock.timer.due.{}.*.*.*"
+"""Of a partition. Streams take in exactly what their consumers read, so that whoever publishes
+anything else hears at once that nobody is there, and nothing piles up that no one looks at."""
+
 SHARED = "shared"
 DEFAULT_QUEUE = QUEUE_DEFAULT
 
@@ -92,28 +99,24 @@ def stream_of(subject: str) -> str:
 def streams(replicas: int) -> tuple[StreamConfig, ...]:
     """Every stream, to be kept on `replicas` servers."""
     return (
-        _queue(COMMANDS, "penstock.cmd.>", replicas),
-        _hasty(_queue(REPORTS, "penstock.rep.>", replicas)),
+        _queue(COMMANDS, _partitioned(COMMANDS_OF), replicas),
+        _hasty(_queue(REPORTS, _partitioned(REPORTS_OF), replicas)),
         _log(EVENTS, "evt", replicas).evolve(max_age=EVENTS_WINDOW_S),
         _log(REGISTRY, "reg", replicas),
-        _hasty(_queue(WORK, "penstock.work.>", replicas)),
+        _hasty(_queue(WORK, ["penstock.work.*.*.*"], replicas)),
         _hasty(
-            _stream(
-                TIMERS,
-                "penstock.timer.>",
-                replicas,
-            ).evolve(allow_msg_schedules=True, allow_msg_ttl=True, allow_direct=True)
-        ),
-        _hasty(_stream(LOGS, "penstock.log.>", replicas)).evolve(
+            _stream(TIMERS, [*_partitioned(TIMERS_SET_OF), *_partitioned(TIMERS_DUE_OF)], replicas)
+        ).evolve(allow_msg_schedules=True, allow_msg_ttl=True, allow_direct=True),
+        _hasty(_stream(LOGS, ["penstock.log.*.*"], replicas)).evolve(
             max_age=LOGS_AGE_S,
             max_bytes=LOGS_MAX_BYTES,
             republish=_republish("log"),
             allow_direct=True,
         ),
-        _stream(LEASES, "penstock.lease.*", replicas).evolve(
+        _stream(LEASES, ["penstock.lease.*"], replicas).evolve(
             max_msgs_per_subject=LEASE_HISTORY, allow_direct=True
         ),
-        _stream(DEAD_LETTERS, "penstock.dead.*", replicas).evolve(
+        _stream(DEAD_LETTERS, ["penstock.dead.*"], replicas).evolve(
             max_age=DEAD_LETTERS_AGE_S, max_msgs=DEAD_LETTERS_MAX, allow_direct=True
         ),
         _bucket(replicas),
@@ -123,31 +126,35 @@ def streams(replicas: int) -> tuple[StreamConfig, ...]:
 def consumers(queues: Iterable[tuple[str, str]] = ()) -> Iterator[Consumer]:
     """Every durable consumer; `queues` are (scope, queue) beyond the shared default one."""
     for partition in range(PARTITIONS):
-        yield _scheduler(COMMANDS, partition, f"penstock.cmd.*.{partition}.>")
-        yield _scheduler(REPORTS, partition, f"penstock.rep.*.{partition}")
-        yield _scheduler(TIMERS, partition, f"penstock.timer.due.{partition}.>")
+        yield _scheduler(COMMANDS, partition, COMMANDS_OF.format(partition))
+        yield _scheduler(REPORTS, partition, REPORTS_OF.format(partition))
+        yield _scheduler(TIMERS, partition, TIMERS_DUE_OF.format(partition))
     for scope, queue in sorted({(SHARED, DEFAULT_QUEUE), *queues}):
         yield _consumer(
             WORK,
             work_consumer(scope, queue),
-            filter_subject=f"penstock.work.{scope}.{queue}.>",
+            filter_subject=f"penstock.work.{scope}.{queue}.*",
             ack_wait_s=WORK_ACK_WAIT_S,
             ack_pending_max=WORK_ACK_PENDING_MAX,
         )
 
 
-def _stream(name: str, subject: str, replicas: int) -> StreamConfig:
+def _partitioned(subject: str) -> list[str]:
+    return [subject.format(partition) for partition in range(PARTITIONS)]
+
+
+def _stream(name: str, subjects: list[str], replicas: int) -> StreamConfig:
     return StreamConfig(
         name=name,
-        subjects=[subject],
+        subjects=subjects,
         retention=RetentionPolicy.LIMITS,
         storage=StorageType.FILE,
         num_replicas=replicas,
     )
 
 
-def _queue(name: str, subject: str, replicas: int) -> StreamConfig:
-    return _stream(name, subject, replicas).evolve(
+def _queue(name: str, subjects: list[str], replicas: int) -> StreamConfig:
+    return _stream(name, subjects, replicas).evolve(
         retention=RetentionPolicy.WORK_QUEUE,
         max_msgs=QUEUE_MESSAGES_MAX,
         discard=DiscardPolicy.NEW,
@@ -156,7 +163,7 @@ def _queue(name: str, subject: str, replicas: int) -> StreamConfig:
 
 def _log(name: str, family: str, replicas: int) -> StreamConfig:
     """A log of record. Nobody can delete or purge, not even by mistake."""
-    return _stream(name, f"penstock.{family}.>", replicas).evolve(
+    return _stream(name, [f"penstock.{family}.>"], replicas).evolve(
         deny_delete=True,
         deny_purge=True,
         allow_direct=True,
@@ -175,8 +182,8 @@ def _hasty(config: StreamConfig) -> StreamConfig:
 
 def _bucket(replicas: int) -> StreamConfig:
     """An object store bucket is a stream of this very shape (NATS ADR-20)."""
-    return _stream(BLOBS, "", replicas).evolve(
-        subjects=[f"$O.{BLOBS_BUCKET}.C.>", f"$O.{BLOBS_BUCKET}.M.>"],
+    subjects = [f"$O.{BLOBS_BUCKET}.C.>", f"$O.{BLOBS_BUCKET}.M.>"]
+    return _stream(BLOBS, subjects, replicas).evolve(
         discard=DiscardPolicy.NEW,
         allow_rollup_hdrs=True,
         allow_direct=True,
