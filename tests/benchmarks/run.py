@@ -13,6 +13,7 @@ from rich.table import Table
 
 from penstock.dev.options import StackOptions
 from penstock.dev.stack import Stack
+from penstock.infra.settings import SyncInterval
 from tests.benchmarks.measure import calibration_ms, cpu_shares, figures, pss_bytes
 from tests.benchmarks.workloads import PROCESSES, WORKLOADS, Bench, Workload
 
@@ -21,12 +22,10 @@ IDLE_S = 5.0
 MIB = 1024 * 1024
 
 
-async def measured(names: list[str], repetitions: int, *, sync_always: bool) -> dict[str, Any]:
+async def measured(names: list[str], repetitions: int, interval: SyncInterval) -> dict[str, Any]:
     """The figures of the workloads on one fresh stack, and of the stack when it is idle."""
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as directory:
-        options = StackOptions(
-            data_dir=Path(directory), port=0, sync_always=sync_always, keep=False
-        )
+        options = StackOptions(data_dir=Path(directory), port=0, sync_interval=interval, keep=False)
         async with Stack(options) as stack:
             await asyncio.sleep(IDLE_S)
             idle = pss_bytes(stack.pid(name) for name in PROCESSES)
@@ -94,11 +93,11 @@ def main() -> None:
     """Measure, print, write."""
     asked = arguments()
     console = Console(width=200 if not sys.stdout.isatty() else None)
-    found = asyncio.run(measured(asked.only, asked.repetitions, sync_always=False))
+    found = asyncio.run(measured(asked.only, asked.repetitions, SyncInterval.EVERY_TWO_MINUTES))
     console.print(table(found, "sync_interval 2 min (the broker's default), one replica"))
     console.print(f"idle: {found['idle_pss_mib']} MiB PSS over all processes")
     if not asked.no_sync_always:
-        always = asyncio.run(measured(asked.only, asked.repetitions, sync_always=True))
+        always = asyncio.run(measured(asked.only, asked.repetitions, SyncInterval.ALWAYS))
         console.print(table(always, "sync_interval always, one replica"))
         found["sync_always"] = always
     if asked.out is not None:

@@ -102,7 +102,7 @@ async def test_every_hop_tells_the_trace_of_the_request(
     }
     request, failure = logged(stack.data_dir / "log", answered.headers["X-Request-Id"], run_id)
     assert request["traceId"] == trace
-    assert failure["trace_id"] == trace
+    assert failure["traceId"] == trace
 
 
 def logged(logs: Path, request_id: str, run_id: str) -> tuple[Document, Document]:

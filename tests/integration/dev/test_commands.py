@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from click import unstyle
 from typer.testing import CliRunner
 
 from penstock.dev.commands import add_commands
@@ -53,6 +54,7 @@ def test_a_taken_port_of_the_settings_is_wrong_use_too(
     [
         ("PENSTOCK_API_PORT", "http"),
         ("PENSTOCK_LOG_LEVEL", "loud"),
+        ("PENSTOCK_NATS_SYNC_INTERVAL", "hourly"),
         ("PENSTOCK_DATABASE_URL", "mysql://somewhere"),
         ("PENSTOCK_EGRESS_ALLOW", "http://example.test"),
     ],
@@ -67,11 +69,40 @@ def test_a_wrong_setting_is_wrong_use(
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--executors", "0"),
+        ("--executors", "-1"),
+        ("--schedulers", "17"),
+        ("--api", "0"),
+        ("--api", "many"),
+        ("--port", "70000"),
+        ("--sync-interval", "1s"),
+    ],
+)
+def test_a_wrong_option_is_named(app: typer.Typer, tmp_path: Path, option: str, value: str) -> None:
+    result = CliRunner().invoke(app, ["up", option, value, "--data-dir", str(tmp_path / "data")])
+    assert result.exit_code == 2
+    assert option in unstyle(result.stderr)
+    assert not (tmp_path / "data").exists()
+
+
 def test_an_unknown_option_is_wrong_use(app: typer.Typer) -> None:
     assert CliRunner().invoke(app, ["up", "--nope"]).exit_code == 2
 
 
 def test_every_option_is_explained(app: typer.Typer) -> None:
     told = CliRunner().invoke(app, ["up", "--help"], env={"COLUMNS": "200"}).stdout
-    names = ("port", "data-dir", "executors", "schedulers", "api", "reload", "verbose", "json")
+    names = (
+        "port",
+        "data-dir",
+        "executors",
+        "schedulers",
+        "api",
+        "reload",
+        "verbose",
+        "json",
+        "sync-interval",
+    )
     assert all(f"--{name}" in told for name in names)

@@ -116,15 +116,16 @@ async def test_both_logs_reach_the_rows_and_are_announced(
         [ApiKeyCreated(name="first", role=Role.ADMIN, created_at=T0, created_by="admin")],
         at=T0,
     )
+    both = {"registry": 2, "events": 4}
     async with projecting(nc, projector_url) as projector:
         await publish(nc, registry)
         await publish(nc, events)
-        await until(lambda: bool(heard) and heard[-1].items() >= {"registry": 2, "events": 4}.items())
+        await until(lambda: bool(heard) and heard[-1].items() >= both.items())
         said = heard[-1]
         assert await projector.ready() == {"log": True, "database": True, "migrated": True}
     with psycopg.connect(empty) as owner:
         (own,) = owner.execute(DATABASE).fetchone() or ("",)
-        assert said == {"database": own, "registry": 2, "events": 4}
+        assert said == {"database": own, **both}
         assert owner.execute("select status from penstock.runs").fetchall() == [("succeeded",)]
         assert owner.execute("select name from penstock.tenants").fetchall() == [("acme",)]
         assert owner.execute("select role from penstock.api_keys").fetchall() == [("admin",)]

@@ -158,7 +158,7 @@ async def test_a_refusal_is_answered_and_a_fault_is_logged(start: Start, nats: N
         await ask(nats.url, b"fail", 0.5)
     fault = service.until_said("handler failed")
     assert "a fault of ours" in fault["exception"]
-    assert (fault["tenant"], fault["run_id"], fault["trace_id"]) == ("acme", "r-1", TRACE)
+    assert (fault["tenant"], fault["run_id"], fault["traceId"]) == ("acme", "r-1", TRACE)
     assert len([line for line in service.lines() if line["level"] == "error"]) == 1
     counted = 'penstock_nats_handler_errors_total{handler="penstock.ctl.cancel.>"} 1.0'
     assert counted in service.get("/metrics")[1]
@@ -171,7 +171,7 @@ async def test_a_trace_is_handed_on_with_the_answer(start: Start, nats: NatsServ
     _, headers = await ask(nats.url, b"hello")
     assert headers["traceparent"].split("-")[1] == TRACE
     assert headers["traceparent"] != TRACEPARENT
-    assert service.until_said("heard")["trace_id"] == TRACE
+    assert service.until_said("heard")["traceId"] == TRACE
 
 
 def test_a_taken_port_is_named(start: Start) -> None:

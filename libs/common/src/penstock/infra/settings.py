@@ -65,6 +65,13 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+class SyncInterval(StrEnum):
+    """When JetStream syncs what it has stored: before each acknowledgement, or now and then."""
+
+    ALWAYS = "always"
+    EVERY_TWO_MINUTES = "2m"
+
+
 def _url_with(schemes: frozenset[str], value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in schemes or not parts.hostname:
@@ -253,6 +260,17 @@ class ProjectorSettings(DatabaseSettings):
     PROCESS = "projector"
 
 
+class UpSettings(SharedSettings):
+    """What only `penstock up` reads: how it runs the servers that it starts itself."""
+
+    PROCESS = "up"
+
+    nats_sync_interval: SyncInterval = Field(
+        SyncInterval.EVERY_TWO_MINUTES,
+        description="How often the NATS server of `up` syncs to the disk: `always` or `2m`",
+    )
+
+
 class MigrateSettings(SharedSettings):
     """The settings of `penstock migrate` and `penstock audit verify`."""
 
@@ -267,6 +285,7 @@ SETTINGS: tuple[type[SharedSettings], ...] = (
     SchedulerSettings,
     ExecutorSettings,
     ProjectorSettings,
+    UpSettings,
     MigrateSettings,
 )
 

@@ -34,7 +34,7 @@ class MessageContext(BaseMiddleware[Any, Msg | None]):
         self.traceparent = headers.get(TRACEPARENT, "")
         about = named_in(self.msg.subject) if self.msg is not None else {}
         trace = tracing.trace_id(self.traceparent)
-        self.bound = logs.bind(**about, **({"trace_id": trace} if trace else {}))
+        self.bound = logs.bind(**about, **({"traceId": trace} if trace else {}))
 
     async def after_processed(
         self,

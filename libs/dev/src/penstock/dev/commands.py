@@ -14,6 +14,7 @@ from penstock.dev.errors import PortTaken, SettingWrong, StackError
 from penstock.dev.foreground import serve
 from penstock.dev.options import DATA_DIRECTORY, StackOptions
 from penstock.dev.stack import Stack
+from penstock.infra.settings import SyncInterval
 
 EXIT_FAILED = 1
 EXIT_WRONG_USE = 2
@@ -35,6 +36,13 @@ class Asked:
     api: Annotated[
         int, typer.Option(help="How many API processes: on the port and those after it.")
     ] = 1
+    sync_interval: Annotated[
+        SyncInterval | None,
+        typer.Option(
+            help="How often NATS syncs to the disk (PENSTOCK_NATS_SYNC_INTERVAL, else 2m); always: "
+            "before each acknowledgement, so that a power cut loses nothing."
+        ),
+    ] = None
     reload: Annotated[
         bool, typer.Option("--reload", help="Start the services anew when their source changes.")
     ] = False

@@ -18,6 +18,8 @@ from penstock.infra.settings import (
     ProjectorSettings,
     SchedulerSettings,
     SettingsInvalid,
+    SyncInterval,
+    UpSettings,
     load,
 )
 
@@ -31,8 +33,9 @@ class StackOptions:
     """How to start a stack.
 
     `port` None takes PENSTOCK_API_PORT, 0 any free port. `env` goes over the environment of every
-    service. `commands` names the program of a service that is not to be ours. `sync_always` makes
-    an embedded NATS wait for the disk before each acknowledgement. `keep=False` deletes Postgres'
+    service. `commands` names the program of a service that is not to be ours. `sync_interval`
+    None takes PENSTOCK_NATS_SYNC_INTERVAL; `always` makes an embedded NATS wait for the disk before
+    each acknowledgement. `keep=False` deletes Postgres'
     data with the stop, for a stack in a temporary directory: the data may lie elsewhere.
     """
 
@@ -43,10 +46,14 @@ class StackOptions:
     api: int = 1
     reload: bool = False
     verbose: bool = False
-    sync_always: bool = False
+    sync_interval: SyncInterval | None = None
     keep: bool = True
     env: Mapping[str, str] = field(default_factory=dict)
     commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def replicas(self) -> dict[str, int]:
+        """How many processes each option of `penstock up` asks for."""
+        return {"--api": self.api, "--schedulers": self.schedulers, "--executors": self.executors}
 
     def counts(self) -> dict[str, int]:
         """How many processes of each service to start."""
@@ -58,7 +65,9 @@ class StackOptions:
         }
 
 
-class StackSettings(ApiSettings, SchedulerSettings, ExecutorSettings, ProjectorSettings):
+class StackSettings(
+    ApiSettings, SchedulerSettings, ExecutorSettings, ProjectorSettings, UpSettings
+):
     """Every service's settings at once, so that a wrong one is known before anything starts.
 
     What the stack provides itself may be missing; an empty text stands for that.
@@ -75,9 +84,9 @@ class StackSettings(ApiSettings, SchedulerSettings, ExecutorSettings, ProjectorS
 
 def stack_settings(options: StackOptions) -> StackSettings:
     """The environment as settings; `SettingWrong` names each variable or option at fault."""
-    for service, count in options.counts().items():
+    for option, count in options.replicas().items():
         if not 1 <= count <= REPLICAS_MAX:
-            raise SettingWrong(f"{service}: start between 1 and {REPLICAS_MAX}, not {count}")
+            raise SettingWrong(f"{option}: start between 1 and {REPLICAS_MAX}, not {count}")
     if options.port is not None and not 0 <= options.port <= 65535:
         raise SettingWrong(f"--port: {options.port} is no port")
     try:

@@ -9,6 +9,7 @@ from penstock.dev.nats_server import NatsServer
 from penstock.dev.options import StackOptions, StackSettings
 from penstock.dev.postgres import Postgres, is_refusal
 from penstock.dev.supervisor import Unit
+from penstock.infra.settings import SyncInterval
 
 STOP_WITHIN_S = 2.0
 
@@ -30,10 +31,11 @@ async def servers(
 ) -> Servers:
     """The servers of a stack; makes Postgres' cluster when there is none yet."""
     nats_url, database_url, units = settings.nats_url, settings.database_url, []
+    interval = options.sync_interval or settings.nats_sync_interval
     if not nats_url:
         nats = NatsServer(
             data_dir / "nats",
-            sync_always=options.sync_always,
+            sync_always=interval is SyncInterval.ALWAYS,
             password=keys.nats_password,
             log=data_dir / "log" / "nats.log",
         )

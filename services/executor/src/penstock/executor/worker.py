@@ -310,7 +310,7 @@ def about(held: Held) -> dict[str, str | int]:
         "run_id": task.run_id,
         "step_id": task.step_id,
         "attempt": task.attempt,
-        "trace_id": trace_id(task.traceparent),
+        "traceId": trace_id(task.traceparent),
     }
 
 
