@@ -8,7 +8,8 @@ value)` becomes a choice. No grammar is parsed: CEL's compiler has the last word
 
 import json
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -17,6 +18,9 @@ from penstock.domain.errors import Invalid
 
 EXPRESSION_BYTES_MAX: Final = 4096
 """A longer expression is a program; programs belong into a step of their own."""
+
+SCANNED_MAX: Final = 1024
+"""Expressions whose reading is kept: one is read for its names, then for its checks, then again."""
 
 COPIES_MAX: Final = 256
 """How often a macro's variables may be repeated, multiplied over all macros.
@@ -134,7 +138,8 @@ class Frame(Struct):
 END: Final = Token("end", "")
 
 
-def scan(text: str, roots: Set[str] = ROOTS) -> Scan:
+@lru_cache(maxsize=SCANNED_MAX)
+def scan(text: str, roots: frozenset[str] = ROOTS) -> Scan:
     """Reads an expression's names and writes its CEL. Raises ExpressionError, naming the fault.
 
     roots: the names that do not mean a member of `input`.
@@ -184,7 +189,7 @@ def tokens(text: str) -> Iterator[Token]:
 class Scanner:
     """Walks over the tokens once, writing CEL and collecting paths."""
 
-    def __init__(self, tokens: list[Token], roots: Set[str]) -> None:
+    def __init__(self, tokens: list[Token], roots: frozenset[str]) -> None:
         self.tokens = tokens
         self.roots = roots
         self.at = 0

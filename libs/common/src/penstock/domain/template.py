@@ -6,7 +6,8 @@ expression, and evaluating one is handed in as a function: the domain knows no e
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from msgspec import Struct
@@ -36,6 +37,9 @@ WITHIN: Final = re.compile(r"""\}\}|[{}]|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'""",
 PATH_MISSING: Final = "PATH_MISSING"
 """The code of an error that names a path which is not there; a step that fails of it is final."""
 
+READ_MAX: Final = 4096
+"""Templates whose reading is kept: each is read for its names, for its checks, and when it runs."""
+
 LITERALS: Final = frozenset({"true", "false", "null"})
 
 
@@ -64,7 +68,7 @@ class Hole(Struct, frozen=True):
 Part = str | Hole
 
 
-def split(text: str, roots: Set[str] = ROOTS) -> tuple[Part, ...]:
+def split(text: str, roots: frozenset[str] = ROOTS) -> tuple[Part, ...]:
     """The literal pieces and templates of a text, in order, without empty pieces.
 
     roots: the names that do not mean a member of `input`.
@@ -95,7 +99,8 @@ def template_end(text: str, start: int) -> int:
     raise TemplateError(f"a template without its end: {text[start - 2 : start + 40]}")
 
 
-def hole(content: str, roots: Set[str] = ROOTS) -> Hole:
+@lru_cache(maxsize=READ_MAX)
+def hole(content: str, roots: frozenset[str] = ROOTS) -> Hole:
     """The template with this content between its braces."""
     source = content.strip()
     if not source:
@@ -103,7 +108,7 @@ def hole(content: str, roots: Set[str] = ROOTS) -> Hole:
     return Hole(source, plain_path(source, roots))
 
 
-def plain_path(source: str, roots: Set[str] = ROOTS) -> Path | None:
+def plain_path(source: str, roots: frozenset[str] = ROOTS) -> Path | None:
     """The path that `source` is; None when it is more than a path, or a literal.
 
     A dash inside a name belongs to the name: `input.a-1` is a member, `input.a - 1` a difference.
@@ -201,7 +206,7 @@ def as_text(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-def as_expression(text: str, roots: Set[str] = ROOTS) -> str:
+def as_expression(text: str, roots: frozenset[str] = ROOTS) -> str:
     """The expression that a field for expressions holds, written bare or with templates in it.
 
     A template becomes a term in brackets: `{{ input.total }} > 1000` is `(input.total) > 1000`.

@@ -74,8 +74,7 @@ class Expressions:
 
     def _compile(self, text: str, roots: frozenset[str]) -> Compiled:
         scanned = scan(text, roots)
-        if len(scanned.defaults) > DEFAULTS_MAX:
-            raise ExpressionError(f"an expression has at most {DEFAULTS_MAX} default(…)")
+        expect_defaults(scanned)
         try:
             return Compiled(scanned, self._running.compile(scanned.cel, disable_check=True))
         except RuntimeError as error:
@@ -88,13 +87,15 @@ class Expressions:
         functions by name and number of arguments.
         """
         try:
-            scanned = self.compile(text, roots_of(names)).scan
+            scanned = scan(text, roots_of(names))
+            expect_defaults(scanned)
         except ExpressionError as error:
             return str(error)
         foreign = sorted(scanned.roots - set(names))
         if foreign:
             return f"{', '.join(foreign)} cannot be read here"
         try:
+            # Whatever passes here can be run: the running environment only reads it, unchecked.
             self._checking.compile(scanned.cel)
         except RuntimeError as error:
             return compiler_message(error)
@@ -129,6 +130,12 @@ class Expressions:
 def roots_of(names: Collection[str]) -> frozenset[str]:
     """The roots of an expression that reads these names: those of an edge's have two more."""
     return EDGE_ROOTS if "output" in names or "error" in names else ROOTS
+
+
+def expect_defaults(scanned: Scan) -> None:
+    """Raises ExpressionError for more `default(…)` than there are variables for."""
+    if len(scanned.defaults) > DEFAULTS_MAX:
+        raise ExpressionError(f"an expression has at most {DEFAULTS_MAX} default(…)")
 
 
 def compiler_message(error: RuntimeError) -> str:

@@ -28,6 +28,9 @@ class PlacedEdge(Struct, frozen=True, gc=False):
 
 def read_edge(reader: Reader, given: Member) -> PlacedEdge | None:
     """A drawn edge; None where its ends cannot be read."""
+    plain = plain_edge(given.value)
+    if plain is not None:
+        return PlacedEdge(plain, given.at)
     members = reader.members(given, given.at, EDGE)
     if members is None:
         return None
@@ -37,6 +40,16 @@ def read_edge(reader: Reader, given: Member) -> PlacedEdge | None:
     if source is None or target is None or condition is None:
         return None
     return PlacedEdge(Edge(source, target, condition), given.at)
+
+
+def plain_edge(value: object) -> Edge | None:
+    """The edge, where it has two ends and no more: most have, and there may be very many."""
+    if not isinstance(value, dict) or len(value) != 2:
+        return None
+    source, target = value.get("from"), value.get("to")
+    if not isinstance(source, str) or not isinstance(target, str):
+        return None
+    return Edge(source, target)
 
 
 def read_end(reader: Reader, members: Members, given: Member, name: str) -> str | None:

@@ -196,5 +196,6 @@ def unreadable(reading: Reading, source: str) -> str | None:
             if is_known or scope.shape.is_upstream(source, str(node_id)):
                 return None
             return f"{source} does not lead to {node_id}"
-        scope, node_id = scope.outer, scope.owner
+        node_id = scope.owner
+        scope = scope.outer
     return f"there is no node {source}"

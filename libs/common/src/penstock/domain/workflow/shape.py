@@ -109,16 +109,23 @@ def duplicates(shape: Shape) -> Iterator[Problem]:
 def edge_problems(shape: Shape) -> Iterator[Problem]:
     """Edges whose ends are missing or the same, or whose branch nobody takes."""
     for number, edge in enumerate(shape.definition.edges):
-        at = f"/edges/{number}"
-        for name, end in (("from", edge.source), ("to", edge.target)):
-            if end not in shape.numbers:
-                message = f"there is no node {end[:64]}"
-                yield Problem(f"{at}/{name}", Code.EDGE_NODE_MISSING, message)
+        if edge.source not in shape.numbers or edge.target not in shape.numbers:
+            yield from missing_ends(shape, number, edge)
         if edge.source == edge.target:
-            yield Problem(at, Code.SELF_EDGE, f"{edge.source} cannot wait for itself")
-        if edge.source in shape.numbers and not is_branch_known(shape, edge):
+            message = f"{edge.source} cannot wait for itself"
+            yield Problem(f"/edges/{number}", Code.SELF_EDGE, message)
+        is_branch = edge.condition.type is EdgeType.BRANCH and edge.source in shape.numbers
+        if is_branch and not is_branch_known(shape, edge):
             message = branch_message(shape.node(edge.source))
-            yield Problem(f"{at}/condition/branch", Code.UNKNOWN_BRANCH, message)
+            yield Problem(f"/edges/{number}/condition/branch", Code.UNKNOWN_BRANCH, message)
+
+
+def missing_ends(shape: Shape, number: int, edge: Edge) -> Iterator[Problem]:
+    """The ends of an edge that are no nodes."""
+    for name, end in (("from", edge.source), ("to", edge.target)):
+        if end not in shape.numbers:
+            message = f"there is no node {end[:64]}"
+            yield Problem(f"/edges/{number}/{name}", Code.EDGE_NODE_MISSING, message)
 
 
 def join_problems(shape: Shape) -> Iterator[Problem]:
@@ -131,9 +138,7 @@ def join_problems(shape: Shape) -> Iterator[Problem]:
 
 
 def is_branch_known(shape: Shape, edge: Edge) -> bool:
-    """Whether the source can choose the edge's branch; true where its type is not there yet."""
-    if edge.condition.type is not EdgeType.BRANCH:
-        return True
+    """Whether the source of a BRANCH edge can choose it; true where its type is not there yet."""
     source = shape.node(edge.source)
     kind = NODE_TYPES.get(source.type)
     if kind is None or not kind.available:
@@ -151,6 +156,8 @@ def branch_message(node: Node) -> str:
 
 def cycles(shape: Shape) -> Iterator[Problem]:
     """Ways that lead back to where they began, one entry each; no node is in two of them."""
+    if len(shape.order) == len(shape.numbers):
+        return
     state = dict.fromkeys(shape.numbers, NEW)
     reported: set[str] = set()
     for start in shape.numbers:
@@ -190,12 +197,18 @@ def unreachable(shape: Shape) -> Iterator[Problem]:
             at = f"/nodes/{shape.numbers[node_id]}"
             yield Problem(at, Code.UNREACHABLE_NODE, f"no edge to {node_id} can ever be taken")
             continue
-        alive.update(edge.target for _, edge in shape.outgoing[node_id] if is_takeable(shape, edge))
+        for _, edge in shape.outgoing[node_id]:
+            if edge.target not in alive and is_takeable(shape, edge):
+                alive.add(edge.target)
 
 
 def is_takeable(shape: Shape, edge: Edge) -> bool:
     """Whether the edge is taken in some run, its source being reached."""
-    source = shape.node(edge.source)
-    if edge.condition.type is EdgeType.ON_FAILURE:
-        return source.type not in NODE_TYPES or not is_entry(source)
-    return is_branch_known(shape, edge)
+    match edge.condition.type:
+        case EdgeType.ON_FAILURE:
+            source = shape.node(edge.source)
+            return source.type not in NODE_TYPES or not is_entry(source)
+        case EdgeType.BRANCH:
+            return is_branch_known(shape, edge)
+        case _:
+            return True
