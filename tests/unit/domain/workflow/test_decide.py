@@ -120,6 +120,28 @@ def test_a_change_renames_and_publishes() -> None:
     assert decided(ChangeWorkflow(changed_by=WHO, name="ETL"), *before) == []
 
 
+def test_a_change_that_only_brings_what_is_published_changes_nothing() -> None:
+    before = (CREATED, drafted(1), published(1))
+    same = ChangeWorkflow(changed_by=WHO, name="new", version=new(3), if_new=True)
+    assert decided(same, *before) == []
+    assert decided(same, CREATED, drafted(1)) != []
+    other = WorkflowVersionCreated(
+        version_id="v2",
+        number=2,
+        content_hash="1" * 64,
+        definition=of_value({}),
+        created_at=AT,
+        created_by=WHO,
+    )
+    assert decided(same, *before, other) == []
+    assert decided(same, *before, other, published(2)) != []
+
+
+def test_a_change_that_is_asked_for_again_has_its_version() -> None:
+    change = ChangeWorkflow(changed_by=WHO, name="new", version=new(2), revisions=frozenset({1}))
+    assert decided(change, CREATED, *decided(change, CREATED)) == []
+
+
 def test_a_change_from_an_older_revision_lost_the_race() -> None:
     change = ChangeWorkflow(changed_by=WHO, name="new", revisions=frozenset({1, 7}))
     assert decided(change, CREATED) == [WorkflowRenamed(name="new")]

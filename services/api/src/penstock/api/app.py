@@ -30,6 +30,7 @@ from penstock.api.protocol import Http
 from penstock.api.registry import Registry
 from penstock.api.routes import (
     executions,
+    exports,
     health,
     history,
     keys,
@@ -68,7 +69,7 @@ MODELS = [
 ]
 
 
-ROUTED = (executions, runs, history, workflows, versions, keys, tenants, health)
+ROUTED = (executions, runs, history, workflows, versions, exports, keys, tenants, health)
 """In this order a request is compared with them: what is asked most comes first."""
 
 
@@ -110,6 +111,7 @@ class Api:
         pepper = pepper_of(key_bytes(settings.key_encryption_key))
         blobs = Blobs(self._nc.jetstream())
         checkpoint = Checkpoint(self._nc, self._engine)
+        histories = Histories(self._nc, self._direct, self._engine)
         return Parts(
             nc=self._nc,
             engine=self._engine,
@@ -120,9 +122,9 @@ class Api:
             registry=Registry(
                 JetStreamLog(self._publisher, self._direct), lambda: self._nc.is_connected
             ),
-            histories=Histories(self._nc, self._direct, self._engine),
+            histories=histories,
             keys=Keys(self._engine, pepper=pepper, admin_key=settings.admin_key.get_secret_value()),
-            payloads=Payloads(blobs, self._direct),
+            payloads=Payloads(blobs, histories.decision),
             presence=Presence(self._engine),
             runnables=Runnables(self._engine, checkpoint),
             probes=Probes("api", self.ready),

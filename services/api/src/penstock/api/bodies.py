@@ -48,10 +48,15 @@ async def value(request: Request, *, default: Any = ...) -> Any:
     body = await read(request)
     if not body and default is not ...:
         return default
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = media_type_of(request)
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise Problem(415, "send the body as application/json")
     return parsed(body)
+
+
+def media_type_of(request: Request) -> str:
+    """What the body says that it is, without parameters; empty where it does not say."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def model(request: Request, shape: type[M]) -> M:

@@ -13,7 +13,7 @@ from penstock.domain.idempotency import IDEMPOTENCY, IdempotencyKeyUsed, UseIdem
 from penstock.domain.tenant.commands import ApiKeyCommand, TenantCommand
 from penstock.domain.tenant.decide import KEY, TENANT
 from penstock.domain.tenant.state import ApiKey, Tenant
-from penstock.domain.workflow.commands import DraftVersion, WorkflowCommand
+from penstock.domain.workflow.commands import ChangeWorkflow, DraftVersion, WorkflowCommand
 from penstock.domain.workflow.decide import WORKFLOW
 from penstock.domain.workflow.state import Workflow
 from penstock.infra.eventlog.cache import Cache
@@ -140,7 +140,7 @@ async def _first(
 
 def mark_of(command: object) -> tuple[str, str]:
     """The member of an event by which a repeated command finds what it made, and its value."""
-    if isinstance(command, DraftVersion):
+    if isinstance(command, DraftVersion | ChangeWorkflow) and command.version is not None:
         return "version_id", command.version.version_id
     return "request_hash", getattr(command, "request_hash", "")
 

@@ -1,7 +1,9 @@
 """The registry's shapes of the HTTP contract: tenants, keys, workflows, versions."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from penstock.api.schemas import Count, Detail, Moment, Name, TenantRole, Wire
 from penstock.domain.identity import Role
@@ -115,6 +117,36 @@ class VersionShown(Wire):
     created_at: datetime
     created_by: str
     definition: Any = None
+
+
+class Side(Wire):
+    """One of two versions that are compared."""
+
+    id: str
+    number: int
+    status: str
+    content_hash: str
+
+
+class DifferenceShown(Wire):
+    """How two versions differ.
+
+    Pointers lead into `to`'s definition, of what was removed into `from`'s. settings, and the
+    changes of a node: `{pointer, kind: added | removed | changed, before?, after?}`.
+    """
+
+    older: Side = Field(alias="from")
+    newer: Side = Field(alias="to")
+    identical: bool
+    settings: list[dict[str, Any]]
+    nodes: dict[str, Any]
+    edges: dict[str, Any]
+
+
+class ImportShown(WorkflowShown):
+    """The workflow after an import, and what the import came to."""
+
+    change: Literal["created", "updated", "unchanged"]
 
 
 class Judgement(Wire):

@@ -36,13 +36,15 @@ class CreateWorkflow(Struct, frozen=True, kw_only=True):
 class ChangeWorkflow(Struct, frozen=True, kw_only=True):
     """Rename, publish a new version, or both; None leaves as it is.
 
-    revisions: those that may be changed, None when any will do.
+    revisions: those that may be changed, None when any will do. A repeat with the same version id
+    adds nothing. if_new: nothing is changed where the newest published version is this definition.
     """
 
     changed_by: str
     name: str | None = None
     version: NewVersion | None = None
     revisions: Revisions | None = None
+    if_new: bool = False
 
 
 class DraftVersion(Struct, frozen=True, kw_only=True):

@@ -30,7 +30,7 @@ from penstock.domain.workflow.events import (
     WorkflowVersionPublished,
     WorkflowVersionUnpinned,
 )
-from penstock.domain.workflow.state import Version, Workflow, evolve, version
+from penstock.domain.workflow.state import Version, Workflow, evolve, newest_published, version
 
 VERSIONS_MAX = 1000
 """A workflow's history is read whole, so it has an end."""
@@ -55,7 +55,7 @@ def decide(
         if isinstance(command, DeleteWorkflow):
             return []
         raise NotFound
-    if isinstance(command, DraftVersion) and is_kept(workflow, command.version):
+    if isinstance(command, DraftVersion | ChangeWorkflow) and is_kept(workflow, command.version):
         return []
     refuse_lost_race(command.revisions, workflow)
     match command:
@@ -118,6 +118,8 @@ def begun(command: CreateWorkflow, workflow: Workflow | None, at: int) -> Workfl
 
 def change(command: ChangeWorkflow, workflow: Workflow, at: int) -> list[WorkflowEvent]:
     """What differs from what is; a definition always makes a version, and publishes it."""
+    if command.if_new and is_current(workflow, command.version):
+        return []
     events: list[WorkflowEvent] = []
     if command.name is not None and command.name != workflow.name:
         events.append(WorkflowRenamed(name=command.name))
@@ -155,9 +157,17 @@ def kept(new: NewVersion, number: int, created_by: str, at: int) -> WorkflowVers
     )
 
 
-def is_kept(workflow: Workflow, new: NewVersion) -> bool:
+def is_kept(workflow: Workflow, new: NewVersion | None) -> bool:
     """Whether this very version is there already."""
-    return any(each.version_id == new.version_id for each in workflow.versions)
+    return new is not None and any(v.version_id == new.version_id for v in workflow.versions)
+
+
+def is_current(workflow: Workflow, new: NewVersion | None) -> bool:
+    """Whether the newest published version has this definition."""
+    number = newest_published(workflow)
+    if new is None or number is None:
+        return False
+    return workflow.versions[number - 1].content_hash == new.content_hash
 
 
 def publish(workflow: Workflow, number: int, at: int) -> list[WorkflowEvent]:
