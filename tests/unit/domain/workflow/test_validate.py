@@ -22,6 +22,14 @@ from tests.unit.domain.workflow.malformed import (
     noop,
     one,
 )
+from tests.unit.domain.workflow.malformed_constructs import (
+    CONSTRUCTS,
+    body,
+    loop,
+    nested_loops,
+    node,
+    reader,
+)
 
 VALIDATION = Validation()
 PIECES = (
@@ -45,7 +53,10 @@ PIECES = (
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
 CONFIGS = st.dictionaries(
     st.sampled_from(
-        ["url", "headers", "expression", "language", "output", "auth", "until", "code"]
+        (
+            *("url", "headers", "expression", "language", "output", "auth", "until", "code"),
+            *("body", "while", "items", "cases", "default", "onTimeout", "name", "signal"),
+        )
     ),
     TEXTS | st.lists(TEXTS, max_size=2) | st.dictionaries(TEXTS, TEXTS, max_size=2) | st.integers(),
 )
@@ -59,7 +70,7 @@ def found(parsed: Parsed) -> list[tuple[str, str]]:
     return sorted((problem.pointer, str(problem.code)) for problem in parsed.problems)
 
 
-@pytest.mark.parametrize("case", [*MALFORMED, *LARGE], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*MALFORMED, *CONSTRUCTS, *LARGE], ids=lambda case: case.name)
 def test_a_malformed_definition_has_all_its_problems_and_no_other(case: Malformed) -> None:
     parsed = check(case.document)
     assert found(parsed) == sorted(case.problems)
@@ -92,6 +103,69 @@ def test_a_name_from_outside_stands_in_for_a_missing_one() -> None:
     parsed = check(given, name="outside")
     assert parsed.definition is not None
     assert parsed.definition.name == "outside"
+
+
+def test_a_body_reads_what_leads_to_its_loop_and_the_innermost_of_a_name() -> None:
+    inner = loop(
+        "inner",
+        reader("x", "{{ nodes.before.output }} {{ nodes.a.output }} {{ item }} {{ index }}"),
+        items="{{ item.parts }}",
+    )
+    given = drawn(
+        [noop("before"), noop("a"), loop("l", noop("a"), inner, edges=[edge("a", "inner")])],
+        edge("before", "l"),
+    )
+    assert found(check(given)) == []
+
+
+def test_a_while_reads_what_its_loop_may_and_its_own_iterations() -> None:
+    condition = "index < vals && (item == null || item.more) && nodes.a.output.go && run.id != ''"
+    given = drawn([noop("a"), node("l", "loop", **{"while": condition}, body=body(noop("x")))])
+    given["edges"] = [edge("a", "l")]
+    assert found(check(given)) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "branches"),
+    [
+        (node("a", "switch", expression="input.x", cases=["x", "y"]), ("x", "y", "default")),
+        (node("a", "switch", expression="x", cases=["x"], default="other"), ("x", "other")),
+        (node("a", "approval"), ("approve", "reject", "approved", "rejected")),
+        (node("a", "approval", timeoutMs=1, onTimeout="late"), ("approve", "late")),
+        (node("a", "wait_for_signal", name="n", timeoutMs=1, onTimeout="no"), ("received", "no")),
+    ],
+)
+def test_every_branch_that_a_node_has_may_be_taken(
+    given: dict[str, Any], branches: tuple[str, ...]
+) -> None:
+    edges = [edge("a", "b", type="BRANCH", branch=branch) for branch in branches]
+    assert found(check(drawn([given, noop("b")], *edges))) == []
+
+
+def test_an_edge_reads_all_of_its_source() -> None:
+    expression = "output != null && output.n > m || error.code == 'X' || {{ input.z }} > 1"
+    given = document(edges=[edge("a", "b", type="EXPRESSION", expression=expression)])
+    assert found(check(given)) == []
+
+
+def test_the_output_reads_every_node_and_a_key_what_is_known_at_the_start() -> None:
+    given = document(
+        output={"a": "{{ nodes.a.output }}", "b": "{{ nodes.b.error }} {{ run.id }} {{ x }}"},
+        concurrency={"key": "{{ input.customer }}/{{ run.input.region + 1 }}"},
+    )
+    assert found(check(given)) == []
+
+
+def test_bodies_may_nest_as_deep_as_the_limit_says() -> None:
+    assert found(check(drawn([nested_loops(8)]))) == []
+
+
+@pytest.mark.parametrize("limits", [Limits(nodes=4), Limits(edges=1), Limits(depth=1)])
+def test_limits_are_those_of_all_scopes_together(limits: Limits) -> None:
+    inner = loop("m", noop("x"), noop("y"), edges=[edge("x", "y")])
+    given = drawn([noop("a"), loop("l", inner)], edge("a", "l"))
+    assert found(check(given)) == []
+    assert [code for _, code in found(check(given, limits=limits))] == ["LIMIT_EXCEEDED"]
 
 
 def test_a_template_stands_for_any_value_of_a_config() -> None:
@@ -187,3 +261,4 @@ def test_what_was_not_read_is_not_said_to_be_missing(limits: Limits) -> None:
 @given(st.sampled_from(sorted(NODE_TYPES)), CONFIGS, TEXTS)
 def test_no_text_makes_validation_raise(node_type: str, config: dict[str, Any], text: str) -> None:
     check(one(node_type, config, input={"x": text}))
+    check(drawn([loop("l", node("a", node_type, **config), noop("b", input=text))]))

@@ -24,13 +24,15 @@ ITERATIONS_MAX: Final = 10_000
 """A loop over more is a workflow for each of them."""
 
 ANYTHING: Final[Schema] = MappingProxyType({"type": "object"})
-NOTHING: Final[Schema] = MappingProxyType({"type": "object", "additionalProperties": False})
+NOTHING: Final[Schema] = MappingProxyType(
+    {"type": "object", "properties": {}, "additionalProperties": False}
+)
 
 BRANCH: Final[Schema] = {
     "type": "string",
     "minLength": 1,
     "maxLength": 64,
-    "not": {"pattern": "\\{\\{"},
+    "not": {"type": "string", "pattern": "\\{\\{"},
     "description": "The name of a branch; no template",
 }
 WORKFLOW_ID: Final[Schema] = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
