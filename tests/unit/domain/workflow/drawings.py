@@ -6,13 +6,16 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from penstock.domain.workflow.model import (
+    Concurrency,
     Condition,
     Definition,
     Edge,
     EdgeType,
     Join,
     Node,
+    RateLimit,
     Retry,
+    Strategy,
 )
 
 IDS = st.from_regex(r"[A-Za-z0-9_-]{1,8}", fullmatch=True)
@@ -30,6 +33,15 @@ RETRIES = st.builds(
     backoff_multiplier=st.floats(1, 100),
     max_backoff_ms=st.integers(0, 10**6),
     jitter=st.floats(0, 1),
+)
+CONCURRENCIES = st.builds(
+    Concurrency,
+    max=st.integers(1, 100),
+    key=st.none() | st.sampled_from(["{{ input.customer }}", "all"]),
+    strategy=st.sampled_from(Strategy),
+)
+RATE_LIMITS = st.builds(RateLimit, max_concurrent=st.integers(1, 9)) | st.builds(
+    RateLimit, max_concurrent=st.none() | st.integers(1, 9), per_minute=st.integers(1, 9)
 )
 CONDITIONS = st.sampled_from(
     [
@@ -86,7 +98,11 @@ def definitions(draw: st.DrawFn) -> Definition:
         description=draw(st.none() | TEXTS),
         input_schema=draw(st.none() | st.just({"type": "object"}) | st.just(True)),
         timeout_ms=draw(st.none() | st.integers(1, 10**6)),
+        queued_timeout_ms=draw(st.none() | st.integers(1, 10**6)),
         retry=draw(st.none() | RETRIES),
+        concurrency=draw(st.none() | CONCURRENCIES),
+        rate_limit=draw(st.none() | RATE_LIMITS),
+        output=draw(st.just(UNSET) | VALUES.filter(lambda value: value is not None)),
         nodes=tuple(draw(nodes(node.id)) for node in shape.nodes),
         edges=shape.edges,
     )

@@ -6,11 +6,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.domain.workflow.model import Condition, Definition, Edge, EdgeType, Retry, to_wire
+from penstock.domain.workflow.model import (
+    AtLeast,
+    Concurrency,
+    Condition,
+    Definition,
+    Edge,
+    EdgeType,
+    RateLimit,
+    Retry,
+    Strategy,
+    canonical_bytes,
+    content_hash,
+    from_bytes,
+    to_wire,
+)
 from penstock.domain.workflow.node_types import NODE_TYPES
 from penstock.domain.workflow.parse import parse
+from penstock.domain.workflow.reading import snake
 from tests.unit.domain.workflow.drawings import VALUES, definitions
 from tests.unit.domain.workflow.malformed import condition, document, drawn, edge, noop
+from tests.unit.domain.workflow.malformed_constructs import body, loop, node
+from tests.unit.domain.workflow.sound import sound_definitions
 
 TRUE = Condition(EdgeType.BRANCH, "true")
 FALSE = Condition(EdgeType.BRANCH, "false")
@@ -23,6 +40,13 @@ def read(given_document: object) -> Definition:
     return parsed.definition
 
 
+def spelled_in_snake_case(value: Any) -> Any:
+    """A document with every key in snake case."""
+    if isinstance(value, dict):
+        return {snake(key): spelled_in_snake_case(inner) for key, inner in value.items()}
+    return [spelled_in_snake_case(v) for v in value] if isinstance(value, list) else value
+
+
 def chained(*steps: dict[str, Any]) -> list[Edge]:
     return list(read({"name": "w", "steps": list(steps)}).edges)
 
@@ -30,6 +54,19 @@ def chained(*steps: dict[str, Any]) -> list[Edge]:
 @given(definitions())
 def test_the_canonical_form_is_read_as_it_is(definition: Definition) -> None:
     assert read(to_wire(definition)) == definition
+
+
+@given(sound_definitions())
+def test_the_canonical_form_of_bodies_is_read_as_it_is(definition: Definition) -> None:
+    again = read(to_wire(definition))
+    assert again == definition
+    assert content_hash(again) == content_hash(definition)
+    assert from_bytes(canonical_bytes(again)) == definition
+
+
+@given(sound_definitions(depth=1))
+def test_a_loops_body_in_snake_case_is_read_as_the_same(definition: Definition) -> None:
+    assert read(spelled_in_snake_case(to_wire(definition))) == definition
 
 
 @given(definitions(), st.data())
@@ -77,10 +114,10 @@ def test_names_are_taken_in_snake_case() -> None:
 
 def test_config_members_are_taken_in_snake_case_where_the_type_knows_them_in_camel_case() -> None:
     config = {"url": "http://x/", "accept_status": [404], "headers": {"x_y": "1"}}
-    (node,) = read(drawn([{"id": "a", "type": "http", "config": config}])).nodes
-    assert node.config == {"url": "http://x/", "acceptStatus": [404], "headers": {"x_y": "1"}}
-    (node,) = read(drawn([noop("a", config={"my_key": 1})])).nodes
-    assert node.config == {"my_key": 1}
+    (http,) = read(drawn([{"id": "a", "type": "http", "config": config}])).nodes
+    assert http.config == {"url": "http://x/", "acceptStatus": [404], "headers": {"x_y": "1"}}
+    (other,) = read(drawn([noop("a", config={"my_key": 1})])).nodes
+    assert other.config == {"my_key": 1}
 
 
 def test_what_older_definitions_carry_is_ignored_and_their_id_is_the_key() -> None:
@@ -121,8 +158,8 @@ def test_the_flat_retry_of_a_workflow_is_its_retry() -> None:
 
 
 def test_a_plugins_name_moves_into_its_config() -> None:
-    node = noop("a", type="plugin", pluginId="p", plugin_version="1", config={"x": 1})
-    assert read(drawn([node])).nodes[0].config == {"x": 1, "pluginId": "p", "pluginVersion": "1"}
+    plugin = noop("a", type="plugin", pluginId="p", plugin_version="1", config={"x": 1})
+    assert read(drawn([plugin])).nodes[0].config == {"x": 1, "pluginId": "p", "pluginVersion": "1"}
 
 
 def test_steps_are_a_chain_in_the_order_of_their_positions() -> None:
@@ -175,3 +212,61 @@ def test_an_edge_that_says_the_same_again_is_dropped() -> None:
 def test_a_position_belongs_to_steps() -> None:
     parsed = parse(drawn([noop("a", position=1)]))
     assert [(p.pointer, p.code) for p in parsed.problems] == [("/nodes/0/position", "UNKNOWN_KEY")]
+
+
+def test_a_body_that_is_a_workflow_is_one_node() -> None:
+    given_body = {"workflow_id": "{{ item.flow }}", "version": 2}
+    (read_loop,) = read(drawn([node("l", "loop", items=[1], body=given_body)])).nodes
+    config = {"workflowId": "{{ item.flow }}", "version": 2}
+    inner = {"id": "workflow", "type": "sub_workflow", "config": config}
+    assert read_loop.config["body"] == {"nodes": [inner], "edges": []}
+
+
+def test_a_body_is_read_in_every_spelling() -> None:
+    steps = [
+        noop("b", position=2, retry_config={"backoff_ms": 5}),
+        {"id": "c", "type": "Conditional", "config": {"expression": "true"}, "position": 1},
+        loop("l", noop("x", type="HTTP", config={"accept_status": [404]})) | {"position": 3},
+    ]
+    given_document = drawn([node("l", "LOOP", items=[], body={"steps": steps})])
+    (read_loop,) = read(given_document | {"retryMaxAttempts": 9}).nodes
+    retry = {"maxAttempts": 9, "backoffMs": 5, "backoffMultiplier": 2.0}
+    inner = {"id": "x", "type": "http_request", "config": {"acceptStatus": [404]}}
+    assert read_loop.config["body"] == body(
+        {"id": "c", "type": "condition", "config": {"expression": "true"}},
+        {"id": "b", "type": "noop", "retry": retry | {"maxBackoffMs": 60_000, "jitter": 0.2}},
+        {"id": "l", "type": "loop", "config": {"items": [1, 2], "body": body(inner)}},
+        edges=[{"from": "c", "to": "b"}, {"from": "b", "to": "l"}],
+    )
+
+
+def test_a_decision_is_spelled_one_way() -> None:
+    approval = node("a", "approval", timeoutMs=1, onTimeout="rejected")
+    edges = [edge("a", "b", type="BRANCH", branch=name) for name in ("approved", "approve")]
+    definition = read(drawn([approval, noop("b")], *edges))
+    assert definition.edges == (Edge("a", "b", Condition(EdgeType.BRANCH, "approve")),)
+    assert definition.nodes[0].config["onTimeout"] == "reject"
+
+
+@pytest.mark.parametrize("spelling", ["name", "signal", "signalName", "signal_name"])
+def test_a_signal_is_named_in_several_spellings(spelling: str) -> None:
+    (wait,) = read(drawn([node("a", "wait_for_signal", **{spelling: "go"})])).nodes
+    assert wait.config == {"name": "go"}
+
+
+def test_a_join_is_a_word_or_a_number_of_edges() -> None:
+    given_document = drawn([noop("a", join={"at_least": 2}), noop("b", join={"atLeast": 1})])
+    given_document["nodes"][1]["join"]["cancel_others"] = True
+    joins = [drawn_node.join for drawn_node in read(given_document).nodes]
+    assert joins == [AtLeast(at_least=2), AtLeast(at_least=1, cancel_others=True)]
+
+
+def test_a_flow_is_read_in_every_spelling() -> None:
+    flat = read(document(rateLimitMaxConcurrent=5, rate_limit={"per_minute": 6}))
+    assert flat.rate_limit == RateLimit(max_concurrent=5, per_minute=6)
+    given_document = document(
+        concurrency={"key": "{{ input.x }}", "strategy": "cancelRunning"}, queued_timeout_ms=7
+    )
+    definition = read(given_document)
+    expected = Concurrency(key="{{ input.x }}", strategy=Strategy.CANCEL_RUNNING)
+    assert (definition.concurrency, definition.queued_timeout_ms) == (expected, 7)

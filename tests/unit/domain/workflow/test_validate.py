@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock.domain.workflow.graph import Graph
+from penstock.domain.workflow.model import Definition, to_wire
 from penstock.domain.workflow.node_types import NODE_TYPES
 from penstock.domain.workflow.parse import Limits, Parsed
 from penstock.domain.workflow.problems import PROBLEMS_MAX, Code
@@ -30,6 +32,7 @@ from tests.unit.domain.workflow.malformed_constructs import (
     node,
     reader,
 )
+from tests.unit.domain.workflow.sound import sound_definitions
 
 VALIDATION = Validation()
 PIECES = (
@@ -154,6 +157,16 @@ def test_the_output_reads_every_node_and_a_key_what_is_known_at_the_start() -> N
         concurrency={"key": "{{ input.customer }}/{{ run.input.region + 1 }}"},
     )
     assert found(check(given)) == []
+
+
+@given(sound_definitions())
+def test_a_sound_definition_of_any_shape_has_no_problem_and_its_graph_is_drawn(
+    definition: Definition,
+) -> None:
+    parsed = check(to_wire(definition))
+    assert found(parsed) == []
+    assert parsed.definition == definition
+    assert Graph.of(definition).order == tuple(node.id for node in definition.nodes)
 
 
 def test_bodies_may_nest_as_deep_as_the_limit_says() -> None:
