@@ -21,11 +21,14 @@ SHAPES: list[tuple[type[models.Model], str]] = [
     (models.Event, "EventShown"),
     (models.Workflow, "WorkflowShown"),
     (models.Version, "VersionShown"),
+    (models.Side, "Side"),
+    (models.Comparison, "DifferenceShown"),
+    (models.Imported, "ImportShown"),
     (models.Validation, "Judgement"),
     (models.Tenant, "TenantShown"),
     (models.ApiKey, "KeyShown"),
 ]
-OF_HEADERS = {(models.Workflow, "etag")}
+OF_HEADERS = {(models.Workflow, "etag"), (models.Imported, "etag")}
 """Members that an answer's headers give, not its body."""
 CALLS: list[Call[Any]] = [
     runs.start("ID"),
@@ -43,6 +46,13 @@ CALLS: list[Call[Any]] = [
     workflows.validate({}),
     workflows.versions("ID"),
     workflows.version("ID", "ID"),
+    workflows.draft_version("ID", {}),
+    workflows.publish("ID", "ID"),
+    workflows.pin("ID", "ID"),
+    workflows.unpin("ID"),
+    workflows.compare("ID", 1, 2),
+    workflows.export_workflow("ID"),
+    workflows.import_workflow({}),
     tenants.create_tenant("t"),
     tenants.get_tenant("ID"),
     tenants.list_tenants(),

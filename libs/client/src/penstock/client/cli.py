@@ -16,6 +16,7 @@ from typing import Annotated, Final
 import typer
 
 from penstock.client.options import Command
+from penstock.client.workflows_cli import workflows
 
 GROUP: Final = "penstock.commands"
 
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 runs = typer.Typer(help="List, show, watch and cancel runs.", no_args_is_help=True)
 app.add_typer(runs, name="runs")
+app.add_typer(workflows, name="workflows")
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id.")]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A definition, JSON or YAML.")]
@@ -151,7 +153,7 @@ def cancel_run(
     raise typer.Exit(reports.cancel_run(context.obj, run_id, reason=reason, wait=wait))
 
 
-OURS: Final = frozenset({"run", "apply", "validate", "events", "runs"})
+OURS: Final = frozenset({"run", "apply", "validate", "events", "runs", "workflows"})
 
 
 def add_found_commands(to: typer.Typer, named: str | None) -> None:

@@ -83,6 +83,13 @@ class Workflows(Noun):
     validate = Sends(workflows.validate)
     versions = Sends(workflows.versions)
     version = Sends(workflows.version)
+    draft_version = Sends(workflows.draft_version)
+    publish = Sends(workflows.publish)
+    pin = Sends(workflows.pin)
+    unpin = Sends(workflows.unpin)
+    compare = Sends(workflows.compare)
+    export = Sends(workflows.export_workflow)
+    import_ = Sends(workflows.import_workflow)
 
 
 class Tenants(Noun):

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 T = TypeVar("T")
 
@@ -189,6 +189,36 @@ class Version(Model, frozen=True, kw_only=True):
     definition: Any = None
     created_at: datetime | None = None
     created_by: str | None = None
+
+
+class Side(Model, frozen=True, kw_only=True):
+    """One of two versions that are compared."""
+
+    id: str
+    number: int
+    status: str
+    content_hash: str | None = None
+
+
+class Comparison(Model, frozen=True, kw_only=True):
+    """How two versions differ: settings, nodes and edges, each change with its pointer.
+
+    older, newer: `from` and `to` on the wire. Pointers lead into the newer definition, of what was
+    removed into the older one.
+    """
+
+    older: Side = field(name="from")
+    newer: Side = field(name="to")
+    identical: bool
+    settings: tuple[dict[str, Any], ...] = ()
+    nodes: dict[str, Any] = {}
+    edges: dict[str, Any] = {}
+
+
+class Imported(Workflow, frozen=True, kw_only=True):
+    """A workflow after an import. change: `created`, `updated` or `unchanged`."""
+
+    change: str
 
 
 class ProblemDetail(Model, frozen=True, kw_only=True):

@@ -38,6 +38,11 @@ class Session:
         sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
         sys.stdout.flush()
 
+    def write(self, text: str) -> None:
+        """A file's text, byte for byte."""
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
     def say(self, text: RenderableType, *, style: str | None = None) -> None:
         """Something for people; text is shown as it is, whatever brackets are in it."""
         self.console.print(text, style=style, markup=False, soft_wrap=True)
