@@ -79,7 +79,6 @@ async def test_a_stream_tells_history_then_what_comes_and_can_be_resumed(
         assert rest[-1].event == "end"
 
 
-
 async def test_a_stream_from_behind_the_last_event_ends_at_once(api: httpx.AsyncClient) -> None:
     run_id = await started(api, await made(api, drawn("behind", [node("only")])))
     await ended(api, run_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 from immutables import Map
@@ -20,6 +21,16 @@ class Queue(Struct, Generic[T], frozen=True):
 
     def __len__(self) -> int:
         return self.end - self.first
+
+    @classmethod
+    def of(cls, items: Iterable[T]) -> Queue[T]:
+        """A queue of these, the first one at its head."""
+        numbered = Map(enumerate(items))
+        return cls(numbered, 0, len(numbered))
+
+    def listed(self) -> tuple[T, ...]:
+        """All items, the head first."""
+        return tuple(self.items[number] for number in range(self.first, self.end))
 
     @property
     def head(self) -> T | None:

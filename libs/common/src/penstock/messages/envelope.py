@@ -74,13 +74,27 @@ class Reports(Wire, frozen=True, kw_only=True):
     reports: tuple[RunReport, ...]
 
 
-class Task(Wire, frozen=True, kw_only=True):
-    """One attempt of one step, with all that its node reads.
+class Gathered(Wire, frozen=True, kw_only=True):
+    """How the output of a loop is put together: a list of `count` results.
 
-    payloads: by name: `run.input`; `nodes.<id>.output`; of a failed node `nodes.<id>.error` (code,
-        message, retryable), `nodes.<id>.error.details` and `nodes.<id>.input`, where there are any.
+    keyed: a result is an object by the node ids of its sinks, else the one sink's output. What is
+    not among the task's payloads (`results.<index>.<node id>`) is null, or left out of the object.
+    """
+
+    count: int
+    keyed: bool = False
+
+
+class Task(Wire, frozen=True, kw_only=True):
+    """One attempt of one step, or of an evaluation (`penstock.domain.run.paths`).
+
+    payloads: all that its node reads, by name: `run.input`; `nodes.<id>.output`; of a failed node
+        `nodes.<id>.error` (code, message, retryable), `nodes.<id>.error.details` and
+        `nodes.<id>.input`, where there are any; in a loop `items`, all of them, or, where it has
+        none, what the iteration before came to: `item`, or `item.<id>` for each of several sinks.
     payloads_blob: the blob that holds `payloads` as JSON, where they do not fit into a message.
     taken: the predecessors that contribute to the step's input, in the order of the edges.
+    gathered: of a loop whose output is to be made.
     definition: content hash; executors cache definitions by it. started_at: of the run, ms.
     """
 
@@ -92,6 +106,7 @@ class Task(Wire, frozen=True, kw_only=True):
     payloads: dict[str, Payload] = {}
     payloads_blob: str | None = None
     taken: tuple[str, ...] = ()
+    gathered: Gathered | None = None
     traceparent: str = ""
 
 

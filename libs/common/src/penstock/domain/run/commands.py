@@ -7,7 +7,7 @@ executors report (all others). Every command may come twice, late, or never.
 from msgspec import Struct
 
 from penstock.domain.payload import Payload
-from penstock.domain.run.events import StepError
+from penstock.domain.run.events import Origin, Parent, StepError, Verdict, WaitKind
 
 
 class Command(
@@ -27,7 +27,8 @@ class StartRun(Command, frozen=True, kw_only=True):
 
     definition: content hash of the version. created_at: when the caller asked, ms.
     request_hash: digest of the canonical request; a second start under the same run id with
-    another hash is a conflict. traceparent: of the request, empty for none.
+    another hash is a conflict. traceparent: of the request, empty for none. parent: the attempt
+    that waits for it. forked_from, state: the run that this one goes on from, and a snapshot of it.
     """
 
     workflow_id: str
@@ -41,12 +42,54 @@ class StartRun(Command, frozen=True, kw_only=True):
     priority: int = 0
     request_hash: str = ""
     traceparent: str = ""
+    parent: Parent | None = None
+    forked_from: Origin | None = None
+    state: Payload | None = None
 
 
 class CancelRun(Command, frozen=True, kw_only=True):
     """Bring the run to an end; what runs is told to stop."""
 
     reason: str = ""
+
+
+class PauseRun(Command, frozen=True, kw_only=True):
+    """Let nothing new start."""
+
+    reason: str = ""
+
+
+class ResumeRun(Command, frozen=True, kw_only=True):
+    """Let a paused run go on."""
+
+
+class SignalRun(Command, frozen=True, kw_only=True):
+    """Say something to a step that waits for the signal `name`, or to the next one that will.
+
+    signal_id: what makes it the same signal again.
+    """
+
+    name: str
+    signal_id: str
+    payload: Payload
+
+
+class DecideApproval(Command, frozen=True, kw_only=True):
+    """Approve or reject. output: what the step says then, `{decision, comment, decidedBy}`."""
+
+    step_id: str
+    decision: Verdict
+    output: Payload
+
+
+class EndChild(Command, frozen=True, kw_only=True):
+    """A child run has come to its end. error: None if it succeeded."""
+
+    step_id: str
+    attempt: int
+    child_id: str
+    output: Payload | None = None
+    error: StepError | None = None
 
 
 class ContinueRun(Command, frozen=True, kw_only=True):
@@ -69,7 +112,10 @@ class StartStep(Command, frozen=True, kw_only=True):
 
 
 class CompleteStep(Command, frozen=True, kw_only=True):
-    """The attempt succeeded. `branch` is the branch it chose, where its type has branches."""
+    """The attempt succeeded. `branch` is the branch it chose, where its type has branches.
+
+    edges: the EXPRESSION edges that came to true, as in `StepSucceeded`.
+    """
 
     step_id: str
     attempt: int
@@ -79,6 +125,7 @@ class CompleteStep(Command, frozen=True, kw_only=True):
     executor_id: str
     branch: str | None = None
     input: Payload | None = None
+    edges: tuple[int, ...] | None = None
 
 
 class FailStep(Command, frozen=True, kw_only=True):
@@ -96,15 +143,28 @@ class FailStep(Command, frozen=True, kw_only=True):
     timed_out: bool = False
     retry_after_ms: int | None = None
     input: Payload | None = None
+    edges: tuple[int, ...] | None = None
 
 
 class SuspendStep(Command, frozen=True, kw_only=True):
-    """The attempt needs no executor until the moment `until`; then its output is `output`."""
+    """The attempt needs no executor for what it waits for; its fields are `StepWaiting`'s."""
 
     step_id: str
     attempt: int
-    until: int
-    output: Payload
+    kind: WaitKind = WaitKind.DELAY
+    until: int = 0
+    exceeds: bool = False
+    on_timeout: str | None = None
+    output: Payload | None = None
+    name: str = ""
+    count: int | None = None
+    items: Payload | None = None
+    width: int = 1
+    most: int = 0
+    tolerant: bool = False
+    workflow_id: str = ""
+    version: int | None = None
+    input: Payload | None = None
     started_at: int
     executor_id: str
 
@@ -129,4 +189,5 @@ class ConfirmCancel(Command, frozen=True, kw_only=True):
 
 
 Report = StartStep | CompleteStep | FailStep | SuspendStep | ReportLost | ConfirmCancel
-RunCommand = StartRun | CancelRun | ContinueRun | FireTimer | Report
+Control = CancelRun | PauseRun | ResumeRun | SignalRun | DecideApproval
+RunCommand = StartRun | Control | EndChild | ContinueRun | FireTimer | Report

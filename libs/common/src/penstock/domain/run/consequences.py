@@ -17,10 +17,17 @@ from penstock.domain.run.events import (
     RunTimedOut,
     StepCancelled,
     StepDispatched,
+    StepFailed,
     StepReady,
     StepSkipped,
+    StepSucceeded,
+    StepTimedOut,
+    WaitKind,
 )
-from penstock.domain.run.state import HELD, NOTHING, SETTLED, Run, StepStatus
+from penstock.domain.run.flow import open_steps
+from penstock.domain.run.paths import RUN_OUTPUT, inside, iteration, owner_of
+from penstock.domain.run.settling import is_entered
+from penstock.domain.run.state import HELD, NOTHING, Answer, Run, Step, StepStatus
 
 HELD_MAX = 512
 """Steps of one run that executors hold at once; the others wait, ready, in the run."""
@@ -29,7 +36,7 @@ HELD_MAX = 512
 def settle(draft: Draft) -> None:
     """Everything that follows, until nothing is left or the decision is full."""
     while draft.has_room and draft.run.ending is None:
-        event = next_consequence(draft.run)
+        event = next_consequence(draft.run, at=draft.at, room=draft.room)
         if event is None:
             return
         draft.record(event)
@@ -37,53 +44,140 @@ def settle(draft: Draft) -> None:
         bring_to_end(draft)
 
 
-def next_consequence(run: Run) -> RunEvent | None:
-    """What follows next in a run that is not being ended; None if all depends on others now."""
+def next_consequence(run: Run, *, at: int = 0, room: int = HELD_MAX) -> RunEvent | None:
+    """What follows next in a run that is not being ended; None if all depends on others now.
+
+    room: how many more of its steps may be dispatched.
+    """
     if not run.is_live or run.ending is not None:
+        return None
+    step_id = run.flow.closing.head
+    if step_id is not None:
+        return put_out(run, step_id)
+    answer = run.flow.answers.head
+    if answer is not None:
+        return said(run.step(answer.step_id), answer, at)
+    if run.paused:
         return None
     step_id = run.agenda.head
     if step_id is not None:
-        if not run.drawn.incoming[step_id] or run.arrivals.get(step_id, NOTHING).taken:
-            return StepReady(step_id=step_id, attempt=1)
-        return StepSkipped(step_id=step_id)
-    step_id = run.waiting.head
-    if step_id is not None and run.held < HELD_MAX:
-        attempt = run.step(step_id).attempt
-        return StepDispatched(step_id=step_id, attempt=attempt, queue=run.drawn.node(step_id).queue)
+        return joined(run, step_id)
+    if run.waiting.head is not None:
+        return dispatch(run, room)
+    if run.flow.hungry and run.held < HELD_MAX and room > 0:
+        return next_iteration(run, run.flow.hungry[0])
     return succeeded(run) if run.unsettled == 0 else None
 
 
-def succeeded(run: Run) -> RunSucceeded:
-    """The good end, with the steps that the run's output is made of."""
+def joined(run: Run, step_id: str) -> RunEvent:
+    """What becomes of a step whose join is decided, or of an evaluation that is asked for."""
+    if "@" in step_id:
+        return StepReady(step_id=step_id, attempt=1)
+    graph, node_id = run.located(step_id)
+    if is_entered(graph, node_id, run.arrivals.get(step_id, NOTHING)):
+        return StepReady(step_id=step_id, attempt=1)
+    return StepSkipped(step_id=step_id)
+
+
+def dispatch(run: Run, room: int) -> RunEvent | None:
+    """The step that has been ready for longest goes to the executors, if they may have more."""
+    step_id = run.waiting.head
+    if step_id is None or run.held >= HELD_MAX or room <= 0:
+        return None
+    queue = queue_of(run, step_id)
+    return StepDispatched(step_id=step_id, attempt=run.step(step_id).attempt, queue=queue)
+
+
+def queue_of(run: Run, step_id: str) -> str:
+    """The queue whose executors a step's work is for; an evaluation goes where its step goes."""
+    owner = owner_of(step_id)
+    return run.drawn.node(owner).queue if owner else "default"
+
+
+def next_iteration(run: Run, loop_id: str) -> RunEvent:
+    """The first step of a loop's next iteration."""
+    graph, node_id = run.located(loop_id)
+    scope = iteration(loop_id, run.flow.loops[loop_id].opened)
+    return StepReady(step_id=inside(scope, graph.bodies[node_id].roots[0]), attempt=1)
+
+
+def said(step: Step, answer: Answer, at: int) -> RunEvent:
+    """The last word of a step that has heard what it waited for."""
+    step_id, attempt = answer.step_id, step.attempt
+    if answer.error is None:
+        return StepSucceeded(
+            step_id=step_id,
+            attempt=attempt,
+            output=answer.output,
+            branch=answer.branch,
+            finished_at=at,
+        )
+    final = StepTimedOut if answer.timed_out else StepFailed
+    return final(step_id=step_id, attempt=attempt, error=answer.error, finished_at=at)
+
+
+def succeeded(run: Run) -> RunEvent | None:
+    """The good end, with what the run's output is made of; its template is evaluated before."""
     graph = run.drawn
+    if needs_output(run):
+        if run.step(RUN_OUTPUT).status is StepStatus.PENDING:
+            return StepReady(step_id=RUN_OUTPUT, attempt=1)
+        return None if run.flow.output is None else RunSucceeded(output=run.flow.output)
     sinks = [s for s in graph.sinks if run.step(s).status is StepStatus.SUCCEEDED]
     fits = len(sinks) <= SINKS_MAX
     return RunSucceeded(sinks=tuple(sinks) if fits else (), keyed=len(graph.sinks) > 1)
 
 
+def needs_output(run: Run) -> bool:
+    """Whether a run's output has to be made by an executor.
+
+    A child's always is where it has several parts, for its parent takes one payload.
+    """
+    graph = run.drawn
+    is_child = run.started is not None and run.started.parent is not None
+    return graph.output_reads is not None or (is_child and len(graph.sinks) > 1)
+
+
 def bring_to_end(draft: Draft) -> None:
     """Settle what nobody holds, tell what is held to stop, and end the run when all is quiet."""
     run = draft.run
-    if run.ending is not None and not run.ending.told and run.held:
+    if run.ending is not None and not run.ending.told and run.owed:
         call_off(draft, run.ending.cause, run.ending.error)
-    if draft.run.unsettled > draft.run.held:
-        for step_id in draft.run.drawn.order:
+    if draft.run.unsettled > draft.run.owed:
+        for step_id in list(open_steps(draft.run, draft.run.drawn)):
             if not draft.has_room:
                 return
-            put_out(draft, step_id)
+            if not is_owed_a_word(draft.run, step_id):
+                draft.record(put_out(draft.run, step_id))
     if draft.run.unsettled == 0 and draft.has_room:
         draft.record(final_event(draft.run))
 
 
-def put_out(draft: Draft, step_id: str) -> None:
-    """Settle a step that nobody holds: it is cancelled if it had started, else skipped."""
-    step = draft.run.step(step_id)
-    if step.status in SETTLED or step.status in HELD:
-        return
-    if step.status in (StepStatus.RETRYING, StepStatus.WAITING):
-        draft.record(StepCancelled(step_id=step_id, attempt=step.attempt))
-    else:
-        draft.record(StepSkipped(step_id=step_id))
+def is_owed_a_word(run: Run, step_id: str) -> bool:
+    """Whether somebody has yet to say how a step ended: its executor, or its child run.
+
+    A loop has no last word before those of the steps inside of it.
+    """
+    step = run.step(step_id)
+    if step.status in HELD:
+        return True
+    if step.wait is None:
+        return False
+    if step.wait.kind is WaitKind.LOOP:
+        graph, node_id = run.located(step_id)
+        body, loop = graph.bodies[node_id], run.flow.loops[step_id]
+        return any(
+            True for index in loop.active for _ in open_steps(run, body, iteration(step_id, index))
+        )
+    return step.wait.kind is WaitKind.CHILD
+
+
+def put_out(run: Run, step_id: str) -> RunEvent:
+    """The last word of a step whose turn will not come: cancelled if it had begun, else skipped."""
+    step = run.step(step_id)
+    if step.status in (StepStatus.PENDING, StepStatus.READY):
+        return StepSkipped(step_id=step_id)
+    return StepCancelled(step_id=step_id, attempt=step.attempt)
 
 
 def final_event(run: Run) -> RunEvent:
@@ -103,6 +197,12 @@ def final_event(run: Run) -> RunEvent:
 
 def is_owed(run: Run) -> bool:
     """Whether consequences are left that did not fit, so that a `ContinueRun` must follow."""
-    if run.ending is not None:
-        return run.is_live and (run.unsettled > run.held or run.unsettled == 0)
-    return next_consequence(run) is not None
+    if run.ending is None:
+        return next_consequence(run) is not None
+    if not run.is_live:
+        return False
+    if run.unsettled == 0:
+        return True
+    return run.unsettled > run.owed and any(
+        not is_owed_a_word(run, step_id) for step_id in open_steps(run, run.drawn)
+    )

@@ -6,48 +6,65 @@ took effect, or whose time has passed, with no event.
 
 from typing import assert_never
 
-from penstock.domain.errors import Conflict, NotFound
+from penstock.domain.errors import Conflict
 from penstock.domain.ids import derived
+from penstock.domain.payload import Payload
 from penstock.domain.run.commands import (
     CancelRun,
     CompleteStep,
     ConfirmCancel,
     ContinueRun,
+    DecideApproval,
+    EndChild,
     FailStep,
     FireTimer,
+    PauseRun,
     ReportLost,
+    ResumeRun,
     RunCommand,
+    SignalRun,
     StartRun,
     StartStep,
     SuspendStep,
 )
 from penstock.domain.run.consequences import settle
-from penstock.domain.run.draft import Draft, call_off
+from penstock.domain.run.control import control, end_child
+from penstock.domain.run.draft import DISPATCHES_MAX, Draft, call_off
 from penstock.domain.run.events import (
     CancelCause,
+    Origin,
     RunError,
     RunEvent,
+    RunForked,
     RunStarted,
     StepAbandoned,
+    StepError,
+    StepLost,
     StepReady,
     StepSucceeded,
+    StepTimedOut,
+    WaitKind,
 )
+from penstock.domain.run.flow import open_steps
 from penstock.domain.run.reports import report
-from penstock.domain.run.state import HELD, Run, RunStatus, TimerKind
+from penstock.domain.run.snapshot import orphans
+from penstock.domain.run.state import HELD, Run, TimerKind
 
 
-def decide(command: RunCommand, run: Run, *, at: int) -> list[RunEvent]:
+def decide(command: RunCommand, run: Run, *, at: int, room: int = DISPATCHES_MAX) -> list[RunEvent]:
     """The events that `command` adds to a run's history; none if there is nothing to add.
 
-    at: the moment of the decision, ms since the epoch. Raises Refused where the caller of a
-    `StartRun` or `CancelRun` must hear that it cannot be.
+    at: the moment of the decision, ms since the epoch. room: how many steps it may dispatch.
+    Raises Refused where whoever asks for something must hear that it cannot be.
     """
-    return play(command, run, at=at)[0]
+    return play(command, run, at=at, room=room)[0]
 
 
-def play(command: RunCommand, run: Run, *, at: int) -> tuple[list[RunEvent], Run]:
+def play(
+    command: RunCommand, run: Run, *, at: int, room: int = DISPATCHES_MAX
+) -> tuple[list[RunEvent], Run]:
     """What `decide` answers, and the run after it, which deciding has found on the way."""
-    draft = Draft(run, at)
+    draft = Draft(run, at, room)
     accept(draft, command)
     settle(draft)
     return draft.events, draft.run
@@ -58,8 +75,10 @@ def accept(draft: Draft, command: RunCommand) -> None:
     match command:
         case StartRun():
             start(draft, command)
-        case CancelRun(reason=reason):
-            cancel(draft, reason)
+        case CancelRun() | PauseRun() | ResumeRun() | SignalRun() | DecideApproval():
+            control(draft, command)
+        case EndChild():
+            end_child(draft, command)
         case ContinueRun():
             pass
         case FireTimer(timer_id=timer_id):
@@ -97,26 +116,23 @@ def start(draft: Draft, command: StartRun) -> None:
             traceparent=command.traceparent,
             timer_id=None if limit_ms is None else derived(run.id, TimerKind.DEADLINE),
             deadline_at=None if limit_ms is None else draft.at + limit_ms,
+            parent=command.parent,
+            forked_from=command.forked_from,
         )
     )
+    if command.forked_from is not None and command.state is not None:
+        fork(draft, command.forked_from, command.state)
 
 
-def cancel(draft: Draft, reason: str) -> None:
-    """Bring the run to its end on a caller's word."""
-    run = draft.run
-    if run.status is RunStatus.UNBORN:
-        raise NotFound("there is no such run")
-    if not run.is_live:
-        raise Conflict(f"the run has already {ended_how(run)}", code="RUN_FINISHED")
-    if run.ending is None:
-        error = RunError(code="CANCELLED", message=reason or "cancelled by request")
-        call_off(draft, CancelCause.USER, error, reason)
-
-
-def ended_how(run: Run) -> str:
-    """The run's end in words: `succeeded`, `failed`, `been cancelled`, `timed out`."""
-    words = {RunStatus.CANCELLED: "been cancelled", RunStatus.TIMED_OUT: "timed out"}
-    return words.get(run.status, str(run.status))
+def fork(draft: Draft, origin: Origin, state: Payload) -> None:
+    """Go on from where another run stood; who held its attempts, or was its child, is not ours."""
+    draft.record(RunForked(run_id=origin.run_id, position=origin.position, state=state))
+    if not draft.run.is_live or draft.run.ending is not None:
+        return
+    for step_id in sorted(orphans(draft.run)):
+        attempt = draft.run.step(step_id).attempt
+        draft.record(StepLost(step_id=step_id, attempt=attempt, reason="forked"))
+        draft.record(StepReady(step_id=step_id, attempt=attempt + 1))
 
 
 def fire(draft: Draft, timer_id: str) -> None:
@@ -131,10 +147,7 @@ def fire(draft: Draft, timer_id: str) -> None:
             attempt = draft.run.step(timer.step_id).attempt
             draft.record(StepReady(step_id=timer.step_id, attempt=attempt + 1))
         case TimerKind.WAIT:
-            attempt = draft.run.step(timer.step_id).attempt
-            draft.record(
-                StepSucceeded(step_id=timer.step_id, attempt=attempt, finished_at=draft.at)
-            )
+            end_wait(draft, timer.step_id)
         case TimerKind.DEADLINE:
             if draft.run.ending is None:
                 error = RunError(code="TIMEOUT", message="the run went over its time limit")
@@ -145,9 +158,31 @@ def fire(draft: Draft, timer_id: str) -> None:
             assert_never(timer.kind)
 
 
+def end_wait(draft: Draft, step_id: str) -> None:
+    """The time of a wait is over: for a delay all is well, others take a branch, or are late."""
+    step = draft.run.step(step_id)
+    wait = step.wait
+    assert wait is not None, "a timer of a wait belongs to a step that waits"
+    if wait.on_timeout is None and (wait.exceeds or wait.kind is not WaitKind.DELAY):
+        error = StepError(code="TIMEOUT", message="the step went over its time limit")
+        draft.record(
+            StepTimedOut(step_id=step_id, attempt=step.attempt, error=error, finished_at=draft.at)
+        )
+        return
+    draft.record(
+        StepSucceeded(
+            step_id=step_id,
+            attempt=step.attempt,
+            branch=wait.on_timeout,
+            finished_at=draft.at,
+        )
+    )
+
+
 def abandon(draft: Draft) -> None:
-    """Give up on every attempt whose executor did not answer the cancel in time."""
-    for step_id in draft.run.drawn.order:
+    """Give up on everybody who did not answer the cancel in time: executors and child runs."""
+    for step_id in list(open_steps(draft.run, draft.run.drawn)):
         step = draft.run.step(step_id)
-        if step.status in HELD:
+        is_child = step.wait is not None and step.wait.kind is WaitKind.CHILD
+        if draft.has_room and (step.status in HELD or is_child):
             draft.record(StepAbandoned(step_id=step_id, attempt=step.attempt))

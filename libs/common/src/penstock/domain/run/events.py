@@ -35,6 +35,23 @@ class CancelCause(StrEnum):
     TIMEOUT = "timeout"
 
 
+class WaitKind(StrEnum):
+    """What a step that holds no executor waits for."""
+
+    DELAY = "delay"
+    SIGNAL = "signal"
+    APPROVAL = "approval"
+    CHILD = "child"
+    LOOP = "loop"
+
+
+class Verdict(StrEnum):
+    """What somebody decided about an approval; also the branch that the step takes then."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+
+
 class StepError(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """Why an attempt failed. `details` is a payload like any output: nobody looks into it."""
 
@@ -50,6 +67,22 @@ class RunError(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
     code: str
     message: str
     step_id: str | None = None
+
+
+class Parent(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The attempt that waits for a run which it had begun. depth: of the child, 1 at the least."""
+
+    run_id: str
+    step_id: str
+    attempt: int
+    depth: int = 1
+
+
+class Origin(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The place in another run's history that a run goes on from."""
+
+    run_id: str
+    position: str
 
 
 class RunStarted(Event, frozen=True, kw_only=True):
@@ -71,6 +104,29 @@ class RunStarted(Event, frozen=True, kw_only=True):
     traceparent: str = ""
     timer_id: str | None = None
     deadline_at: int | None = None
+    parent: Parent | None = None
+    forked_from: Origin | None = None
+
+
+class RunForked(Event, frozen=True, kw_only=True):
+    """The run goes on from where another one stood; it comes right behind `RunStarted`.
+
+    state: a snapshot (`penstock.domain.run.snapshot`) of what is kept of the other run.
+    """
+
+    run_id: str
+    position: str
+    state: Payload
+
+
+class RunPaused(Event, frozen=True, kw_only=True):
+    """Nothing new starts until the run is resumed; what runs goes on to its end."""
+
+    reason: str = ""
+
+
+class RunResumed(Event, frozen=True, kw_only=True):
+    """The run goes on."""
 
 
 class RunCancelRequested(Event, frozen=True, kw_only=True):
@@ -140,13 +196,34 @@ class StepStarted(Event, frozen=True, kw_only=True):
 
 
 class StepWaiting(Event, frozen=True, kw_only=True):
-    """The attempt waits for `until` and holds no executor; `output` is what it will answer."""
+    """The attempt waits and holds no executor.
+
+    timer_id, until: when the wait is over if nothing else ends it; empty and 0 for never. Then a
+    delay has its `output`, and any step with `on_timeout` takes that branch, also with its
+    `output`; everything else is timed out, and so is a delay that `exceeds` its time limit.
+    name: of the signal. count, items, width, most, tolerant: of a loop, which has so many items
+    (None: as many as its `while` says, `most` at the most), `width` of them at a time, and goes on
+    after one has failed if `tolerant`. workflow_id, version, input, child_id: of a child run.
+    """
 
     step_id: str
     attempt: int
-    timer_id: str
-    until: int
-    output: Payload
+    kind: WaitKind = WaitKind.DELAY
+    timer_id: str = ""
+    until: int = 0
+    exceeds: bool = False
+    on_timeout: str | None = None
+    output: Payload | None = None
+    name: str = ""
+    count: int | None = None
+    items: Payload | None = None
+    width: int = 1
+    most: int = 0
+    tolerant: bool = False
+    workflow_id: str = ""
+    version: int | None = None
+    input: Payload | None = None
+    child_id: str = ""
     started_at: int
     executor_id: str
 
@@ -176,6 +253,8 @@ class StepSucceeded(Event, frozen=True, kw_only=True):
     """The step has its output (None: the one that `StepWaiting` announced).
 
     input: what the step's own `input` template came to; None where the input rule applies.
+    edges: which of the edges that leave the step are EXPRESSION edges that came to true, by their
+    number among these; None where nobody has evaluated them.
     """
 
     step_id: str
@@ -186,6 +265,7 @@ class StepSucceeded(Event, frozen=True, kw_only=True):
     started_at: int = 0
     finished_at: int = 0
     executor_id: str = ""
+    edges: tuple[int, ...] | None = None
 
 
 class StepFailed(Event, frozen=True, kw_only=True):
@@ -198,6 +278,7 @@ class StepFailed(Event, frozen=True, kw_only=True):
     started_at: int = 0
     finished_at: int = 0
     executor_id: str = ""
+    edges: tuple[int, ...] | None = None
 
 
 class StepTimedOut(Event, frozen=True, kw_only=True):
@@ -210,6 +291,7 @@ class StepTimedOut(Event, frozen=True, kw_only=True):
     started_at: int = 0
     finished_at: int = 0
     executor_id: str = ""
+    edges: tuple[int, ...] | None = None
 
 
 class StepSkipped(Event, frozen=True, kw_only=True):
@@ -232,6 +314,22 @@ class StepAbandoned(Event, frozen=True, kw_only=True):
     attempt: int
 
 
+class SignalReceived(Event, frozen=True, kw_only=True):
+    """Somebody signalled the run: the step that waits for `name`, or the next one that will."""
+
+    name: str
+    signal_id: str
+    payload: Payload
+
+
+class ApprovalDecided(Event, frozen=True, kw_only=True):
+    """Somebody decided about a step that waits for it, or will. output: the step's, with that."""
+
+    step_id: str
+    decision: Verdict
+    output: Payload
+
+
 class ResultDiscarded(Event, frozen=True, kw_only=True):
     """A result came for an attempt that had already been given up, and was not used."""
 
@@ -242,6 +340,9 @@ class ResultDiscarded(Event, frozen=True, kw_only=True):
 
 RunEvent = (
     RunStarted
+    | RunForked
+    | RunPaused
+    | RunResumed
     | RunCancelRequested
     | RunSucceeded
     | RunFailed
@@ -259,6 +360,8 @@ RunEvent = (
     | StepSkipped
     | StepCancelled
     | StepAbandoned
+    | SignalReceived
+    | ApprovalDecided
     | ResultDiscarded
 )
 

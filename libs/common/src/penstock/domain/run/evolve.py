@@ -11,17 +11,22 @@ from immutables import Map
 from msgspec.structs import replace
 
 from penstock.domain.queue import Queue
+from penstock.domain.run.evaluations import evaluated
 from penstock.domain.run.events import (
-    CancelCause,
+    ApprovalDecided,
     ResultDiscarded,
     RunCancelled,
     RunCancelRequested,
     RunError,
     RunEvent,
     RunFailed,
+    RunForked,
+    RunPaused,
+    RunResumed,
     RunStarted,
     RunSucceeded,
     RunTimedOut,
+    SignalReceived,
     StepAbandoned,
     StepCancelled,
     StepDispatched,
@@ -35,10 +40,12 @@ from penstock.domain.run.events import (
     StepTimedOut,
     StepWaiting,
 )
+from penstock.domain.run.flow import rivals_out, stopped, trimmed, with_flow
+from penstock.domain.run.loops import opened
+from penstock.domain.run.paths import scope_of
+from penstock.domain.run.settling import settled
+from penstock.domain.run.snapshot import resumed_from
 from penstock.domain.run.state import (
-    HELD,
-    NOTHING,
-    Arrival,
     Ending,
     Run,
     RunStatus,
@@ -47,8 +54,7 @@ from penstock.domain.run.state import (
     Timer,
     TimerKind,
 )
-from penstock.domain.workflow.graph import Graph
-from penstock.domain.workflow.model import Edge, EdgeType, Join
+from penstock.domain.run.waits import approved, put_to_rest, signalled
 
 
 def fold(run: Run, events: Iterable[RunEvent]) -> Run:
@@ -69,31 +75,52 @@ def evolve(run: Run, event: RunEvent) -> Run:
             | StepCancelled()
             | StepAbandoned()
         ):
-            return settled(run, event.step_id, last_word(run.step(event.step_id), event))
+            step = last_word(run.step(event.step_id), event)
+            return (evaluated if "@" in event.step_id else settled)(run, event.step_id, step)
         case StepReady(step_id=step_id, attempt=attempt):
             return made_ready(run, step_id, attempt)
         case StepDispatched(step_id=step_id):
-            step = replace(run.step(step_id), status=StepStatus.DISPATCHED)
-            return replace(
-                run,
-                steps=run.steps.set(step_id, step),
-                waiting=run.waiting.taken(),
-                held=run.held + 1,
-            )
+            return dispatched(run, step_id)
         case StepStarted(step_id=step_id):
             return with_step(run, step_id, status=StepStatus.RUNNING)
         case StepLost(step_id=step_id):
-            lost = run.step(step_id).losses + 1
-            return replace(
-                with_step(run, step_id, status=StepStatus.PENDING, losses=lost),
-                held=run.held - 1,
-            )
+            return lost(run, step_id)
         case StepWaiting() | StepRetryScheduled():
             return put_to_rest(run, event)
+        case SignalReceived():
+            return signalled(run, event)
+        case ApprovalDecided():
+            return approved(run, event)
         case ResultDiscarded(step_id=step_id, attempt=attempt):
             return with_step(run, step_id, discarded=attempt)
+        case _:
+            return evolve_whole(run, event)
+
+
+WholeEvent = (
+    RunStarted
+    | RunForked
+    | RunPaused
+    | RunResumed
+    | RunCancelRequested
+    | RunSucceeded
+    | RunFailed
+    | RunCancelled
+    | RunTimedOut
+)
+
+
+def evolve_whole(run: Run, event: WholeEvent) -> Run:
+    """The run after an event that is about the run itself."""
+    match event:
         case RunStarted():
             return born(run, event)
+        case RunForked():
+            return resumed_from(run, event.state)
+        case RunPaused():
+            return replace(run, paused=True)
+        case RunResumed():
+            return replace(run, paused=False)
         case RunCancelRequested():
             return called_off(run, event)
         case RunSucceeded():
@@ -140,54 +167,60 @@ def called_off(run: Run, event: RunCancelRequested) -> Run:
     deadline = run.started.timer_id if run.started is not None else None
     if deadline is not None and deadline in timers:
         timers = timers.delete(deadline)
-    return replace(
-        run,
-        ending=Ending(event.cause, error, told=True),
-        timers=timers.set(event.timer_id, grace),
-        agenda=Queue(),
-        waiting=Queue(),
+    return stopped(
+        replace(
+            run,
+            ending=Ending(event.cause, error, told=True),
+            timers=timers.set(event.timer_id, grace),
+        )
     )
 
 
 def ended(run: Run, status: RunStatus) -> Run:
     """The run after its last event."""
-    return replace(run, status=status, timers=Map(), agenda=Queue(), waiting=Queue())
+    return stopped(replace(run, status=status, timers=Map()))
 
 
 def made_ready(run: Run, step_id: str, attempt: int) -> Run:
-    """The step waits for its dispatch; its join or its retry is behind it."""
+    """The step waits for its dispatch; its join, its retry or its loop's turn is behind it."""
+    scope = scope_of(step_id) if "@" not in step_id else ""
+    if scope and scope not in run.flow.scopes:
+        run = opened_by(run, scope, step_id)
     step = run.step(step_id)
-    agenda = run.agenda.taken() if run.agenda.head == step_id else run.agenda
     timers = run.timers.delete(step.timer_id) if step.timer_id else run.timers
     step = replace(step, status=StepStatus.READY, attempt=attempt, timer_id="")
-    return replace(
+    run = replace(
         run,
         steps=run.steps.set(step_id, step),
-        agenda=agenda,
         waiting=run.waiting.added(step_id),
         timers=timers,
     )
+    return trimmed(rivals_out(run, step_id) if attempt == 1 else run)
 
 
-def put_to_rest(run: Run, event: StepWaiting | StepRetryScheduled) -> Run:
-    """The step holds no executor until its timer fires."""
-    step = run.step(event.step_id)
-    if isinstance(event, StepWaiting):
-        timer = Timer(TimerKind.WAIT, event.until, event.step_id)
-        step = replace(
-            step, status=StepStatus.WAITING, output=event.output, timer_id=event.timer_id
-        )
-    else:
-        timer = Timer(TimerKind.RETRY, event.due_at, event.step_id)
-        step = replace(
-            step, status=StepStatus.RETRYING, tries=step.tries + 1, timer_id=event.timer_id
-        )
-    return replace(
-        run,
-        steps=run.steps.set(event.step_id, step),
-        timers=run.timers.set(event.timer_id, timer),
-        held=run.held - 1,
+def opened_by(run: Run, scope: str, step_id: str) -> Run:
+    """The run with the iteration that its first ready step has opened; other roots come next."""
+    graph, node_id = run.drawn.scope(step_id)
+    return opened(run, scope, tuple(root for root in graph.roots if root != node_id))
+
+
+def dispatched(run: Run, step_id: str) -> Run:
+    """The step is with the executors."""
+    step = replace(run.step(step_id), status=StepStatus.DISPATCHED)
+    run = replace(
+        run, steps=run.steps.set(step_id, step), waiting=run.waiting.taken(), held=run.held + 1
     )
+    if "@" in step_id:
+        run = with_flow(run, evaluating=run.flow.evaluating + 1)
+    return trimmed(run)
+
+
+def lost(run: Run, step_id: str) -> Run:
+    """Nobody works on the step's attempt any more."""
+    losses = run.step(step_id).losses + 1
+    run = with_step(run, step_id, status=StepStatus.PENDING, losses=losses)
+    run = replace(run, held=run.held - 1)
+    return with_flow(run, evaluating=run.flow.evaluating - 1) if "@" in step_id else run
 
 
 LastWord = StepSucceeded | StepFailed | StepTimedOut | StepSkipped | StepCancelled | StepAbandoned
@@ -197,13 +230,13 @@ def last_word(step: Step, event: LastWord) -> Step:
     """The step as it stays from here on."""
     match event:
         case StepSucceeded():
-            output = event.output if event.output is not None else step.output
             return replace(
                 step,
                 status=StepStatus.SUCCEEDED,
-                output=output,
+                output=event.output if event.output is not None else step.output,
                 branch=event.branch,
-                input=event.input,
+                input=event.input if event.input is not None else step.input,
+                edges=event.edges,
             )
         case StepFailed() | StepTimedOut():
             timed_out = isinstance(event, StepTimedOut)
@@ -211,7 +244,8 @@ def last_word(step: Step, event: LastWord) -> Step:
                 step,
                 status=StepStatus.TIMED_OUT if timed_out else StepStatus.FAILED,
                 error=event.error,
-                input=event.input,
+                input=event.input if event.input is not None else step.input,
+                edges=event.edges,
             )
         case StepSkipped():
             return replace(step, status=StepStatus.SKIPPED)
@@ -219,74 +253,3 @@ def last_word(step: Step, event: LastWord) -> Step:
             return replace(step, status=StepStatus.CANCELLED)
         case _:
             assert_never(event)
-
-
-def settled(run: Run, step_id: str, step: Step) -> Run:
-    """The run after a step's last word, with what it means for the steps behind it."""
-    before = run.step(step_id)
-    timers = run.timers.delete(before.timer_id) if before.timer_id else run.timers
-    run = replace(
-        run,
-        steps=run.steps.set(step_id, replace(step, timer_id="")),
-        timers=timers,
-        held=run.held - (before.status in HELD),
-        unsettled=run.unsettled - 1,
-        agenda=run.agenda.taken() if run.agenda.head == step_id else run.agenda,
-    )
-    if run.ending is not None:
-        return run
-    if step.error is not None and not handles_failure(run.drawn, step_id):
-        error = RunError(code=step.error.code, message=step.error.message, step_id=step_id)
-        ending = Ending(CancelCause.FAILURE, error)
-        return replace(run, ending=ending, agenda=Queue(), waiting=Queue())
-    return arrived(run, step_id, step)
-
-
-def arrived(run: Run, step_id: str, step: Step) -> Run:
-    """The run after a settled step has been counted at every step behind it."""
-    arrivals, agenda = run.arrivals, run.agenda
-    for edge in run.drawn.outgoing[step_id]:
-        target = edge.target
-        arrival = arrivals.get(target, NOTHING)
-        taken = arrival.taken + is_taken(edge, step)
-        arrival = Arrival(arrival.settled + 1, taken, arrival.queued)
-        if not arrival.queued and is_joined(run.drawn, target, arrival):
-            arrival = replace(arrival, queued=True)
-            agenda = agenda.added(target)
-        arrivals = arrivals.set(target, arrival)
-    return replace(run, arrivals=arrivals, agenda=agenda)
-
-
-def is_joined(graph: Graph, step_id: str, arrival: Arrival) -> bool:
-    """Whether enough has come in to say that the step becomes ready, or never will."""
-    if arrival.settled == len(graph.incoming[step_id]):
-        return True
-    return graph.node(step_id).join is Join.ANY and arrival.taken > 0
-
-
-def is_taken(edge: Edge, step: Step) -> bool:
-    """Whether a settled step lets its successor behind `edge` go on."""
-    if step.status not in (StepStatus.SUCCEEDED, StepStatus.FAILED, StepStatus.TIMED_OUT):
-        return False
-    succeeded = step.status is StepStatus.SUCCEEDED
-    match edge.condition.type:
-        case EdgeType.ALWAYS:
-            return True
-        case EdgeType.ON_SUCCESS:
-            return succeeded
-        case EdgeType.ON_FAILURE:
-            return not succeeded
-        case EdgeType.BRANCH:
-            return succeeded and step.branch == edge.condition.branch
-        case EdgeType.EXPRESSION:
-            return False
-        case _:
-            assert_never(edge.condition.type)
-
-
-def handles_failure(graph: Graph, step_id: str) -> bool:
-    """Whether an edge leaves the step that is taken when it fails."""
-    return any(
-        edge.condition.type in (EdgeType.ON_FAILURE, EdgeType.ALWAYS)
-        for edge in graph.outgoing[step_id]
-    )

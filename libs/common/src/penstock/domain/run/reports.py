@@ -26,12 +26,18 @@ from penstock.domain.run.events import (
     StepSucceeded,
     StepTimedOut,
     StepWaiting,
+    WaitKind,
 )
 from penstock.domain.run.retry import next_attempt_in_ms
 from penstock.domain.run.state import HELD, Run, StepStatus, TimerKind
+from penstock.domain.workflow.graph import RETRY_DEFAULT
+from penstock.domain.workflow.model import Retry
 
 LOSSES_MAX = 5
 """How often an attempt is repeated because its executor was lost, before the step fails."""
+
+DEPTH_MAX = 16
+"""How many runs may be above a run, each waiting for the next."""
 
 RELEASES_MAX = 100
 """How often executors may hand an attempt back when they stop, before that counts as lost."""
@@ -57,6 +63,7 @@ def report(draft: Draft, command: Report) -> None:
                     started_at=command.started_at,
                     finished_at=command.finished_at,
                     executor_id=command.executor_id,
+                    edges=command.edges,
                 )
             )
         case FailStep():
@@ -113,21 +120,52 @@ def started(draft: Draft, command: StartStep) -> None:
 
 
 def suspend(draft: Draft, command: SuspendStep) -> None:
-    """The step goes on when its timer fires; in a run that ends it never will."""
-    if draft.run.ending is not None:
+    """The step goes on when what it waits for comes; in a run that ends it never will."""
+    run = draft.run
+    if run.ending is not None:
         draft.record(StepCancelled(step_id=command.step_id, attempt=command.attempt))
         return
+    if command.kind is WaitKind.CHILD and depth_of(run) >= DEPTH_MAX:
+        message = f"a run may have {DEPTH_MAX} runs above it, not more"
+        error = StepError(code="DEPTH_EXCEEDED", message=message)
+        draft.record(StepFailed(step_id=command.step_id, attempt=command.attempt, error=error))
+        return
+    is_child = command.kind is WaitKind.CHILD
     draft.record(
         StepWaiting(
             step_id=command.step_id,
             attempt=command.attempt,
-            timer_id=timer_id_of(draft.run, TimerKind.WAIT, command),
+            kind=command.kind,
+            timer_id=timer_id_of(run, TimerKind.WAIT, command) if command.until else "",
             until=command.until,
+            exceeds=command.exceeds,
+            on_timeout=command.on_timeout,
             output=command.output,
+            name=command.name,
+            count=command.count,
+            items=command.items,
+            width=command.width,
+            most=command.most,
+            tolerant=command.tolerant,
+            workflow_id=command.workflow_id,
+            version=command.version,
+            input=command.input,
+            child_id=child_id_of(run, command) if is_child else "",
             started_at=command.started_at,
             executor_id=command.executor_id,
         )
     )
+
+
+def depth_of(run: Run) -> int:
+    """How many runs are above this one."""
+    parent = run.started.parent if run.started is not None else None
+    return 0 if parent is None else parent.depth
+
+
+def child_id_of(run: Run, command: SuspendStep) -> str:
+    """The id of the run that an attempt begins; the same however often it is asked for."""
+    return derived(run.id, command.step_id, str(command.attempt), "child")
 
 
 def fail(draft: Draft, command: FailStep) -> None:
@@ -136,7 +174,7 @@ def fail(draft: Draft, command: FailStep) -> None:
     rest_ms = None
     if run.ending is None:
         rest_ms = next_attempt_in_ms(
-            run.drawn.retry(command.step_id),
+            policy_of(run, command.step_id),
             command,
             run_id=run.id,
             tries=run.step(command.step_id).tries + 1,
@@ -152,6 +190,7 @@ def fail(draft: Draft, command: FailStep) -> None:
                 started_at=command.started_at,
                 finished_at=command.finished_at,
                 executor_id=command.executor_id,
+                edges=command.edges,
             )
         )
         return
@@ -167,6 +206,11 @@ def fail(draft: Draft, command: FailStep) -> None:
             executor_id=command.executor_id,
         )
     )
+
+
+def policy_of(run: Run, step_id: str) -> Retry:
+    """How often a step is tried; an evaluation as often as any step that says nothing of it."""
+    return RETRY_DEFAULT if "@" in step_id else run.drawn.retry(step_id)
 
 
 def lose(draft: Draft, command: ReportLost) -> None:

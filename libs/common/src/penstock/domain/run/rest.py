@@ -1,7 +1,7 @@
 """Which payloads an event holds, and what run state keeps of them.
 
-A payload's place in the log is `<position>/<member>`; the members are `input`, `output` and
-`details` (of an error).
+A payload's place in the log is `<position>/<member>`; the members are `input`, `output`, `items`
+(of a loop), `payload` (of a signal) and `details` (of an error).
 """
 
 from typing import Final, TypeVar
@@ -11,9 +11,11 @@ from msgspec.structs import replace
 from penstock.domain import payload as payloads
 from penstock.domain.payload import AT_REST_MAX_BYTES, Payload
 from penstock.domain.run.events import (
+    ApprovalDecided,
     RunEvent,
     RunStarted,
     RunSucceeded,
+    SignalReceived,
     StepFailed,
     StepRetryScheduled,
     StepSucceeded,
@@ -23,12 +25,15 @@ from penstock.domain.run.events import (
 
 E = TypeVar("E", bound=RunEvent)
 
-MEMBERS: Final = ("input", "output", "details")
+PLAIN_MEMBERS: Final = ("input", "output", "items", "payload")
+MEMBERS: Final = (*PLAIN_MEMBERS, "details")
 
 BEARERS: Final[frozenset[type]] = frozenset(
     {
+        ApprovalDecided,
         RunStarted,
         RunSucceeded,
+        SignalReceived,
         StepFailed,
         StepRetryScheduled,
         StepSucceeded,
@@ -52,9 +57,9 @@ def at_rest(event: E, position: str) -> E:
 
 
 def rested(event: E, position: str) -> E:
-    """The event with its `input` and `output`, where it has them, at rest."""
+    """The event with all payloads of its own at rest."""
     changes = {}
-    for member in ("input", "output"):
+    for member in PLAIN_MEMBERS:
         held: Payload | None = getattr(event, member, None)
         if held is not None and held.inline:
             changes[member] = payloads.at_rest(held, f"{position}/{member}")
@@ -64,7 +69,7 @@ def rested(event: E, position: str) -> E:
 def payload_at(event: RunEvent, member: str) -> Payload | None:
     """The payload that `event` holds as `member`; None where it has none."""
     match member:
-        case "input" | "output":
+        case "input" | "output" | "items" | "payload":
             held: Payload | None = getattr(event, member, None)
             return held
         case "details":

@@ -13,7 +13,14 @@ from msgspec import Struct
 
 from penstock.domain.payload import Payload
 from penstock.domain.queue import Queue
-from penstock.domain.run.events import CancelCause, RunError, RunStarted, StepError
+from penstock.domain.run.events import (
+    CancelCause,
+    RunError,
+    RunStarted,
+    StepError,
+    Verdict,
+    WaitKind,
+)
 from penstock.domain.workflow.graph import Graph
 
 
@@ -76,12 +83,26 @@ class Timer(Struct, frozen=True):
     step_id: str = ""
 
 
+class Wait(Struct, frozen=True):
+    """What a step waits for. name: of the signal. child_id: of the child run.
+
+    exceeds, on_timeout: what it means that its timer fires, as in `StepWaiting`.
+    """
+
+    kind: WaitKind = WaitKind.DELAY
+    name: str = ""
+    child_id: str = ""
+    exceeds: bool = False
+    on_timeout: str | None = None
+
+
 class Step(Struct, frozen=True):
     """One step's life so far.
 
     attempt: the number of the last one, 0 before the first. tries: attempts that failed.
     losses: attempts whose holder was lost. discarded: last attempt whose late result was put
-    on record. timer_id: of the retry or wait it is in.
+    on record. timer_id: of the retry or wait it is in. wait: while it waits. edges: which of its
+    EXPRESSION edges came to true, None where nobody has told.
     """
 
     status: StepStatus = StepStatus.PENDING
@@ -94,6 +115,8 @@ class Step(Struct, frozen=True):
     input: Payload | None = None
     error: StepError | None = None
     branch: str | None = None
+    wait: Wait | None = None
+    edges: tuple[int, ...] | None = None
 
 
 class Arrival(Struct, frozen=True):
@@ -112,8 +135,87 @@ class Ending(Struct, frozen=True):
     told: bool = False
 
 
+class Result(Struct, frozen=True):
+    """What one iteration of a loop came to: what its body's sinks said, by node id.
+
+    keyed: its value is an object by node id, else the one output or null. Of an iteration that
+    failed in a loop that goes on there is nothing, and its value is null.
+    """
+
+    sinks: tuple[tuple[str, Payload], ...] = ()
+    keyed: bool = False
+
+
+class Loop(Struct, frozen=True):
+    """A loop that is going on. The first fields are its `StepWaiting`'s.
+
+    opened: number of iterations that have begun. active: those that have not ended, in the order
+    of their beginning. results: of those that have. error: why the loop is being brought to its
+    end.
+    """
+
+    count: int | None
+    items: Payload | None
+    width: int
+    most: int
+    tolerant: bool
+    opened: int = 0
+    active: tuple[int, ...] = ()
+    results: Map[int, Result] = Map()
+    error: StepError | None = None
+    timed_out: bool = False
+
+
+class Scope(Struct, frozen=True):
+    """An iteration that is going on. unsettled: its own steps without a last word.
+
+    is_closing: one of its steps failed, or its loop has: all of them are being put out.
+    """
+
+    unsettled: int
+    is_closing: bool = False
+
+
+class Answer(Struct, frozen=True):
+    """What a waiting step is going to say as soon as it is its turn."""
+
+    step_id: str
+    output: Payload | None = None
+    branch: str | None = None
+    error: StepError | None = None
+    timed_out: bool = False
+
+
+class Flow(Struct, frozen=True):
+    """What only some runs have: loops, waits for somebody's word, and steps to be put out.
+
+    hungry: loops that may open one more iteration. closing: steps to be put out though the run
+    goes on. answers: what waiting steps say next. signals: those that nobody has waited for yet,
+    by name. listeners: steps that wait for a signal, by its name, the first comer first. heard:
+    ids of all signals. approvals: what steps will say that do not wait yet and were decided about.
+    decisions: all of those. children: number of
+    steps that wait for a child run. evaluating: evaluations among the steps that are held.
+    output: the run's, once it is evaluated.
+    """
+
+    loops: Map[str, Loop] = Map()
+    scopes: Map[str, Scope] = Map()
+    hungry: tuple[str, ...] = ()
+    closing: Queue[str] = Queue()
+    answers: Queue[Answer] = Queue()
+    signals: Map[str, tuple[Payload, ...]] = Map()
+    listeners: Map[str, tuple[str, ...]] = Map()
+    heard: Map[str, bool] = Map()
+    approvals: Map[str, Answer] = Map()
+    decisions: Map[str, Verdict] = Map()
+    children: int = 0
+    evaluating: int = 0
+    output: Payload | None = None
+
+
 PENDING = Step()
 NOTHING = Arrival()
+PLAIN = Flow()
 
 
 class Run(Struct, frozen=True):
@@ -121,7 +223,8 @@ class Run(Struct, frozen=True):
 
     steps: those that have left `pending`. agenda: steps whose join is decided and that have not
     been made ready or skipped yet. waiting: steps that are ready and not dispatched. held: number
-    of steps an executor owes a word about. unsettled: number of steps without a last word.
+    of steps an executor owes a word about. unsettled: number of steps without a last word, those
+    of open iterations included. paused: nothing new starts.
     """
 
     id: str
@@ -137,6 +240,8 @@ class Run(Struct, frozen=True):
     held: int = 0
     unsettled: int = 0
     ending: Ending | None = None
+    paused: bool = False
+    flow: Flow = PLAIN
 
     def step(self, step_id: str) -> Step:
         """The step, as it stands."""
@@ -146,6 +251,15 @@ class Run(Struct, frozen=True):
         """Whether an executor owes a word about exactly this attempt."""
         step = self.step(step_id)
         return step.attempt == attempt and step.status in HELD
+
+    def located(self, step_id: str) -> tuple[Graph, str]:
+        """The drawing that a step stands in, and its node's id there. Raises KeyError."""
+        return self.drawn.scope(step_id) if "." in step_id else (self.drawn, step_id)
+
+    @property
+    def owed(self) -> int:
+        """Number of steps about which somebody owes a word: an executor, or a child run."""
+        return self.held - self.flow.evaluating + self.flow.children
 
     @property
     def drawn(self) -> Graph:
