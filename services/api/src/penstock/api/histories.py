@@ -103,6 +103,20 @@ class Histories:
         found = await self._direct.read_subject(EVENTS, subject, after=after, batch=PAGE)
         return [Told(each.seq, each.body) for each in found]
 
+    async def decision(self, seq: int) -> bytes | None:
+        """The body of the decision with this sequence, None where the log has it no more."""
+        self._require_broker()
+        found = await self._direct.by_seq(EVENTS, seq)
+        return None if found is None else found.body
+
+    async def decision_of(self, run: RunKey, seq: int) -> bytes | None:
+        """The run's decision with this sequence, from the archive where the log has it no more."""
+        found = await self.decision(seq)
+        if found is not None:
+            return found
+        archived = await self._archived(run, seq - 1)
+        return archived[0].body if archived and archived[0].seq == seq else None
+
     async def follow(
         self, run: RunKey, after: int, *, idle_s: float = IDLE_S
     ) -> AsyncGenerator[Told | None, None]:

@@ -1,19 +1,24 @@
 """Payloads opened for an answer: from where they are, while the answer stays bounded."""
 
+from collections.abc import Awaitable, Callable
+
 import msgspec
 from msgspec import Raw
 
 from penstock.api.errors import Problem
 from penstock.domain.payload import INLINE_MAX_BYTES, UNSEALED, Payload, inline
-from penstock.infra.nats.blobs import BlobCorrupt, BlobMissing, Blobs
-from penstock.infra.nats.direct import Direct
-from penstock.infra.nats.streams import EVENTS
+from penstock.infra.blobs.port import BlobCorrupt, BlobMissing, Blobs
 from penstock.infra.telemetry import logs
 
 OPENED_MAX_BYTES = 32 * 1024 * 1024
 """Of one answer. What does not fit stands there as its reference, `{size, sha256, blob}`."""
 
+Decisions = Callable[[int], Awaitable[bytes | None]]
+"""Finds the body of a decision by its sequence in the log of events, None where it has gone."""
+
 NULL = Raw(b"null")
+DETAILS = "details"
+"""The member of an event that stands in its error."""
 
 _decode = msgspec.json.Decoder(Payload).decode
 _log = logs.logger(__name__)
@@ -36,15 +41,15 @@ class Allowance:
 class Payloads:
     """Opens and makes payloads."""
 
-    def __init__(self, blobs: Blobs, direct: Direct) -> None:
+    def __init__(self, blobs: Blobs, decision: Decisions) -> None:
         self._blobs = blobs
-        self._direct = direct
+        self._decision = decision
 
-    async def made(self, tenant_id: str, data: bytes) -> Payload:
+    async def made(self, tenant_id: str, run_id: str, data: bytes) -> Payload:
         """`data` (JSON text) as a payload: inline while small, else stored. `BlobsUnavailable`."""
         if len(data) <= INLINE_MAX_BYTES:
             return inline(data)
-        name = await self._blobs.put(data, tenant=tenant_id)
+        name = await self._blobs.put(data, tenant=tenant_id, run_id=run_id)
         return Payload(size=len(data), sha256=name.rpartition("/")[2], blob=name)
 
     async def opened(self, stored: bytes | None, allowance: Allowance) -> Raw:
@@ -70,10 +75,12 @@ class Payloads:
             return await self._blobs.get(payload.blob)
         place, _, member = (payload.at or "").partition("/")
         seq, _, index = place.partition(".")
-        recorded = await self._direct.by_seq(EVENTS, int(seq))
-        if recorded is None:
+        body = await self._decision(int(seq))
+        if body is None:
             raise BlobMissing(payload.at)
-        event = msgspec.json.decode(recorded.body, type=_Events).events[int(index)]
+        event = msgspec.json.decode(body, type=_Events).events[int(index)]
+        if member == DETAILS:
+            event = msgspec.json.decode(event["error"], type=dict[str, Raw])
         return bytes(msgspec.json.decode(event[member], type=Payload).inline)
 
 

@@ -33,6 +33,11 @@ START = Position(EVENTS, 0, LAST_NTH)
 """Before everything."""
 
 
+def is_position(text: str) -> bool:
+    """Whether `text` has the form of a position."""
+    return _POSITION.fullmatch(text) is not None
+
+
 def parse(text: str, pointer: str) -> Position:
     """The position that `text` names. Raises Problem 400 that names `pointer`."""
     found = _POSITION.fullmatch(text)

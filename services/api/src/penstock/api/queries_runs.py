@@ -78,14 +78,18 @@ async def shown(engine: Engine, payloads: Payloads, rows: list[Row]) -> list[Sho
     """The rows as clients see runs, inputs and outputs opened; all of one tenant."""
     allowance = Allowance()
     outputs = await sink_outputs(engine, rows)
-    return [
-        {
-            **head(row),
-            "input": await payloads.opened(row["input"], allowance),
-            "output": await output(payloads, row, outputs.get(row["id"], {}), allowance),
-        }
-        for row in rows
-    ]
+    return [await opened(payloads, row, outputs.get(row["id"], {}), allowance) for row in rows]
+
+
+async def opened(
+    payloads: Payloads, row: Row, sinks: dict[str, Row], allowance: Allowance
+) -> Shown:
+    """A row as clients see a run; `sinks`: rows of the steps whose outputs make up the run's."""
+    return {
+        **head(row),
+        "input": await payloads.opened(row["input"], allowance),
+        "output": await output(payloads, row, sinks, allowance),
+    }
 
 
 def head(row: Row) -> Shown:

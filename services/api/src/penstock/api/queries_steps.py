@@ -1,7 +1,7 @@
 """A run's steps: rows of those that have begun, and the definition for those that have not."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from msgspec import UNSET, Raw
 from penstock.api.answers import duration_ms, members, moment, moment_of_ms
 from penstock.api.payloads import NULL, Allowance, Payloads
 from penstock.api.recorded import node_of
-from penstock.domain.run.evolve import is_taken
+from penstock.domain.run.settling import is_taken
 from penstock.domain.run.state import SETTLED, Step, StepStatus
 from penstock.domain.workflow.graph import Graph
 from penstock.domain.workflow.model import EdgeType
@@ -39,11 +39,26 @@ PENDING: Row = dict.fromkeys(column.name for column in run_steps.columns) | {
 Shown = dict[str, Any]
 
 
+StepRows = Callable[[Sequence[str]], Awaitable[list[Row]]]
+"""Finds the rows of steps by their ids; those that nothing has happened to have none."""
+
+
+def stored_steps(engine: Engine, run: Row) -> StepRows:
+    """The rows of a run's steps as the read models have them."""
+
+    async def read(step_ids: Sequence[str]) -> list[Row]:
+        wanted = {"tenant": run["tenant_id"], "run": run["id"], "steps": list(step_ids)}
+        async with tenant_session(engine, run["tenant_id"]) as session:
+            return await session.all(NAMED, wanted)
+
+    return read
+
+
 class Steps:
     """The steps of one run, read and shown."""
 
-    def __init__(self, engine: Engine, payloads: Payloads, run: Row, graph: Graph) -> None:
-        self._engine = engine
+    def __init__(self, read: StepRows, payloads: Payloads, run: Row, graph: Graph) -> None:
+        self._find = read
         self._payloads = payloads
         self._run = run
         self._graph = graph
@@ -59,13 +74,8 @@ class Steps:
 
     async def _read(self, step_ids: Sequence[str]) -> None:
         missing = [step_id for step_id in step_ids if step_id not in self._rows]
-        if not missing:
-            return
-        tenant_id = self._run["tenant_id"]
-        wanted = {"tenant": tenant_id, "run": self._run["id"], "steps": missing}
-        async with tenant_session(self._engine, tenant_id) as session:
-            rows = await session.all(NAMED, wanted)
-        self._rows |= {row["step_id"]: row for row in rows}
+        if missing:
+            self._rows |= {row["step_id"]: row for row in await self._find(missing)}
 
     def _sources(self, step_ids: Sequence[str]) -> list[str]:
         """The predecessors that the input rule reads for these steps."""
@@ -172,10 +182,10 @@ class Steps:
         """The predecessors that contribute, in the order of the edges."""
         taken = [
             edge.source
-            for edge in self._graph.incoming[step_id]
+            for number, edge in enumerate(self._graph.incoming[step_id])
             if (row := self._rows.get(edge.source)) is not None
             and row["status"] in SETTLED
-            and is_taken(edge, Step(status=StepStatus(row["status"]), branch=row["branch"]))
+            and is_taken(edge, Step(status=StepStatus(row["status"]), branch=row["branch"]), number)
         ]
         return list(dict.fromkeys(taken))
 

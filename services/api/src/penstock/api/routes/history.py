@@ -2,22 +2,25 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import StreamingResponse
 
-from penstock.api import recorded
+from penstock.api import past, queries_runs, recorded
 from penstock.api.answers import answered, encode
 from penstock.api.auth import Caller, RunsReader
-from penstock.api.errors import detail, invalid
+from penstock.api.errors import Problem, detail, invalid
 from penstock.api.histories import RunKey, Told
-from penstock.api.openapi import gives_page_of, problem
+from penstock.api.openapi import gives, gives_page_of, problem
 from penstock.api.pages import LIMIT_DEFAULT, Limit
 from penstock.api.parts import Parts, parts_of
+from penstock.api.payloads import Allowance, Payloads
 from penstock.api.positions import EVENTS, START, Position, parse
+from penstock.api.queries_steps import STEPS_SHOWN_MAX, Steps
 from penstock.api.routes.runs import known_run
-from penstock.api.schemas import EventShown
+from penstock.api.schemas import EventShown, RunShown
 from penstock.api.writes import read_after
 from penstock.infra.postgres.engine import Row
 from penstock.infra.telemetry import metrics
@@ -34,6 +37,8 @@ STREAM: dict[int | str, dict[str, Any]] = {
 }
 
 After = Annotated[str | None, Query(max_length=40, description="a position, exclusive")]
+
+At = Annotated[str | None, Query(max_length=40, description="a position or a time, both inclusive")]
 
 Follow = AsyncGenerator[Told | None, None]
 
@@ -64,6 +69,30 @@ async def list_events(
             events += recorded.shown(told, key, start)
     items = events[:limit]
     return answered({"items": items, "nextCursor": items[-1]["position"] if items else after})
+
+
+@router.get("/state", responses=gives(RunShown))
+async def get_state(request: Request, run_id: str, caller: RunsReader, at: At = None) -> Response:
+    """The run with its first steps as it stood at a place of its history, that one included."""
+    parts = parts_of(request)
+    place = past.until(at)
+    await read_after(request, parts)
+    row = await known_run(parts, caller, run_id)
+    key = key_of(row, caller)
+    graph = await parts.definitions.graph(caller.tenant_id, row["definition"])
+    then = await past.folded(parts.histories, key, graph, place)
+    if not then.is_born:
+        raise Problem(404, "the run had not begun yet")
+    return answered(await shown_then(parts, key, then, then.run_row(row)))
+
+
+async def shown_then(parts: Parts, key: RunKey, then: past.Past, row: Row) -> dict[str, Any]:
+    """A run of the past as clients see runs; its payloads may be in the archive only."""
+    payloads = Payloads(parts.blobs, partial(parts.histories.decision_of, key))
+    sinks = {each["step_id"]: each for each in await then.step_rows(row["sinks"])}
+    shown = await queries_runs.opened(payloads, row, sinks, Allowance())
+    steps = Steps(then.step_rows, payloads, row, then.run.drawn)
+    return {**shown, "steps": await steps.page(0, STEPS_SHOWN_MAX)}
 
 
 @router.get("/stream", responses=STREAM, response_class=StreamingResponse)

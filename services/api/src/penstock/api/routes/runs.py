@@ -16,7 +16,7 @@ from penstock.api.pages import Asked, Cursor, Limit
 from penstock.api.parts import Parts, parts_of, sender_of
 from penstock.api.positions import EVENTS, parse
 from penstock.api.queries_runs import Filter
-from penstock.api.queries_steps import STEPS_SHOWN_MAX, Steps
+from penstock.api.queries_steps import STEPS_SHOWN_MAX, Steps, stored_steps
 from penstock.api.runnable import uuid_or_none
 from penstock.api.schemas import Accepted, Cancel, RunFilter, RunShown, StepShown
 from penstock.api.writes import read_after
@@ -113,7 +113,8 @@ async def list_steps(
     of = pages.listing(request)
     first = first_of(cursor, of)
     graph = await parts.definitions.graph(caller.tenant_id, row["definition"])
-    items = await Steps(parts.engine, parts.payloads, row, graph).page(first, limit)
+    steps = Steps(stored_steps(parts.engine, row), parts.payloads, row, graph)
+    items = await steps.page(first, limit)
     more = first + limit < len(graph.order)
     following = pages.sealed([first + limit], of) if more else None
     return answered({"items": items, "nextCursor": following})
@@ -169,7 +170,7 @@ async def whole_run(parts: Parts, row: Row) -> dict[str, Any]:
     """A run with its first steps."""
     (shown,) = await queries_runs.shown(parts.engine, parts.payloads, [row])
     graph = await parts.definitions.graph(str(row["tenant_id"]), row["definition"])
-    steps = Steps(parts.engine, parts.payloads, row, graph)
+    steps = Steps(stored_steps(parts.engine, row), parts.payloads, row, graph)
     return {**shown, "steps": await steps.page(0, STEPS_SHOWN_MAX)}
 
 

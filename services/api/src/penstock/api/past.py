@@ -1,0 +1,252 @@
+"""A run as it stood at some place of its history: the fold of what came before, shown as rows.
+
+`evolve` says what the run had become; when things happened is noted beside it, for no rule asks
+for that. The rows have the columns of the read models, so that both are shown by the same code.
+What never changes about a run (its workflow, its tags, its input) is taken from its row.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Struct, field
+
+from penstock.api.answers import MS
+from penstock.api.errors import Problem, detail, invalid
+from penstock.api.histories import Histories, RunKey, Told
+from penstock.api.positions import EVENTS, LAST_NTH, SEQUENCE_DIGITS_MAX, is_position, parse
+from penstock.api.queries_steps import PENDING
+from penstock.domain.run.events import (
+    TERMINAL,
+    ResultDiscarded,
+    RunEvent,
+    StepAbandoned,
+    StepDispatched,
+    StepError,
+    StepLost,
+    StepReady,
+    StepRetryScheduled,
+)
+from penstock.domain.run.evolve import evolve
+from penstock.domain.run.rest import at_rest
+from penstock.domain.run.state import SETTLED, Run, RunStatus, StepStatus, unborn
+from penstock.domain.workflow.graph import Graph
+from penstock.infra.postgres.engine import Row
+from penstock.messages.codec import Undecodable, decode_run_decision
+
+FOLDED_MAX = 1_000_000
+"""Events; a longer history is not folded while somebody waits for the answer."""
+BREATH = 64
+"""Decisions after which others have their turn."""
+
+SEQ_MAX = 10**SEQUENCE_DIGITS_MAX
+MS_MAX = 2**63
+EPOCH = datetime.fromtimestamp(0, UTC)
+
+SHOWN = {StepStatus.DISPATCHED: StepStatus.READY}
+"""A status of the rules that clients see under another name."""
+COUNTED = {
+    "succeeded": {StepStatus.SUCCEEDED},
+    "failed": {StepStatus.FAILED, StepStatus.TIMED_OUT},
+    "skipped": {StepStatus.SKIPPED},
+    "running": {StepStatus.RUNNING},
+}
+TIMEOUT = "TIMEOUT"
+ABANDONED = StepError(code="ABANDONED", message="nobody answered the cancel in time")
+
+
+class Until(NamedTuple):
+    """Up to where a history is folded, all of it inclusive. at: milliseconds since the epoch."""
+
+    seq: int = SEQ_MAX
+    nth: int = LAST_NTH
+    at: int = MS_MAX
+
+    def covers(self, seq: int, nth: int, at: int) -> bool:
+        """Whether an event stands before this place, or is it."""
+        return (seq, nth) <= (self.seq, self.nth) and at <= self.at
+
+
+def until(text: str | None) -> Until:
+    """The place that `at` names, a position or a time; the end for none. Raises Problem 400."""
+    if text is None:
+        return Until()
+    if is_position(text):
+        position = parse(text, "/query/at")
+        if position.log == EVENTS:
+            return Until(seq=position.seq, nth=position.nth)
+    try:
+        moment = datetime.fromisoformat(text)
+        return Until(at=(moment - EPOCH) // timedelta(milliseconds=1))
+    except (ValueError, TypeError, OverflowError):
+        said = "must be a position of a run, such as 17.0, or a time with its offset from UTC"
+        fault = detail("/query/at", "SCHEMA_INVALID", said)
+        raise invalid("that is no place in a history", fault) from None
+
+
+class Attempt(Struct, rename="camel", omit_defaults=True):
+    """An attempt that is over, as the column `attempts` lists it; moments in ms."""
+
+    attempt: int
+    status: str
+    executor_id: str | None = None
+    started_at: int | None = None
+    finished_at: int | None = None
+    error: StepError | None = None
+
+
+class Noted(Struct):
+    """When and where a step got on; moments in ms, 0 for not yet."""
+
+    ready_at: int = 0
+    started_at: int = 0
+    finished_at: int = 0
+    attempt_started_at: int = 0
+    executor_id: str = ""
+    attempts: list[Attempt] = field(default_factory=list)
+    abandoned: bool = False
+
+    def note(self, event: Any, at: int, settled: bool) -> None:
+        """One more event of the step, decided at `at`; settled: whether it was the last word."""
+        if isinstance(event, StepDispatched | ResultDiscarded):
+            return
+        if isinstance(event, StepReady):
+            self.ready_at = self.ready_at or at
+            self.attempt_started_at, self.executor_id = 0, ""
+            return
+        self.attempt_started_at = getattr(event, "started_at", 0) or self.attempt_started_at
+        self.started_at = self.started_at or self.attempt_started_at
+        self.executor_id = getattr(event, "executor_id", "") or self.executor_id
+        if isinstance(event, StepRetryScheduled):
+            status = "timed_out" if event.error.code == TIMEOUT else "failed"
+            self._over(event.attempt, status, event.finished_at, event.error)
+        elif isinstance(event, StepLost):
+            self._over(event.attempt, "lost", at, StepError(code="LOST", message=event.reason))
+        elif settled:
+            self.finished_at = getattr(event, "finished_at", 0) or at
+            self.abandoned = isinstance(event, StepAbandoned)
+
+    def _over(self, attempt: int, status: str, finished_at: int, error: StepError) -> None:
+        self.attempts.append(
+            Attempt(
+                attempt,
+                status,
+                self.executor_id or None,
+                self.attempt_started_at or None,
+                finished_at,
+                error,
+            )
+        )
+
+
+class Past:
+    """A run's history up to some place, folded."""
+
+    def __init__(self, run_id: str, graph: Graph) -> None:
+        self.run: Run = unborn(run_id, graph)
+        self.events = 0
+        self._ended: Any = None
+        self._ended_at = 0
+        self._noted: dict[str, Noted] = {}
+
+    @property
+    def is_born(self) -> bool:
+        """Whether anything had happened yet."""
+        return self.run.status is not RunStatus.UNBORN
+
+    def absorb(self, told: Told, until: Until) -> bool:
+        """One more decision, as far as `until` covers it; whether it covers all of it."""
+        decision = decode_run_decision(told.body)
+        for nth, event in enumerate(decision.events):
+            if not until.covers(told.seq, nth, decision.at):
+                return False
+            self._absorb(at_rest(event, f"{told.seq}.{nth}"), decision.at)
+        return True
+
+    def _absorb(self, event: RunEvent, at: int) -> None:
+        self.run = evolve(self.run, event)
+        self.events += 1
+        if isinstance(event, TERMINAL):
+            self._ended, self._ended_at = event, at
+        step_id: str = getattr(event, "step_id", "")
+        if step_id:
+            settled = self.run.step(step_id).status in SETTLED
+            self._noted.setdefault(step_id, Noted()).note(event, at, settled)
+
+    def run_row(self, now: Row) -> Row:
+        """The run's row as it was; `now` is the row of the read models."""
+        ended = self._ended
+        statuses = [step.status for step in self.run.steps.values()]
+        counts = {
+            name: sum(status in counted for status in statuses) for name, counted in COUNTED.items()
+        }
+        return {
+            **now,
+            **counts,
+            "status": str(self.run.status),
+            "finished_at": moment(self._ended_at),
+            "output": text(getattr(ended, "output", None)),
+            "sinks": list(getattr(ended, "sinks", ())),
+            "is_keyed": getattr(ended, "keyed", False),
+            "error": text(getattr(ended, "error", None)),
+        }
+
+    async def step_rows(self, step_ids: Sequence[str]) -> list[Row]:
+        """The rows of those of the steps that something had happened to."""
+        return [self._step_row(step_id) for step_id in step_ids if step_id in self._noted]
+
+    def _step_row(self, step_id: str) -> Row:
+        step, noted = self.run.step(step_id), self._noted[step_id]
+        return {
+            **PENDING,
+            "step_id": step_id,
+            "status": str(SHOWN.get(step.status, step.status)),
+            "attempt": step.attempt,
+            "ready_at": moment(noted.ready_at),
+            "started_at": moment(noted.started_at),
+            "attempt_started_at": moment(noted.attempt_started_at),
+            "finished_at": moment(noted.finished_at),
+            "executor_id": noted.executor_id or None,
+            "branch": step.branch,
+            "input": text(step.input),
+            "output": text(step.output),
+            "error": text(ABANDONED if noted.abandoned else step.error),
+            "attempts": text(noted.attempts or None),
+        }
+
+
+async def folded(histories: Histories, key: RunKey, graph: Graph, until: Until) -> Past:
+    """The run's history up to `until`. Raises Problem 409 where it cannot be folded here."""
+    past, seq = Past(key.run_id, graph), 0
+    while page := await histories.page(key, seq):
+        for nth, told in enumerate(page):
+            if not absorbed(past, told, until):
+                return past
+            if nth % BREATH == 0:
+                await asyncio.sleep(0)
+        if past.events > FOLDED_MAX:
+            said = f"a history of more than {FOLDED_MAX} events is not folded for a request"
+            raise Problem(409, said, code="HISTORY_TOO_LONG")
+        seq = page[-1].seq
+    return past
+
+
+def absorbed(past: Past, told: Told, until: Until) -> bool:
+    """Whether all of a decision was folded. Raises Problem 409 for one that nobody can read."""
+    try:
+        return past.absorb(told, until)
+    except Undecodable:
+        said = f"the decision at {told.seq} cannot be read by this release"
+        raise Problem(409, said, code="HISTORY_UNREADABLE") from None
+
+
+def moment(at_ms: int) -> datetime | None:
+    """Milliseconds since the epoch as the rows have them; None for 0."""
+    return datetime.fromtimestamp(at_ms / MS, UTC) if at_ms else None
+
+
+def text(value: object) -> bytes | None:
+    """A value as a column of JSON holds it."""
+    return None if value is None else msgspec.json.encode(value)
