@@ -382,12 +382,10 @@ TEXTS = [
         http(
             url="https://x.example/{{ secrets.token }}",
             headers={"authorization": "Bearer {{ secrets.token }}"},
-            query={"region": "{{ vars.region }}"},
         ),
         [
             ("/nodes/0/config/url", "SECRET_NOT_ALLOWED_HERE"),
             ("/nodes/0/config/headers/authorization", "NOT_SUPPORTED"),
-            ("/nodes/0/config/query/region", "NOT_SUPPORTED"),
         ],
     ),
 ]

@@ -88,10 +88,11 @@ class Gathered(Wire, frozen=True, kw_only=True):
 class Task(Wire, frozen=True, kw_only=True):
     """One attempt of one step, or of an evaluation (`penstock.domain.run.paths`).
 
-    payloads: all that its node reads, by name: `run.input`; `nodes.<id>.output`; of a failed node
-        `nodes.<id>.error` (code, message, retryable), `nodes.<id>.error.details` and
-        `nodes.<id>.input`, where there are any; in a loop `items`, all of them, or, where it has
-        none, what the iteration before came to: `item`, or `item.<id>` for each of several sinks.
+    payloads: all that its node reads, by name: `run.input`; `vars`, the variables that the run was
+        begun with; `nodes.<id>.output`; of a failed node `nodes.<id>.error` (code, message,
+        retryable), `nodes.<id>.error.details` and `nodes.<id>.input`, where there are any; in a
+        loop `items`, all of them, or, where it has none, what the iteration before came to: `item`,
+        or `item.<id>` for each of several sinks.
     payloads_blob: the blob that holds `payloads` as JSON, where they do not fit into a message.
     taken: the predecessors that contribute to the step's input, in the order of the edges.
     gathered: of a loop whose output is to be made.

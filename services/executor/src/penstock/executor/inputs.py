@@ -14,6 +14,7 @@ from penstock.domain.payload import Payload
 from penstock.executor.outcome import StepFault
 
 RUN_INPUT: Final = "run.input"
+VARS: Final = "vars"
 NOTHING: Final = Raw(b"null")
 
 decode = msgspec.json.decode

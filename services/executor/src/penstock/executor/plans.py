@@ -19,6 +19,7 @@ from penstock.domain.workflow.node_types import NODE_TYPES
 from penstock.executor.inputs import (
     NOTHING,
     RUN_INPUT,
+    VARS,
     Sources,
     StepInput,
     decode,
@@ -124,6 +125,8 @@ def scope_of(
         scope["input"] = given.value
     if "run" in template.roots:
         scope["run"] = run_scope(task, payloads)
+    if VARS in template.roots:
+        scope[VARS] = decode(raw_of(needed(payloads, VARS)))
     if "nodes" in template.roots:
         scope["nodes"] = {node: node_scope(node, payloads) for node in template.nodes}
     return scope

@@ -26,6 +26,7 @@ TASK_MAX_BYTES = 256 * 1024
 """Payloads are inline while a task stays within this; beyond, executors read them by reference."""
 
 RUN_INPUT = "run.input"
+VARS = "vars"
 ITEM = "item"
 ITEMS = "items"
 
@@ -128,6 +129,8 @@ def named(run: Run, step_id: str, reads: Reads) -> Iterator[Named]:
     assert run.started is not None
     if reads.run_input:
         yield RUN_INPUT, run.started.input
+    if reads.vars and run.started.vars is not None:
+        yield VARS, run.started.vars
     for node_id in reads.nodes:
         path = run.drawn.named(step_id, node_id) if step_id else node_id
         yield from said_by(run, path, node_id)

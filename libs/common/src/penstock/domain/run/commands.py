@@ -29,6 +29,7 @@ class StartRun(Command, frozen=True, kw_only=True):
     request_hash: digest of the canonical request; a second start under the same run id with
     another hash is a conflict. traceparent: of the request, empty for none. parent: the attempt
     that waits for it. forked_from, state: the run that this one goes on from, and a snapshot of it.
+    vars: an object of the variables that the definition reads; None where it reads none.
     """
 
     workflow_id: str
@@ -37,6 +38,7 @@ class StartRun(Command, frozen=True, kw_only=True):
     definition: str
     input: Payload
     created_at: int
+    vars: Payload | None = None
     trigger: str = "api"
     tags: tuple[str, ...] = ()
     priority: int = 0

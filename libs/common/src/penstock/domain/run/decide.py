@@ -109,6 +109,7 @@ def start(draft: Draft, command: StartRun) -> None:
             definition=command.definition,
             input=command.input,
             created_at=command.created_at,
+            vars=command.vars,
             trigger=command.trigger,
             tags=command.tags,
             priority=command.priority,

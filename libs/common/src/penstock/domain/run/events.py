@@ -88,7 +88,9 @@ class Origin(Struct, frozen=True, kw_only=True, rename="camel"):
 class RunStarted(Event, frozen=True, kw_only=True):
     """The run is accepted; its definition is fixed by `definition`, the content hash.
 
-    traceparent: of the request that began it, so that every step belongs to its trace.
+    traceparent: of the request that began it, so that every step belongs to its trace. vars: an
+    object of the tenant's variables that the definition reads, as they were then; None where it
+    reads none.
     """
 
     workflow_id: str
@@ -97,6 +99,7 @@ class RunStarted(Event, frozen=True, kw_only=True):
     definition: str
     input: Payload
     created_at: int
+    vars: Payload | None = None
     trigger: str = "api"
     tags: tuple[str, ...] = ()
     priority: int = 0

@@ -1,7 +1,7 @@
 """Which payloads an event holds, and what run state keeps of them.
 
 A payload's place in the log is `<position>/<member>`; the members are `input`, `output`, `items`
-(of a loop), `payload` (of a signal) and `details` (of an error).
+(of a loop), `payload` (of a signal), `vars` (of a run's start) and `details` (of an error).
 """
 
 from typing import Final, TypeVar
@@ -25,7 +25,7 @@ from penstock.domain.run.events import (
 
 E = TypeVar("E", bound=RunEvent)
 
-PLAIN_MEMBERS: Final = ("input", "output", "items", "payload")
+PLAIN_MEMBERS: Final = ("input", "output", "items", "payload", "vars")
 MEMBERS: Final = (*PLAIN_MEMBERS, "details")
 
 BEARERS: Final[frozenset[type]] = frozenset(
@@ -69,7 +69,7 @@ def rested(event: E, position: str) -> E:
 def payload_at(event: RunEvent, member: str) -> Payload | None:
     """The payload that `event` holds as `member`; None where it has none."""
     match member:
-        case "input" | "output" | "items" | "payload":
+        case "input" | "output" | "items" | "payload" | "vars":
             held: Payload | None = getattr(event, member, None)
             return held
         case "details":

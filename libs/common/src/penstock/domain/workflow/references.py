@@ -167,7 +167,7 @@ def path_problems(reading: Reading, writing: Writing, path: Path) -> Iterator[Pr
     if path.root == "secrets" and not writing.takes_secrets:
         message = "secrets can be read in headers, authentication and connections only"
         yield Problem(writing.at, Code.SECRET_NOT_ALLOWED_HERE, message)
-    elif path.root in {"secrets", "vars"}:
+    elif path.root == "secrets":
         yield Problem(writing.at, Code.NOT_SUPPORTED, not_yet(path.root))
     elif path.root in IN_LOOPS:
         if not (reading.in_loop or writing.has_item):
