@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
-from penstock.infra.nats.blobs import BlobsUnavailable
+from penstock.infra.blobs.port import BlobsUnavailable
 from penstock.infra.nats.delivery import Delivery
 from penstock.infra.nats.direct import ReadUnavailable, Recorded
 from penstock.infra.nats.publish import PUBLISH_TIMEOUT_S, PublishError, PublishTimeout

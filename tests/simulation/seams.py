@@ -35,7 +35,7 @@ def installed(world: World, network: Network) -> Iterator[None]:
     replaced: list[tuple[Any, str, object]] = [
         (app, "Publisher", doors.Publisher),
         (app, "Direct", doors.Direct),
-        (app, "Blobs", doors.Blobs),
+        (app, "blobs_of", lambda _settings, nc: doors.Blobs(nc)),
         (app, "Engine", lambda _url, **_options: doors.Engine(network)),
         (app, "wall_ms", world.wall_ms),
         (app, "time", SimpleNamespace(monotonic=world.loop.time)),

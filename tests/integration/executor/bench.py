@@ -17,7 +17,7 @@ from penstock.executor.app import Executor, subscribers
 from penstock.infra.broker import Broker
 from penstock.infra.definitions import Definitions
 from penstock.infra.nats import subjects
-from penstock.infra.nats.blobs import Blobs
+from penstock.infra.nats.blobs import JetStreamBlobs
 from penstock.infra.settings import ExecutorSettings
 from penstock.messages.envelope import Reports, RunReport, Task, Work, encode
 
@@ -33,7 +33,7 @@ class Bench:
     def __init__(self, nc: Client, url: str, **settings: Any) -> None:
         self.nc = nc
         self.js = nc.jetstream()
-        self.blobs = Blobs(self.js)
+        self.blobs = JetStreamBlobs(nc)
         self.definitions = Definitions(self.blobs)
         values = {"instance": "executor-0", "egress_allow": ("127.0.0.1",), **settings}
         self.settings = ExecutorSettings(nats_url=url, **values)

@@ -8,8 +8,9 @@ import pytest
 
 from penstock.dev.nats_server import NatsServer
 from penstock.domain.workflow.model import Definition, Node, content_hash
+from penstock.infra.blobs.port import BlobMissing, Blobs
 from penstock.infra.definitions import HELD_MAX, Definitions
-from penstock.infra.nats.blobs import BlobMissing, Blobs
+from penstock.infra.nats.blobs import JetStreamBlobs
 from penstock.infra.nats.bootstrap import bootstrap
 
 
@@ -19,7 +20,7 @@ async def blobs(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Blobs
     server.start()
     await bootstrap(server.url)
     connection = await nats.connect(server.url)
-    yield Blobs(connection.jetstream())
+    yield JetStreamBlobs(connection)
     await connection.close()
     server.stop()
 

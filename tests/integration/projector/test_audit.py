@@ -38,7 +38,7 @@ from penstock.domain.workflow.events import (
 from penstock.domain.workflow.model import canonical_bytes, content_hash
 from penstock.infra.definitions import Definitions
 from penstock.infra.nats import subjects
-from penstock.infra.nats.blobs import Blobs
+from penstock.infra.nats.blobs import JetStreamBlobs
 from penstock.projector.audit.command import verify
 from penstock.projector.audit.report import Kind, Report
 from penstock.projector.commands import add_commands
@@ -364,7 +364,7 @@ async def streamed(nc: Client, projector_url: str, empty: str) -> AsyncIterator[
     """Both logs in the stream and, through the projector, in the database."""
     events = eventful()
     for tenant in (TENANT, OTHER):
-        await Definitions(Blobs(nc.jetstream())).put(tenant, chain(3))
+        await Definitions(JetStreamBlobs(nc)).put(tenant, chain(3))
     async with projecting(nc, projector_url):
         await publish(nc, registry())
         await publish(nc, events)

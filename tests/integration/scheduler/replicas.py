@@ -18,7 +18,7 @@ from penstock.domain.run.commands import CompleteStep, StartRun
 from penstock.domain.workflow.model import from_wire
 from penstock.infra.definitions import Definitions
 from penstock.infra.nats import subjects
-from penstock.infra.nats.blobs import Blobs
+from penstock.infra.nats.blobs import JetStreamBlobs
 from penstock.infra.nats.direct import Direct
 from penstock.infra.nats.streams import EVENTS, LEASES
 from penstock.infra.nats.subjects import PARTITIONS
@@ -124,7 +124,7 @@ class Replicas:
 
     async def begin(self, runs: int) -> list[str]:
         """Runs of one step that are asked for, whether or not anybody hears it now."""
-        definitions = Definitions(Blobs(self._nc.jetstream()))
+        definitions = Definitions(JetStreamBlobs(self._nc))
         definition = await definitions.put(TENANT, from_wire(DEFINITION))
         run_ids = [str(uuid7()) for _ in range(runs)]
         for run_id in run_ids:

@@ -128,3 +128,23 @@ def test_production_refuses_a_short_admin_key(monkeypatch: pytest.MonkeyPatch) -
 
 def test_every_variable_is_described() -> None:
     assert all(row.description for row in settings_rows())
+
+
+def test_a_bucket_may_be_all_that_is_said_about_the_object_store(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for_the_api(monkeypatch)
+    assert load(ApiSettings).s3_bucket == ""
+    monkeypatch.setenv("PENSTOCK_S3_BUCKET", "payloads")
+    assert load(ApiSettings).s3_bucket == "payloads"
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"), [("S3_ACCESS_KEY", "S3_SECRET_KEY"), ("S3_SECRET_KEY", "S3_ACCESS_KEY")]
+)
+def test_half_of_a_key_is_none(monkeypatch: pytest.MonkeyPatch, given: str, missing: str) -> None:
+    for_the_api(monkeypatch)
+    monkeypatch.setenv(f"PENSTOCK_{given}", "hunter2")
+    with pytest.raises(SettingsInvalid, match=f"PENSTOCK_{missing}") as caught:
+        load(ApiSettings)
+    assert "hunter2" not in str(caught.value)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from penstock.domain.workflow.graph import Graph
 from penstock.domain.workflow.model import Definition, canonical_bytes, from_bytes
-from penstock.infra.nats.blobs import Blobs
+from penstock.infra.blobs.port import Blobs
 
 HELD_MAX = 512
 HELD_MAX_BYTES = 16 * 1024 * 1024
@@ -39,7 +39,7 @@ class Definitions:
         self._loading: dict[Key, asyncio.Task[Graph]] = {}
 
     async def put(self, tenant: str, definition: Definition) -> str:
-        """Store a valid definition; its content hash. Raises `BlobsUnavailable`."""
+        """Store a valid definition, for ever; its content hash. Raises `BlobsUnavailable`."""
         name = await self._blobs.put(canonical_bytes(definition), tenant=tenant)
         return name.rpartition("/")[2]
 

@@ -89,6 +89,10 @@ def _postgres_url(value: str) -> str:
     return _url_with(frozenset({"postgresql", "postgres"}), value)
 
 
+def _http_url(value: str) -> str:
+    return _url_with(frozenset({"http", "https"}), value) if value else value
+
+
 def _key(value: SecretStr) -> SecretStr:
     key_bytes(value)
     return value
@@ -131,6 +135,7 @@ def _is_network(value: str) -> bool:
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 NatsUrl = Annotated[str, AfterValidator(_nats_urls)]
+S3Endpoint = Annotated[str, AfterValidator(_http_url)]
 PostgresUrl = Annotated[str, AfterValidator(_postgres_url)]
 KeyEncryptionKey = Annotated[SecretStr, AfterValidator(_key)]
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
@@ -197,6 +202,27 @@ class SharedSettings(BaseSettings):
     metrics_host: str = Field("127.0.0.1", description="Address of that port")
     graceful_timeout_s: float = Field(
         8, ge=1, le=600, description="Seconds to finish or hand back work after SIGTERM"
+    )
+
+    s3_bucket: str = Field(
+        "",
+        pattern=r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$",
+        description="Bucket for large payloads and definitions; without one JetStream keeps them",
+    )
+    s3_endpoint: S3Endpoint = Field(
+        "", description="URL of the store that speaks S3; without one that of AWS in the region"
+    )
+    s3_region: str = Field("us-east-1", pattern=r"^[a-z0-9-]{1,64}$", description="Its region")
+    s3_access_key: SecretStr = Field(
+        SecretStr(""), description="Access key id; without one what the machine itself may do"
+    )
+    s3_secret_key: SecretStr = Field(
+        SecretStr(""), repr=False, description="The access key's secret"
+    )
+    s3_prefix: str = Field(
+        "",
+        pattern=r"^([A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*)?$",
+        description="Before the name of every object, so that a bucket can be shared",
     )
 
     @classmethod
@@ -299,6 +325,7 @@ def load(settings: type[S]) -> S:
     except ValidationError as error:
         raise SettingsInvalid(_problems(error)) from None
     _refuse_weak_keys(loaded)
+    _refuse_half_keys(loaded)
     return loaded
 
 
@@ -318,6 +345,13 @@ def _refuse_weak_keys(settings: SharedSettings) -> None:
     if len(settings.admin_key.get_secret_value()) < PRODUCTION_KEY_CHARACTERS_MIN:
         said = f"needs at least {PRODUCTION_KEY_CHARACTERS_MIN} characters in production"
         raise SettingsInvalid({f"{PREFIX}ADMIN_KEY": said})
+
+
+def _refuse_half_keys(settings: SharedSettings) -> None:
+    keys = {"S3_ACCESS_KEY": settings.s3_access_key, "S3_SECRET_KEY": settings.s3_secret_key}
+    missing = [name for name, key in keys.items() if not key.get_secret_value()]
+    if len(missing) == 1:
+        raise SettingsInvalid({PREFIX + missing[0]: "is required where the other key is given"})
 
 
 class SettingsRow(NamedTuple):
@@ -345,4 +379,6 @@ def _default(field: FieldInfo) -> str:
         return ""
     if isinstance(field.default, tuple):
         return ",".join(field.default) or "(none)"
-    return str(field.default)
+    if isinstance(field.default, SecretStr):
+        return "(none)"
+    return str(field.default) or "(none)"

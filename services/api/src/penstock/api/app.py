@@ -40,9 +40,9 @@ from penstock.api.routes import (
     workflows,
 )
 from penstock.api.runnable import Runnables
+from penstock.infra.blobs.choice import BlobsCheck, blobs_of
 from penstock.infra.definitions import Definitions
 from penstock.infra.eventlog.jetstream import JetStreamLog
-from penstock.infra.nats.blobs import Blobs
 from penstock.infra.nats.bootstrap import Topology
 from penstock.infra.nats.direct import Direct
 from penstock.infra.nats.publish import Publisher
@@ -106,10 +106,11 @@ class Api:
         self._server = Server(configured(application(self.parts, settings.cors_origins)))
         self._serving: asyncio.Task[None] | None = None
         self._topology = Topology(nc)
+        self._blobs_check = BlobsCheck(self.parts.blobs)
 
     def _made(self, settings: ApiSettings) -> Parts:
         pepper = pepper_of(key_bytes(settings.key_encryption_key))
-        blobs = Blobs(self._nc.jetstream())
+        blobs = blobs_of(settings, self._nc)
         checkpoint = Checkpoint(self._nc, self._engine)
         histories = Histories(self._nc, self._direct, self._engine)
         return Parts(
@@ -166,6 +167,7 @@ class Api:
             "nats": True,
             "streams": await self._topology.is_whole(),
             "database": await is_migrated(self._engine),
+            **await self._blobs_check.answer(),
         }
 
 

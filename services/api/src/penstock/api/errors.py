@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from penstock.domain.errors import Conflict, Contention, Invalid, NotFound, Refused
-from penstock.infra.nats.blobs import BlobsUnavailable
+from penstock.infra.blobs.port import BlobsUnavailable
 from penstock.infra.nats.direct import ReadUnavailable
 from penstock.infra.nats.publish import PublishError
 from penstock.infra.postgres.engine import DatabaseUnavailable

@@ -14,8 +14,8 @@ from penstock.api.payloads import Payloads
 from penstock.api.presence import Presence
 from penstock.api.registry import Registry
 from penstock.api.runnable import Runnables
+from penstock.infra.blobs.port import Blobs
 from penstock.infra.definitions import Definitions
-from penstock.infra.nats.blobs import Blobs
 from penstock.infra.postgres.engine import Engine
 from penstock.infra.probes import Probes
 

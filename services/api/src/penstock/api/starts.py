@@ -106,7 +106,8 @@ async def _sent(
     if schema is not None:
         _refuse_input(start, schema)
     asked = start.asked
-    payload = await parts.payloads.made(caller.tenant_id, msgspec.json.encode(asked.input))
+    given = msgspec.json.encode(asked.input)
+    payload = await parts.payloads.made(caller.tenant_id, str(start.run_id), given)
     sender = sender_of(request, caller.actor)
     command = StartRun(
         workflow_id=runnable.workflow_id,

@@ -17,9 +17,9 @@ from penstock.executor.plans import Plans
 from penstock.executor.report import Reporter
 from penstock.executor.transport import GuardedTransport
 from penstock.executor.worker import Worker
+from penstock.infra.blobs.choice import BlobsCheck, blobs_of
 from penstock.infra.definitions import Definitions
 from penstock.infra.expressions import Expressions
-from penstock.infra.nats.blobs import Blobs
 from penstock.infra.nats.dead import DeadLetters
 from penstock.infra.nats.direct import Direct
 from penstock.infra.nats.publish import Publisher
@@ -68,7 +68,8 @@ class Executor:
         self._direct = Direct(nc)
         self._transport = GuardedTransport(parse_allowed(settings.egress_allow))
         self._errands = Errands()
-        blobs = Blobs(nc.jetstream())
+        blobs = blobs_of(settings, nc)
+        self._blobs_check = BlobsCheck(blobs)
         self.holdings = Holdings(lambda delivery: self._errands.add(delivery.ack))
         self._reporter = Reporter(self._publisher, self.executor_id, self.holdings.settle)
         self.worker = Worker(
@@ -118,8 +119,8 @@ class Executor:
         await self._direct.stop()
 
     async def ready(self) -> Mapping[str, bool]:
-        """Whether its stream and consumer are there."""
-        return {"streams": not self._intake.missing}
+        """Whether its stream, its consumer and the object store are there."""
+        return {"streams": not self._intake.missing, **await self._blobs_check.answer()}
 
     async def _events_at(self, sequence: int) -> bytes | None:
         recorded = await self._direct.by_seq(EVENTS, sequence)

@@ -17,7 +17,7 @@ from penstock.domain.run.events import RunEvent
 from penstock.domain.run.rest import payload_at
 from penstock.executor.outcome import StepFault
 from penstock.executor.patience import tried
-from penstock.infra.nats.blobs import Blobs
+from penstock.infra.blobs.port import Blobs
 from penstock.infra.telemetry.metrics import executor_blob_bytes
 from penstock.messages.envelope import RawDecision, Task
 
@@ -72,8 +72,8 @@ class Payloads:
         executor_blob_bytes.labels("in").inc(len(data))
         return decode_payloads(data)
 
-    async def kept(self, raw: Raw, tenant: str) -> Payload:
-        """The payload of these bytes, in the blob store when they are many.
+    async def kept(self, raw: Raw, *, tenant: str, run_id: str) -> Payload:
+        """The payload of these bytes, made by a run; in the blob store when they are many.
 
         Raises StepFault: PAYLOAD_TOO_LARGE, or retryable when the store does not take them.
         """
@@ -85,7 +85,7 @@ class Payloads:
             raise StepFault(
                 "PAYLOAD_TOO_LARGE", f"{len(data)} bytes are over the {PAYLOAD_MAX_BYTES} allowed"
             )
-        name = await tried(lambda: self._blobs.put(data, tenant=tenant))
+        name = await tried(lambda: self._blobs.put(data, tenant=tenant, run_id=run_id))
         executor_blob_bytes.labels("out").inc(len(data))
         return Payload(size=len(data), sha256=hashlib.sha256(data).hexdigest(), blob=name)
 

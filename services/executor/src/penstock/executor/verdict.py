@@ -86,11 +86,14 @@ def kept_at_once(burden: Burden) -> Kept | None:
     return Kept(output, given, details)
 
 
-async def kept(burden: Burden, payloads: Payloads, tenant: str) -> Kept:
-    """The payloads of a burden, large ones put into the blob store. Raises StepFault."""
+async def kept(burden: Burden, payloads: Payloads, held: Held) -> Kept:
+    """The payloads of an attempt's burden, large ones put into the blob store. Raises StepFault."""
+    tenant, run_id = held.pack.tenant, held.task.run_id
 
     async def one(carried: Carried) -> Payload | None:
-        return await payloads.kept(carried, tenant) if isinstance(carried, Raw) else carried
+        if not isinstance(carried, Raw):
+            return carried
+        return await payloads.kept(carried, tenant=tenant, run_id=run_id)
 
     return Kept(await one(burden.output), await one(burden.input), await one(burden.details))
 

@@ -228,7 +228,7 @@ class Worker:
     async def _report(self, held: Held, found: Outcome | StepFault) -> Report:
         burden = burden_of(held, found)
         try:
-            payloads = await kept(burden, self._payloads, held.pack.tenant)
+            payloads = await kept(burden, self._payloads, held)
         except StepFault as fault:
             # Of a fault about keeping bytes, nothing more is kept than its words.
             found, payloads = fault, NOTHING_KEPT

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 
 from nats.aio.client import Client
 
+from penstock.infra.blobs.choice import BlobsCheck, blobs_of
+from penstock.infra.blobs.port import BlobCorrupt, BlobMissing
 from penstock.infra.definitions import Definitions
-from penstock.infra.nats.blobs import BlobCorrupt, BlobMissing, Blobs
 from penstock.infra.nats.direct import Direct
 from penstock.infra.postgres.engine import Engine
 from penstock.infra.postgres.schema import is_migrated
@@ -28,7 +29,9 @@ class Projector:
     ) -> None:
         self._engine = Engine(settings.database_url, name=settings.instance, connections_max=1)
         self._direct = Direct(nc, timeout_s=READ_TIMEOUT_S)
-        self._definitions = Definitions(Blobs(nc.jetstream()))
+        blobs = blobs_of(settings, nc)
+        self._blobs_check = BlobsCheck(blobs)
+        self._definitions = Definitions(blobs)
         self.runner = Runner(
             nc,
             self._direct,
@@ -60,6 +63,7 @@ class Projector:
             "log": not self.runner.halted,
             "database": self.runner.is_connected,
             "migrated": await is_migrated(self._engine),
+            **await self._blobs_check.answer(),
         }
 
     def _ended(self, running: asyncio.Task[None]) -> None:

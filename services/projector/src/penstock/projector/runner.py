@@ -14,7 +14,7 @@ from nats import errors as nats_errors
 from nats.aio.client import Client
 from psycopg import Error as PostgresError
 
-from penstock.infra.nats.blobs import BlobsUnavailable
+from penstock.infra.blobs.port import BlobsUnavailable
 from penstock.infra.nats.direct import Direct, ReadUnavailable
 from penstock.infra.nats.subjects import CHECKPOINT
 from penstock.infra.nats.tail import Gap, Tail

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from nats import errors
 
 from penstock.domain.run.commands import ContinueRun
+from penstock.infra.blobs.choice import BlobsCheck, blobs_of
 from penstock.infra.definitions import Definitions
 from penstock.infra.eventlog.jetstream import JetStreamLog
 from penstock.infra.eventlog.transact import Addressed
 from penstock.infra.nats import subjects
-from penstock.infra.nats.blobs import Blobs
 from penstock.infra.nats.bootstrap import Topology
 from penstock.infra.nats.dead import DeadLetters
 from penstock.infra.nats.direct import Direct, ReadUnavailable
@@ -69,7 +69,8 @@ class Scheduler:
             name=f"penstock-{me}",
             connections_max=DATABASE_CONNECTIONS_MAX,
         )
-        self._blobs = Blobs(nc.jetstream())
+        self._blobs = blobs_of(context.settings, nc)
+        self._blobs_check = BlobsCheck(self._blobs)
         self._dead = DeadLetters(self._publisher)
         self._receipts = Receipts()
         self._cancels = Cancels(nc)
@@ -129,6 +130,7 @@ class Scheduler:
         return {
             "streams": await self._topology.is_whole(),
             "database": await self._engine.is_reachable(),
+            **await self._blobs_check.answer(),
         }
 
     async def _take(self, partition: int) -> None:

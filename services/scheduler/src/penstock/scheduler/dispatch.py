@@ -13,8 +13,8 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from penstock.infra.blobs.port import Blobs
 from penstock.infra.nats import subjects
-from penstock.infra.nats.blobs import Blobs
 from penstock.infra.nats.publish import Publisher
 from penstock.infra.nats.streams import SHARED
 from penstock.infra.telemetry import metrics
@@ -70,7 +70,7 @@ class Dispatch:
 
     async def _by_blob(self, tenant: str, task: Task) -> bytes:
         """A task that reads more than a message holds carries the name of a blob instead."""
-        blob = await self._blobs.put(encode(task.payloads), tenant=tenant)
+        blob = await self._blobs.put(encode(task.payloads), tenant=tenant, run_id=task.run_id)
         return encode(replace(task, payloads={}, payloads_blob=blob))
 
     def _put_stored(self, slot: Slot, storing: "asyncio.Task[bytes]", heard: Heard) -> None:

@@ -14,10 +14,10 @@ from penstock.domain.run.commands import FireTimer, RunCommand
 from penstock.domain.run.events import RunEvent
 from penstock.domain.run.reports import is_ahead
 from penstock.domain.run.state import Run
+from penstock.infra.blobs.port import BlobsUnavailable
 from penstock.infra.eventlog.log import AppendUnknown, EventLog, LogUnavailable
 from penstock.infra.eventlog.transact import Answer, Ledger, Outcome
 from penstock.infra.nats import subjects
-from penstock.infra.nats.blobs import BlobsUnavailable
 from penstock.infra.nats.publish import PublishError
 from penstock.infra.telemetry import logs, metrics
 from penstock.messages.codec import decode_run_decision

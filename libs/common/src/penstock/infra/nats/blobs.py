@@ -1,51 +1,53 @@
-"""Payloads and definitions too large for a message, by tenant and content hash.
-
-A name says what the content is, so storing it again changes nothing, and what is read is checked
-against it. The tenant is part of the name: no tenant can tell whether another has the same bytes.
-"""
+"""Objects in JetStream's object store."""
 
 import asyncio
+import time
 from base64 import urlsafe_b64encode
-from hashlib import sha256
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
+import msgspec
 from nats import errors
+from nats.aio.client import Client
 from nats.js import JetStreamContext
+from nats.js.api import ObjectInfo
 from nats.js.errors import Error as JetStreamError
 from nats.js.errors import ObjectNotFoundError
 from nats.js.object_store import ObjectStore
 
-from penstock.infra.nats.streams import BLOBS_BUCKET
-from penstock.infra.nats.subjects import token
+from penstock.infra.blobs.port import (
+    RENEWED_AFTER_S,
+    BlobCorrupt,
+    BlobMissing,
+    BlobsUnavailable,
+    Stored,
+    checked,
+    name_of,
+    owner_of,
+)
+from penstock.infra.nats.direct import Direct, ReadUnavailable
+from penstock.infra.nats.streams import BLOBS, BLOBS_BUCKET
 
 TRANSFER_TIMEOUT_S = 30.0
 """For one object of up to 64 MiB."""
 ATTEMPTS_MAX = 3
 """A reader can meet a writer of the same object that replaces its chunks."""
 RETRY_S = 0.1
+ENTRY = f"$O.{BLOBS_BUCKET}.M."
+"""Before the encoded name: where the store keeps what it knows of an object."""
 
 
-class BlobMissing(Exception):
-    """There is no object of this name."""
+class JetStreamBlobs:
+    """The object store of a connection that somebody else owns."""
 
-
-class BlobCorrupt(Exception):
-    """The object's content is not what its name says."""
-
-
-class BlobsUnavailable(Exception):
-    """The store did not answer in time."""
-
-
-class Blobs:
-    """The object store."""
-
-    def __init__(self, js: JetStreamContext) -> None:
-        self._js = js
+    def __init__(self, nc: Client) -> None:
+        self._nc = nc
+        self._js: JetStreamContext = nc.jetstream()
         self._store: ObjectStore | None = None
 
-    async def put(self, data: bytes, *, tenant: str) -> str:
-        """The name of an object that holds `data`: `<tenant>/<SHA-256 of data, hex>`."""
-        name = f"{token(tenant)}/{sha256(data).hexdigest()}"
+    async def put(self, data: bytes, *, tenant: str, run_id: str | None = None) -> str:
+        """The name of an object that holds `data`."""
+        name = name_of(data, tenant=tenant, run_id=run_id)
         try:
             async with asyncio.timeout(TRANSFER_TIMEOUT_S):
                 store = await self._bucket()
@@ -68,6 +70,48 @@ class Blobs:
                 return data
         raise AssertionError("the last attempt returns or raises")
 
+    async def stat(self, name: str) -> Stored | None:
+        """The object as it is now, None where there is none."""
+        try:
+            async with asyncio.timeout(TRANSFER_TIMEOUT_S / ATTEMPTS_MAX):
+                return Stored(name, _moment((await (await self._bucket()).get_info(name)).mtime))
+        except ObjectNotFoundError:
+            return None
+        except (errors.Error, TimeoutError) as error:
+            raise BlobsUnavailable(f"{name}: {error}") from error
+
+    async def of_runs(self) -> AsyncIterator[Stored]:
+        """All objects that are kept as long as a run, the oldest first."""
+        reader = Direct(self._nc)
+        await reader.start()
+        try:
+            after = 0
+            while page := await reader.read_subject(BLOBS, ENTRY + ">", after=after):
+                after = page[-1].seq
+                entries = (msgspec.json.decode(each.body, type=_Entry) for each in page)
+                for entry in filter(_is_of_run, entries):
+                    yield Stored(entry.name, _moment(entry.mtime))
+        except ReadUnavailable as error:
+            raise BlobsUnavailable(str(error)) from error
+        finally:
+            await reader.stop()
+
+    async def delete(self, name: str) -> None:
+        """Removes an object, and then the store's mark that it is gone: nobody needs that."""
+        entry = ENTRY + urlsafe_b64encode(name.encode()).decode()
+        try:
+            async with asyncio.timeout(TRANSFER_TIMEOUT_S / ATTEMPTS_MAX):
+                await (await self._bucket()).delete(name)
+                await self._js.purge_stream(BLOBS, subject=entry)
+        except ObjectNotFoundError:
+            return
+        except (errors.Error, TimeoutError) as error:
+            raise BlobsUnavailable(f"{name}: {error}") from error
+
+    async def problem(self) -> str:
+        """Empty: the bucket is one of the streams, and whoever is ready has looked for them."""
+        return ""
+
     async def _content(self, name: str) -> bytes:
         try:
             async with asyncio.timeout(TRANSFER_TIMEOUT_S / ATTEMPTS_MAX):
@@ -78,9 +122,7 @@ class Blobs:
             raise BlobCorrupt(f"{name}: {error}") from error
         except (errors.Error, TimeoutError) as error:
             raise BlobsUnavailable(f"{name}: {error}") from error
-        if sha256(data).hexdigest() != name.rpartition("/")[2]:
-            raise BlobCorrupt(name)
-        return data
+        return checked(name, data)
 
     async def _bucket(self) -> ObjectStore:
         if self._store is None:
@@ -88,11 +130,36 @@ class Blobs:
         return self._store
 
 
+class _Entry(msgspec.Struct):
+    """What the store keeps of an object, as far as it is needed."""
+
+    name: str
+    mtime: str | None = None
+    deleted: bool = False
+
+
+def _is_of_run(entry: _Entry) -> bool:
+    return not entry.deleted and owner_of(entry.name) is not None
+
+
 async def _holds(store: ObjectStore, name: str) -> bool:
-    """Whether the object is there and whole, by the digest that the store has made of it."""
+    """Whether the object is there, whole by the digest that the store made of it, and young."""
     try:
-        digest = (await store.get_info(name)).digest or ""
+        info: ObjectInfo = await store.get_info(name)
     except ObjectNotFoundError:
         return False
     encoded = urlsafe_b64encode(bytes.fromhex(name.rpartition("/")[2])).decode()
-    return digest.partition("=")[2] == encoded
+    if (info.digest or "").partition("=")[2] != encoded:
+        return False
+    return owner_of(name) is None or time.time() - _moment(info.mtime) / 1000 < RENEWED_AFTER_S
+
+
+def _moment(written: str | None) -> int:
+    """A moment of the store's as ms; one that cannot be read is no reason to call it old."""
+    try:
+        moment = datetime.fromisoformat(written or "")
+    except ValueError:
+        return time.time_ns() // 1_000_000
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1000)

@@ -7,9 +7,10 @@ import nats
 from nats.aio.client import Client
 from nats.js.errors import Error as JetStreamError
 
+from penstock.infra.blobs.choice import blobs_of
 from penstock.infra.definitions import Definitions
-from penstock.infra.nats.blobs import Blobs
 from penstock.infra.nats.direct import Direct
+from penstock.infra.settings import SharedSettings
 from penstock.projector.audit.graphs import Graphs
 from penstock.projector.audit.report import Kind, Report
 from penstock.projector.audit.stream import Stream
@@ -28,7 +29,7 @@ async def verify(owner_url: str, nats_url: str | None, *, tenant: UUID | None = 
     nc = await _connected(nats_url)
     try:
         async with auditing(owner_url) as connection:
-            store = None if nc is None else Definitions(Blobs(nc.jetstream()))
+            store = None if nc is None else Definitions(blobs_of(SharedSettings(), nc))
             graphs = Graphs(connection, store)
             audit = Audit(connection, graphs, await _streams(nc), tenant=tenant)
             return await audit.run()
