@@ -27,7 +27,7 @@ from penstock.domain.run.events import (
 from penstock.domain.run.flow import open_steps
 from penstock.domain.run.paths import RUN_OUTPUT, inside, iteration, owner_of
 from penstock.domain.run.settling import is_entered
-from penstock.domain.run.state import HELD, NOTHING, Answer, Run, Step, StepStatus
+from penstock.domain.run.state import HELD, NOTHING, PLAIN, Answer, Run, Step, StepStatus
 
 HELD_MAX = 512
 """Steps of one run that executors hold at once; the others wait, ready, in the run."""
@@ -51,12 +51,10 @@ def next_consequence(run: Run, *, at: int = 0, room: int = HELD_MAX) -> RunEvent
     """
     if not run.is_live or run.ending is not None:
         return None
-    step_id = run.flow.closing.head
-    if step_id is not None:
-        return put_out(run, step_id)
-    answer = run.flow.answers.head
-    if answer is not None:
-        return said(run.step(answer.step_id), answer, at)
+    if run.flow is not PLAIN:
+        event = aside(run, at)
+        if event is not None:
+            return event
     if run.paused:
         return None
     step_id = run.agenda.head
@@ -67,6 +65,18 @@ def next_consequence(run: Run, *, at: int = 0, room: int = HELD_MAX) -> RunEvent
     if run.flow.hungry and run.held < HELD_MAX and room > 0:
         return next_iteration(run, run.flow.hungry[0])
     return succeeded(run) if run.unsettled == 0 else None
+
+
+def aside(run: Run, at: int) -> RunEvent | None:
+    """The next step that is put out, or that has heard what it waited for, while the run goes on.
+
+    A pause holds neither back: nothing starts by it.
+    """
+    step_id = run.flow.closing.head
+    if step_id is not None:
+        return put_out(run, step_id)
+    answer = run.flow.answers.head
+    return None if answer is None else said(run.step(answer.step_id), answer, at)
 
 
 def joined(run: Run, step_id: str) -> RunEvent:

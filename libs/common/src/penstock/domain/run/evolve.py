@@ -46,6 +46,7 @@ from penstock.domain.run.paths import scope_of
 from penstock.domain.run.settling import settled
 from penstock.domain.run.snapshot import resumed_from
 from penstock.domain.run.state import (
+    PLAIN,
     Ending,
     Run,
     RunStatus,
@@ -183,7 +184,8 @@ def ended(run: Run, status: RunStatus) -> Run:
 
 def made_ready(run: Run, step_id: str, attempt: int) -> Run:
     """The step waits for its dispatch; its join, its retry or its loop's turn is behind it."""
-    scope = scope_of(step_id) if "@" not in step_id else ""
+    is_evaluation = "@" in step_id
+    scope = "" if is_evaluation else scope_of(step_id)
     if scope and scope not in run.flow.scopes:
         run = opened_by(run, scope, step_id)
     step = run.step(step_id)
@@ -192,10 +194,13 @@ def made_ready(run: Run, step_id: str, attempt: int) -> Run:
     run = replace(
         run,
         steps=run.steps.set(step_id, step),
+        agenda=run.agenda.taken() if run.agenda.head == step_id else run.agenda,
         waiting=run.waiting.added(step_id),
         timers=timers,
     )
-    return trimmed(rivals_out(run, step_id) if attempt == 1 else run)
+    if attempt == 1 and not is_evaluation:
+        run = rivals_out(run, step_id)
+    return run if run.flow is PLAIN else trimmed(run)
 
 
 def opened_by(run: Run, scope: str, step_id: str) -> Run:
@@ -212,7 +217,7 @@ def dispatched(run: Run, step_id: str) -> Run:
     )
     if "@" in step_id:
         run = with_flow(run, evaluating=run.flow.evaluating + 1)
-    return trimmed(run)
+    return run if run.flow is PLAIN else trimmed(run)
 
 
 def lost(run: Run, step_id: str) -> Run:

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from penstock.domain.queue import Queue
 from penstock.domain.run.paths import ROOT, Evaluation, inside, iteration, owner_of, scope_of
-from penstock.domain.run.state import SETTLED, Answer, Run, StepStatus
+from penstock.domain.run.state import PLAIN, SETTLED, Answer, Run, StepStatus
 from penstock.domain.workflow.graph import Graph
 
 
@@ -23,11 +23,16 @@ def answered(run: Run, answer: Answer) -> Run:
 def stopped(run: Run) -> Run:
     """A run that is being ended: nothing is on its way to begin any more."""
     run = replace(run, agenda=Queue(), waiting=Queue())
+    if run.flow is PLAIN:
+        return run
     return with_flow(run, hungry=(), closing=Queue(), answers=Queue())
 
 
 def trimmed(run: Run) -> Run:
-    """The run without what stands at the head of a queue and is settled by now."""
+    """The run without what stands at the head of a queue and is settled by now.
+
+    In a run that has nothing but steps (`PLAIN`) nothing is ever settled out of its turn.
+    """
     agenda, waiting, flow = run.agenda, run.waiting, run.flow
     while agenda.head is not None and is_past(run, agenda.head, StepStatus.PENDING):
         agenda = agenda.taken()
@@ -35,6 +40,8 @@ def trimmed(run: Run) -> Run:
         waiting = waiting.taken()
     if agenda is not run.agenda or waiting is not run.waiting:
         run = replace(run, agenda=agenda, waiting=waiting)
+    if flow is PLAIN:
+        return run
     closing, answers = flow.closing, flow.answers
     while closing.head is not None and run.step(closing.head).status in SETTLED:
         closing = closing.taken()
@@ -49,8 +56,10 @@ def is_past(run: Run, step_id: str, status: StepStatus) -> bool:
     """Whether what was queued in some status is not in it any more, or nobody needs it now."""
     if run.step(step_id).status is not status:
         return True
+    if "@" not in step_id:
+        return False
     owner = owner_of(step_id)
-    if owner in (step_id, ROOT) or step_id.endswith(f"@{Evaluation.EDGES}"):
+    if owner == ROOT or step_id.endswith(f"@{Evaluation.EDGES}"):
         return False
     return run.step(owner).status in SETTLED
 
@@ -74,8 +83,6 @@ def open_at(run: Run, graph: Graph, scope: str, node_id: str) -> Iterator[str]:
 
 def rivals_out(run: Run, step_id: str) -> Run:
     """The run with what a join with `cancelOthers` does not need any more on its way out."""
-    if "@" in step_id:
-        return run
     graph, node_id = run.located(step_id)
     rivals = graph.cancelled_by(node_id)
     if not rivals:

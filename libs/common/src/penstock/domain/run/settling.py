@@ -12,7 +12,17 @@ from penstock.domain.run.events import CancelCause, RunError, StepError, WaitKin
 from penstock.domain.run.flow import stopped, trimmed, with_flow
 from penstock.domain.run.loops import closed_if_done, counted_off, fell, left
 from penstock.domain.run.paths import ROOT, Evaluation, evaluation, scope_of
-from penstock.domain.run.state import HELD, NOTHING, Arrival, Ending, Run, Step, StepStatus, Wait
+from penstock.domain.run.state import (
+    HELD,
+    NOTHING,
+    PLAIN,
+    Arrival,
+    Ending,
+    Run,
+    Step,
+    StepStatus,
+    Wait,
+)
 from penstock.domain.workflow.graph import Graph
 from penstock.domain.workflow.model import AtLeast, Edge, EdgeType, Join
 
@@ -36,20 +46,20 @@ def settled(run: Run, step_id: str, step: Step) -> Run:
         run = waited(run, step_id, before.wait)
     if run.ending is not None:
         return run
-    run = trimmed(run)
+    if before.status not in HELD or run.flow is not PLAIN:
+        run = trimmed(run)
     scope = scope_of(step_id)
     if scope == ROOT:
-        return passed_on(run, step_id)
+        return passed_on(run, step_id, step)
     run = counted_off(run, scope)
     if not run.flow.scopes[scope].is_closing:
-        run = passed_on(run, step_id)
+        run = passed_on(run, step_id, step)
     return run if run.ending is not None else closed_if_done(run, scope)
 
 
-def passed_on(run: Run, step_id: str) -> Run:
+def passed_on(run: Run, step_id: str, step: Step) -> Run:
     """The run after a settled step has had its say, or has its edges' expressions evaluated."""
     graph, node_id = run.located(step_id)
-    step = run.step(step_id)
     if step.edges is None and step.status in TOLD and graph.expressions[node_id]:
         return replace(run, agenda=run.agenda.added(evaluation(step_id, Evaluation.EDGES)))
     if step.error is not None and not is_handled(graph, node_id, step):
@@ -102,7 +112,8 @@ def arrived(run: Run, step_id: str, step: Step) -> Run:
             arrival = replace(arrival, queued=True)
             agenda = agenda.added(target)
         arrivals = arrivals.set(target, arrival)
-    return trimmed(replace(run, arrivals=arrivals, agenda=agenda))
+    run = replace(run, arrivals=arrivals, agenda=agenda)
+    return run if run.flow is PLAIN else trimmed(run)
 
 
 def is_joined(graph: Graph, node_id: str, arrival: Arrival) -> bool:
