@@ -77,7 +77,7 @@ class ExpressionError(Invalid):
     code = "EXPRESSION_INVALID"
 
 
-class Path(Struct, frozen=True):
+class Path(Struct, frozen=True, gc=False):
     """A way into the scope: a root, then member names and list positions."""
 
     root: str
@@ -100,7 +100,7 @@ class Path(Struct, frozen=True):
         return " && ".join(conditions)
 
 
-class Scan(Struct, frozen=True):
+class Scan(Struct, frozen=True, gc=False):
     """What is known of an expression.
 
     cel: its text for CEL, which names roots and, for each of `defaults`, a `default_name`.
@@ -120,7 +120,7 @@ class Scan(Struct, frozen=True):
         return frozenset(path.root for path in self.paths)
 
 
-class Token(Struct, frozen=True):
+class Token(Struct, frozen=True, gc=False):
     """One piece of an expression; `kind` is a group of TOKEN, or `id` for a literal node id."""
 
     kind: str
@@ -136,6 +136,8 @@ class Frame(Struct):
 
 
 END: Final = Token("end", "")
+FAR: Final = 4
+"""How many tokens past the last one may be looked at: one more than are looked ahead."""
 
 
 @lru_cache(maxsize=SCANNED_MAX)
@@ -147,7 +149,7 @@ def scan(text: str, roots: frozenset[str] = ROOTS) -> Scan:
     if len(text.encode()) > EXPRESSION_BYTES_MAX:
         raise ExpressionError(f"an expression has at most {EXPRESSION_BYTES_MAX} bytes")
     scanner = Scanner(list(tokens(text)), roots)
-    while scanner.at < len(scanner.tokens):
+    while scanner.at < scanner.end:
         scanner.step()
     if scanner.copies > COPIES_MAX:
         raise ExpressionError(
@@ -190,7 +192,9 @@ class Scanner:
     """Walks over the tokens once, writing CEL and collecting paths."""
 
     def __init__(self, tokens: list[Token], roots: frozenset[str]) -> None:
-        self.tokens = tokens
+        # Indices before the first token are those of the last, so this is END past either end.
+        self.tokens = [*tokens, *(END,) * FAR]
+        self.end = len(tokens)
         self.roots = roots
         self.at = 0
         self.cel: list[str] = []
@@ -200,9 +204,8 @@ class Scanner:
         self.copies = 1
 
     def peek(self, ahead: int = 0) -> Token:
-        """The token `ahead` of the next one; END past either end."""
-        at = self.at + ahead
-        return self.tokens[at] if 0 <= at < len(self.tokens) else END
+        """The token `ahead` of the next one, by at most three; END past either end."""
+        return self.tokens[self.at + ahead]
 
     def step(self) -> None:
         """Takes the next token, or a whole path."""

@@ -53,7 +53,7 @@ class TemplateError(Invalid):
         self.path = path
 
 
-class Hole(Struct, frozen=True):
+class Hole(Struct, frozen=True, gc=False):
     """One template in a text: its source, and the path that it is, when it is only a path."""
 
     source: str

@@ -163,6 +163,8 @@ class Reader:
 
     def is_json(self, given: Member) -> bool:
         """Whether a value is JSON through and through, reporting every place where it is not."""
+        if is_sound(given.value, 0):
+            return True
         found = len(self.problems)
         self._walk(given, 0)
         return len(self.problems) == found
@@ -194,6 +196,30 @@ class Reader:
         """Notes what a definition cannot hold, unless all is well."""
         if not is_well:
             self.invalid(given.at, f"a definition cannot hold {otherwise}")
+
+
+def is_sound(value: object, depth: int) -> bool:
+    """Whether a value is JSON that a definition can hold: what `Reader.is_json` need not look at.
+
+    Most values are; where one is not, the places are found in a second walk.
+    """
+    match value:
+        case str():
+            return is_storable(value)
+        case None | bool():
+            return True
+        case int():
+            return abs(value) <= INTEGER_MAX
+        case float():
+            return isfinite(value)
+        case dict():
+            return depth < DEPTH_MAX and all(
+                is_name(key) and is_sound(inner, depth + 1) for key, inner in value.items()
+            )
+        case list():
+            return depth < DEPTH_MAX and all(is_sound(inner, depth + 1) for inner in value)
+        case _:
+            return False
 
 
 def is_name(key: object) -> bool:
