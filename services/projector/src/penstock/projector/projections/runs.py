@@ -12,13 +12,18 @@ from msgspec.structs import replace
 
 from penstock.domain.payload import Payload
 from penstock.domain.run.events import (
+    ApprovalDecided,
     RunCancelled,
     RunCancelRequested,
     RunError,
     RunFailed,
+    RunForked,
+    RunPaused,
+    RunResumed,
     RunStarted,
     RunSucceeded,
     RunTimedOut,
+    SignalReceived,
 )
 from penstock.projector.projections.run_steps import Status
 
@@ -26,14 +31,29 @@ from penstock.projector.projections.run_steps import Status
 class RunStatus(StrEnum):
     """A run's status as clients see it."""
 
+    QUEUED = "queued"
     RUNNING = "running"
+    PAUSED = "paused"
+    WAITING = "waiting"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
     TIMED_OUT = "timed_out"
 
 
-RunEvent = RunStarted | RunCancelRequested | RunSucceeded | RunFailed | RunCancelled | RunTimedOut
+RunEvent = (
+    RunStarted
+    | RunForked
+    | RunPaused
+    | RunResumed
+    | RunCancelRequested
+    | RunSucceeded
+    | RunFailed
+    | RunCancelled
+    | RunTimedOut
+    | SignalReceived
+    | ApprovalDecided
+)
 
 
 COUNTERS = ("succeeded", "failed", "skipped", "cancelled", "running", "waiting")
@@ -87,8 +107,12 @@ def stored(row: RunRow) -> RunRow:
 def run_after(row: RunRow, event: RunEvent, at: int) -> RunRow:
     """The row after one more event, decided at `at`; `row` is that of `born` at the first."""
     match event:
-        case RunStarted() | RunCancelRequested():
+        case RunStarted() | RunForked() | SignalReceived() | ApprovalDecided():
             return row
+        case RunPaused():
+            return replace(row, status=RunStatus.PAUSED)
+        case RunResumed() | RunCancelRequested():
+            return replace(row, status=RunStatus.RUNNING)
         case RunSucceeded():
             return replace(
                 row,
