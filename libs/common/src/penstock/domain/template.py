@@ -40,6 +40,9 @@ PATH_MISSING: Final = "PATH_MISSING"
 READ_MAX: Final = 4096
 """Templates whose reading is kept: each is read for its names, for its checks, and when it runs."""
 
+READ_CHARACTERS_MAX: Final = 256
+"""The longest one that is kept, so that all of them are a few MB."""
+
 LITERALS: Final = frozenset({"true", "false", "null"})
 
 
@@ -99,13 +102,20 @@ def template_end(text: str, start: int) -> int:
     raise TemplateError(f"a template without its end: {text[start - 2 : start + 40]}")
 
 
-@lru_cache(maxsize=READ_MAX)
 def hole(content: str, roots: frozenset[str] = ROOTS) -> Hole:
     """The template with this content between its braces."""
+    return (short_hole if len(content) <= READ_CHARACTERS_MAX else read_hole)(content, roots)
+
+
+def read_hole(content: str, roots: frozenset[str]) -> Hole:
+    """The template with this content, read anew. Raises TemplateError for an empty one."""
     source = content.strip()
     if not source:
         raise TemplateError("a template is empty")
     return Hole(source, plain_path(source, roots))
+
+
+short_hole: Final = lru_cache(maxsize=READ_MAX)(read_hole)
 
 
 def plain_path(source: str, roots: frozenset[str] = ROOTS) -> Path | None:
