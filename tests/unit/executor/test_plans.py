@@ -3,11 +3,13 @@
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
+from penstock.domain.run.events import WaitKind
 from penstock.domain.workflow.graph import Graph
 from penstock.domain.workflow.model import from_wire
 from penstock.domain.workflow.node_types import STEP_TIMEOUT_MS
-from penstock.executor.outcome import Done, Rest, TimedOut
+from penstock.executor.outcome import Done, Rest
 from penstock.executor.plans import Plan, plan_of
 from penstock.infra.expressions import Expressions
 
@@ -37,13 +39,23 @@ def test_the_limit_of_the_node_goes_before_its_configs() -> None:
     assert planned("http_request", timeoutMs=1000).limit_under({"timeoutMs": LONG}) == 1000
 
 
-def test_a_rest_beyond_the_nodes_limit_is_over_before_it_begins() -> None:
+def test_a_rest_beyond_the_nodes_limit_ends_with_it_and_exceeds_it() -> None:
     plan = planned("delay", timeoutMs=1000)
     assert plan.bounded(Rest(BEGUN + 1000), BEGUN) == Rest(BEGUN + 1000)
-    with pytest.raises(TimedOut, match="1000 ms") as caught:
-        plan.bounded(Rest(BEGUN + 1001), BEGUN)
-    assert (caught.value.code, caught.value.retryable) == ("TIMEOUT", True)
+    assert plan.bounded(Rest(BEGUN + 1001), BEGUN) == Rest(BEGUN + 1000, exceeds=True)
     assert plan.bounded(Done(), BEGUN) == Done()
+
+
+@pytest.mark.parametrize("kind", [k for k in WaitKind if k is not WaitKind.DELAY])
+def test_the_limit_of_a_node_bounds_whatever_it_waits_for(kind: WaitKind) -> None:
+    plan = planned("noop", timeoutMs=1000)
+    endless = Rest(kind=kind)
+    assert plan.bounded(endless, BEGUN) == Rest(BEGUN + 1000, kind=kind)
+    later = Rest(BEGUN + 1001, kind=kind, on_timeout="late", output=Raw(b"1"))
+    assert plan.bounded(later, BEGUN) == Rest(BEGUN + 1000, kind=kind)
+    sooner = Rest(BEGUN + 999, kind=kind, on_timeout="late", output=Raw(b"1"))
+    assert plan.bounded(sooner, BEGUN) == sooner
+    assert planned("noop").bounded(endless, BEGUN) == endless
 
 
 def test_a_node_without_a_limit_rests_as_long_as_it_wants() -> None:

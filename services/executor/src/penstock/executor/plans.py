@@ -6,12 +6,13 @@ where the input comes from, and the templates, split and read for names.
 
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from penstock.domain.payload import Payload
+from penstock.domain.run.events import WaitKind
 from penstock.domain.template import Evaluate, Scope
 from penstock.domain.workflow.graph import TELLS_FAILURE, Graph
 from penstock.domain.workflow.model import EdgeType, Join, Node
@@ -28,8 +29,9 @@ from penstock.executor.inputs import (
     needed,
     raw_of,
 )
+from penstock.executor.moments import moment_text
 from penstock.executor.nodes.registry import Handler, handler_of
-from penstock.executor.outcome import Outcome, Rest, StepFault, TimedOut
+from penstock.executor.outcome import Outcome, Rest, StepFault
 from penstock.executor.patience import tried
 from penstock.executor.templates import Prepared, prepared
 from penstock.messages.envelope import Task
@@ -88,13 +90,17 @@ class Plan(Struct, frozen=True, eq=False):
     def bounded(self, outcome: Outcome, started_at: int) -> Outcome:
         """`outcome` of an attempt that began at `started_at`, ms.
 
-        Raises TimedOut for a rest beyond the node's own time limit. Nobody waits for what cannot
-        come in time. The limit of the type is none for rests: they hold no executor.
+        A rest ends with the node's own time limit at the latest, and then the step is timed out.
+        The limit of the type is none for rests: they hold no executor.
         """
         limit_ms = self.node.timeout_ms
-        if type(outcome) is Rest and limit_ms is not None and outcome.until - started_at > limit_ms:
-            raise TimedOut(limit_ms, "would wait longer than")
-        return outcome
+        if type(outcome) is not Rest or limit_ms is None:
+            return outcome
+        latest = started_at + limit_ms
+        if 0 < outcome.until <= latest:
+            return outcome
+        exceeds = outcome.kind is WaitKind.DELAY
+        return replace(outcome, until=latest, exceeds=exceeds, on_timeout=None, output=None)
 
     def given(self, task: Task, payloads: Mapping[str, Payload]) -> StepInput:
         """What the step works on: its `input` template filled in, else the input rule."""
@@ -134,9 +140,7 @@ def scope_of(
 
 def run_scope(task: Task, payloads: Mapping[str, Payload]) -> dict[str, Any]:
     """What `run.` reads: the id, the moment of the start (RFC 3339, UTC), the input."""
-    started = datetime.fromtimestamp(task.started_at / 1000, UTC)
-    text = started.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    run: dict[str, Any] = {"id": task.run_id, "startedAt": text}
+    run: dict[str, Any] = {"id": task.run_id, "startedAt": moment_text(task.started_at)}
     if RUN_INPUT in payloads:
         run["input"] = decode(raw_of(payloads[RUN_INPUT]))
     return run
@@ -160,7 +164,8 @@ def plan_of(graph: Graph, node_id: str, evaluate: Evaluate) -> Plan:
     handler = handler_of(node)
     kind = NODE_TYPES.get(node.type)
     expressions = () if kind is None else kind.expression_fields
-    config = prepared(node.config, evaluate, expressions=expressions)
+    kept = () if kind is None else kind.kept_fields
+    config = prepared(node.config, evaluate, expressions=expressions, kept=kept)
     own_input = None if node.input is UNSET else prepared(node.input, evaluate)
     incoming, outgoing = graph.incoming[node_id], graph.outgoing[node_id]
     sources = Sources(

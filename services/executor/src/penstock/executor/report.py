@@ -23,6 +23,8 @@ REPORTS_MAX = 200
 BYTES_MAX = 512 * 1024
 ENVELOPE_BYTES = 1024
 """What a report takes besides its payloads, generously."""
+CARRIED = ("output", "input", "items")
+"""The members of reports that are payloads."""
 AGAIN_SECONDS_MIN = 0.1
 AGAIN_SECONDS_MAX = 5.0
 
@@ -134,8 +136,8 @@ def packed(words: list[Word]) -> Iterator[list[Word]]:
 def weight_of(report: Report) -> int:
     """About how many bytes the report takes on the wire."""
     weight = ENVELOPE_BYTES
-    for carried in (getattr(report, "output", None), getattr(report, "input", None)):
-        weight += inline_bytes(carried)
+    for member in CARRIED:
+        weight += inline_bytes(getattr(report, member, None))
     error = getattr(report, "error", None)
     if error is not None:
         weight += len(error.message) + inline_bytes(error.details)

@@ -68,19 +68,29 @@ class Prepared(Struct, frozen=True):
             raise StepFault(code, str(error)) from error
 
 
-def prepared(value: Any, evaluate: Evaluate, *, expressions: Collection[str] = ()) -> Prepared:
+def prepared(
+    value: Any,
+    evaluate: Evaluate,
+    *,
+    expressions: Collection[str] = (),
+    kept: Collection[str] = (),
+) -> Prepared:
     """`value` ready to be filled in.
 
-    expressions: members of it that are expressions as they stand. Raises StepFault, final, where
-    a template or an expression cannot be read.
+    expressions: members of it that are expressions as they stand. kept: members that are left as
+    they are. Raises StepFault, final, where a template or an expression cannot be read.
     """
     paths: list[Path] = []
+    changing = {k: v for k, v in value.items() if k not in kept} if kept else value
     try:
-        made = _fill(value, evaluate, paths, expressions)
+        made = _fill(changing, evaluate, paths, expressions)
     except ExpressionError as error:
         raise StepFault("EXPRESSION_ERROR", str(error)) from error
     except Refused as error:
         raise StepFault("TEMPLATE_ERROR", str(error)) from error
+    if made is not None and changing is not value:
+        members, filled = value, made
+        return Prepared.of_paths(value, paths, lambda scope: members | filled(scope))
     return Prepared.of_paths(value, paths, made)
 
 

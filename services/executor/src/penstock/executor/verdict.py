@@ -9,20 +9,17 @@ from typing import assert_never
 
 from msgspec import Raw, Struct
 
-from penstock.domain.payload import Payload
+from penstock.domain.payload import INLINE_MAX_BYTES, Payload
 from penstock.domain.run.commands import CompleteStep, FailStep, Report, ReportLost, SuspendStep
-from penstock.domain.run.events import StepError
+from penstock.domain.run.events import StepError, WaitKind
 from penstock.executor.holdings import Held
 from penstock.executor.inputs import StepInput, encode
-from penstock.executor.outcome import Done, Outcome, Rest, StepFault, TimedOut
+from penstock.executor.outcome import Carried, Done, Outcome, Rest, StepFault, TimedOut
 from penstock.executor.payloads import Payloads, inline_if_small
 from penstock.messages.envelope import Task
 
 MESSAGE_MAX = 2000
 """Characters of an error's message that are kept."""
-
-Carried = Payload | Raw | None
-"""What a report is to carry: a payload that exists, bytes that need one, or nothing."""
 
 
 class Burden(Struct, frozen=True):
@@ -31,6 +28,7 @@ class Burden(Struct, frozen=True):
     output: Carried = None
     input: Carried = None
     details: Carried = None
+    items: Carried = None
 
 
 class Kept(Struct, frozen=True):
@@ -39,6 +37,7 @@ class Kept(Struct, frozen=True):
     output: Payload | None = None
     input: Payload | None = None
     details: Payload | None = None
+    items: Payload | None = None
 
 
 NOTHING_KEPT = Kept()
@@ -52,38 +51,56 @@ def now_ms() -> int:
 def burden_of(held: Held, found: Outcome | StepFault) -> Burden:
     """What the report of `found` is to carry."""
     plan, given = held.plan, held.given
-    if isinstance(found, StepFault):
-        tells = plan is not None and (plan.tells_input or plan.own_input)
+    if isinstance(found, Done):
         return Burden(
-            input=passed_on(given) if tells and given is not None else None,
-            details=None if found.details is None else Raw(encode(found.details)),
+            output=passed_on(given) if found.output is None else found.output,
+            input=passed_on(given) if plan is not None and plan.own_input else None,
         )
-    own = found.output if isinstance(found, Done) else None
-    made_input = plan is not None and plan.own_input and isinstance(found, Done)
-    return Burden(
-        output=passed_on(given) if own is None else own,
-        input=passed_on(given) if made_input else None,
-    )
+    tells = plan is not None and (plan.tells_input or plan.own_input)
+    told = passed_on(given) if tells and given is not None else None
+    if isinstance(found, StepFault):
+        return Burden(input=told, details=None if found.details is None else encoded(found.details))
+    match found.kind:
+        case WaitKind.DELAY:
+            return Burden(output=passed_on(given), input=told)
+        case WaitKind.CHILD:
+            return Burden(output=found.output, input=passed_on(given))
+        case WaitKind.LOOP | WaitKind.APPROVAL | WaitKind.SIGNAL:
+            return Burden(output=found.output, input=told, items=found.items)
+        case _:
+            assert_never(found.kind)
+
+
+def encoded(value: object) -> Raw:
+    """A value as bytes that need a payload."""
+    return Raw(encode(value))
 
 
 def passed_on(given: StepInput | None) -> Carried:
-    """A step's input, to be said again."""
+    """A step's input, to be said again; what was opened from an object is too large to be said."""
     assert given is not None, "a step that ran was given something"
-    return given.raw if given.payload is None else given.payload
+    payload = given.payload
+    if payload is None or (payload.inline and payload.size > INLINE_MAX_BYTES):
+        return given.raw
+    return payload
 
 
 def kept_at_once(burden: Burden) -> Kept | None:
     """The payloads of a burden; None when something in it is too large for a message."""
-    output, given, details = burden.output, burden.input, burden.details
+    output, given, details, items = burden.output, burden.input, burden.details, burden.items
     if isinstance(output, Raw):
         output = inline_if_small(output) or burden.output
     if isinstance(given, Raw):
         given = inline_if_small(given) or burden.input
     if isinstance(details, Raw):
         details = inline_if_small(details) or burden.details
-    if isinstance(output, Raw) or isinstance(given, Raw) or isinstance(details, Raw):
+    if isinstance(items, Raw):
+        items = inline_if_small(items) or burden.items
+    if isinstance(output, Raw) or isinstance(given, Raw):
         return None
-    return Kept(output, given, details)
+    if isinstance(details, Raw) or isinstance(items, Raw):
+        return None
+    return Kept(output, given, details, items)
 
 
 async def kept(burden: Burden, payloads: Payloads, held: Held) -> Kept:
@@ -95,7 +112,12 @@ async def kept(burden: Burden, payloads: Payloads, held: Held) -> Kept:
             return carried
         return await payloads.kept(carried, tenant=tenant, run_id=run_id)
 
-    return Kept(await one(burden.output), await one(burden.input), await one(burden.details))
+    return Kept(
+        await one(burden.output),
+        await one(burden.input),
+        await one(burden.details),
+        await one(burden.items),
+    )
 
 
 def report_of(held: Held, executor_id: str, found: Outcome | StepFault, kept: Kept) -> Report:
@@ -115,15 +137,7 @@ def report_of(held: Held, executor_id: str, found: Outcome | StepFault, kept: Ke
                 executor_id=executor_id,
             )
         case Rest():
-            assert kept.output is not None
-            return SuspendStep(
-                step_id=task.step_id,
-                attempt=task.attempt,
-                until=found.until,
-                output=kept.output,
-                started_at=started_at,
-                executor_id=executor_id,
-            )
+            return rest_of(held, executor_id, found, kept)
         case StepFault():
             return FailStep(
                 step_id=task.step_id,
@@ -138,6 +152,30 @@ def report_of(held: Held, executor_id: str, found: Outcome | StepFault, kept: Ke
             )
         case _:
             assert_never(found)
+
+
+def rest_of(held: Held, executor_id: str, found: Rest, kept: Kept) -> SuspendStep:
+    """What is said about an attempt that waits."""
+    return SuspendStep(
+        step_id=held.task.step_id,
+        attempt=held.task.attempt,
+        kind=found.kind,
+        until=found.until,
+        exceeds=found.exceeds,
+        on_timeout=found.on_timeout,
+        output=kept.output,
+        name=found.name,
+        count=found.count,
+        items=kept.items,
+        width=found.width,
+        most=found.most,
+        tolerant=found.tolerant,
+        workflow_id=found.workflow_id,
+        version=found.version,
+        input=kept.input,
+        started_at=held.started_at,
+        executor_id=executor_id,
+    )
 
 
 def error_of(fault: StepFault, details: Payload | None) -> StepError:

@@ -12,7 +12,20 @@ from msgspec import Struct
 from penstock.domain.workflow.model import Node
 from penstock.executor.context import StepContext
 from penstock.executor.inputs import StepInput
-from penstock.executor.nodes import condition, delay, http_request, noop, transform, webhook
+from penstock.executor.nodes import (
+    condition,
+    delay,
+    emit_event,
+    fallback,
+    hearing,
+    http_request,
+    loop,
+    noop,
+    sub_workflow,
+    switch,
+    transform,
+    webhook,
+)
 from penstock.executor.outcome import Outcome, StepFault
 
 Immediate = Callable[[StepContext, Mapping[str, Any], StepInput], Outcome]
@@ -34,8 +47,16 @@ PASSES_ON = Handler(immediate=noop.run)
 HANDLERS: Mapping[str, Handler] = {
     "noop": PASSES_ON,
     "trigger": PASSES_ON,
+    "error_handler": PASSES_ON,
     "condition": Handler(immediate=condition.run),
+    "switch": Handler(immediate=switch.run),
+    "fallback": Handler(immediate=fallback.run),
+    "emit_event": Handler(immediate=emit_event.run, looks=True),
     "delay": Handler(immediate=delay.run),
+    "approval": Handler(immediate=hearing.approval),
+    "wait_for_signal": Handler(immediate=hearing.wait_for_signal),
+    "loop": Handler(immediate=loop.run),
+    "sub_workflow": Handler(immediate=sub_workflow.run),
     "transform": Handler(immediate=transform.run, looks=True),
     "http_request": Handler(waiting=http_request.run, looks=True),
     "webhook": Handler(waiting=webhook.run, looks=True),
