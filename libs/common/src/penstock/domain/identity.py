@@ -34,6 +34,8 @@ class Permission(StrEnum):
     KEYS_MANAGE = "keys:manage"
     WORKFLOWS_READ = "workflows:read"
     WORKFLOWS_WRITE = "workflows:write"
+    VARIABLES_READ = "variables:read"
+    VARIABLES_WRITE = "variables:write"
     RUNS_READ = "runs:read"
     RUNS_START = "runs:start"
     RUNS_CANCEL = "runs:cancel"
@@ -41,10 +43,12 @@ class Permission(StrEnum):
 
 NEEDED: dict[Permission, Role] = {
     Permission.WORKFLOWS_READ: Role.VIEWER,
+    Permission.VARIABLES_READ: Role.VIEWER,
     Permission.RUNS_READ: Role.VIEWER,
     Permission.RUNS_START: Role.MEMBER,
     Permission.RUNS_CANCEL: Role.MEMBER,
     Permission.WORKFLOWS_WRITE: Role.EDITOR,
+    Permission.VARIABLES_WRITE: Role.EDITOR,
     Permission.KEYS_MANAGE: Role.ADMIN,
     Permission.TENANTS_MANAGE: Role.PLATFORM_ADMIN,
 }

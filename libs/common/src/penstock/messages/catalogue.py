@@ -18,6 +18,7 @@ from penstock.domain.idempotency import IdempotencyKeyUsed
 from penstock.domain.run.commands import RunCommand
 from penstock.domain.run.events import RunEvent
 from penstock.domain.tenant.events import ApiKeyEvent, TenantEvent
+from penstock.domain.variable.events import VariableEvent
 from penstock.domain.workflow.events import WorkflowEvent
 
 NUMBER = 1
@@ -27,6 +28,7 @@ RUN = "run"
 TENANT = "tenant"
 KEY = "key"
 WORKFLOW = "workflow"
+VARIABLE = "variable"
 IDEMPOTENCY = "idempotency"
 
 EVENTS: Mapping[str, Any] = {
@@ -34,6 +36,7 @@ EVENTS: Mapping[str, Any] = {
     TENANT: TenantEvent,
     KEY: ApiKeyEvent,
     WORKFLOW: WorkflowEvent,
+    VARIABLE: VariableEvent,
     IDEMPOTENCY: IdempotencyKeyUsed,
 }
 """By kind, the union of what can have happened. A new aggregate adds one line."""

@@ -36,6 +36,7 @@ from penstock.api.routes import (
     keys,
     runs,
     tenants,
+    variables,
     versions,
     workflows,
 )
@@ -69,7 +70,7 @@ MODELS = [
 ]
 
 
-ROUTED = (executions, runs, history, workflows, versions, exports, keys, tenants, health)
+ROUTED = (executions, runs, history, workflows, versions, exports, variables, keys, tenants, health)
 """In this order a request is compared with them: what is asked most comes first."""
 
 

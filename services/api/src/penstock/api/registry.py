@@ -1,4 +1,4 @@
-"""Writes to the registry: tenants, their keys, their workflows. The API decides these itself."""
+"""Writes to the registry: tenants, keys, variables, workflows. The API decides these itself."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,6 +13,9 @@ from penstock.domain.idempotency import IDEMPOTENCY, IdempotencyKeyUsed, UseIdem
 from penstock.domain.tenant.commands import ApiKeyCommand, TenantCommand
 from penstock.domain.tenant.decide import KEY, TENANT
 from penstock.domain.tenant.state import ApiKey, Tenant
+from penstock.domain.variable.commands import VariableCommand
+from penstock.domain.variable.decide import VARIABLE
+from penstock.domain.variable.state import Variable
 from penstock.domain.workflow.commands import ChangeWorkflow, DraftVersion, WorkflowCommand
 from penstock.domain.workflow.decide import WORKFLOW
 from penstock.domain.workflow.state import Workflow
@@ -54,6 +57,7 @@ class Registry:
         self._tenants = ledger(log, TENANT, catalogue.TENANT)
         self._keys = ledger(log, KEY, catalogue.KEY)
         self._workflows = ledger(log, WORKFLOW, catalogue.WORKFLOW)
+        self._variables = ledger(log, VARIABLE, catalogue.VARIABLE)
         self._idempotency = ledger(log, IDEMPOTENCY, catalogue.IDEMPOTENCY)
 
     async def tenant(
@@ -76,6 +80,13 @@ class Registry:
         """Decide about a workflow; raises as `tenant` does."""
         subject = subjects.registry(tenant_id, catalogue.WORKFLOW, workflow_id)
         return await self._write(self._workflows, subject, command, sender)
+
+    async def variable(
+        self, tenant_id: str, variable_id: str, command: VariableCommand, sender: Sender
+    ) -> Written[Variable]:
+        """Decide about a variable; raises as `tenant` does."""
+        subject = subjects.registry(tenant_id, catalogue.VARIABLE, variable_id)
+        return await self._write(self._variables, subject, command, sender)
 
     async def use_key(
         self,

@@ -1,13 +1,22 @@
-"""The registry's shapes of the HTTP contract: tenants, keys, workflows, versions."""
+"""The registry's shapes of the HTTP contract: tenants, keys, variables, workflows, versions."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, JsonValue
 
 from penstock.api.schemas import Count, Detail, Moment, Name, TenantRole, Wire
 from penstock.domain.identity import Role
 from penstock.domain.workflow.events import Visibility
+
+DESCRIPTION_MAX = 1000
+
+
+def without_nul(text: str) -> str:
+    """A text that a database can hold."""
+    if "\0" in text:
+        raise ValueError("holds a character that cannot be kept")
+    return text
 
 
 class LimitsChange(Wire):
@@ -62,6 +71,39 @@ class WorkflowChange(Wire):
 
     name: Name | None = None
     definition: Any = None
+
+
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+"""What a template can write after `vars.`."""
+Description = Annotated[str, Field(max_length=DESCRIPTION_MAX), AfterValidator(without_nul)]
+
+
+class NewVariable(Wire):
+    """A variable to be made; `value` is any JSON, null too."""
+
+    name: VariableName
+    value: Any
+    description: Description = ""
+
+
+class VariableChange(Wire):
+    """What a variable is to be from now on; a `name` must be its own."""
+
+    value: Any
+    description: Description = ""
+    name: str | None = None
+
+
+class VariableShown(Wire):
+    """A variable of the tenant, which templates read as `vars.<name>`."""
+
+    id: str
+    name: str
+    value: JsonValue
+    description: str
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
 
 
 class DefinitionOnly(Wire):

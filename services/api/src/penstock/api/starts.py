@@ -26,8 +26,11 @@ from penstock.api.positions import EVENTS, Position, parse
 from penstock.api.registry import now_ms
 from penstock.api.runnable import Runnable
 from penstock.api.schemas import Execute
+from penstock.domain.payload import Payload
 from penstock.domain.run.commands import StartRun
+from penstock.domain.workflow.graph import Graph
 from penstock.infra.nats.direct import ReadUnavailable
+from penstock.infra.postgres import variables
 from penstock.infra.schemas import check_value
 from penstock.messages.envelope import Reply
 
@@ -109,6 +112,7 @@ async def _sent(
     given = msgspec.json.encode(asked.input)
     payload = await parts.payloads.made(caller.tenant_id, str(start.run_id), given)
     sender = sender_of(request, caller.actor)
+    read = await variables_read(parts, caller.tenant_id, start.run_id, graph)
     command = StartRun(
         workflow_id=runnable.workflow_id,
         workflow_name=runnable.workflow_name,
@@ -116,6 +120,7 @@ async def _sent(
         definition=runnable.content_hash,
         input=payload,
         created_at=now_ms(),
+        vars=read,
         tags=tuple(asked.tags),
         priority=asked.priority,
         request_hash=start.request_hash,
@@ -125,6 +130,19 @@ async def _sent(
     return await parts.commands.send(
         caller.tenant_id, run_id, command, id=f"{run_id}/start", sender=sender
     )
+
+
+async def variables_read(
+    parts: Parts, tenant_id: str, run_id: UUID, graph: Graph
+) -> Payload | None:
+    """The tenant's variables that the definition reads, as they are now; None for none.
+
+    The run keeps them: whatever becomes of the variables, it reads these, and so does a replay.
+    """
+    if not graph.vars:
+        return None
+    found = await variables.named(parts.engine, tenant_id, graph.vars)
+    return await parts.payloads.made(tenant_id, str(run_id), found)
 
 
 def _refuse_input(start: Start, schema: dict[str, Any] | bool) -> None:

@@ -24,7 +24,14 @@ from penstock.domain.workflow.model import (
     body_from_wire,
 )
 from penstock.domain.workflow.node_types import NODE_TYPES, STEP_TIMEOUT_MS
-from penstock.domain.workflow.reads import Reads, node_reads, output_reads, while_reads
+from penstock.domain.workflow.reads import (
+    Reads,
+    members,
+    node_reads,
+    output_reads,
+    template_paths,
+    while_reads,
+)
 
 RETRY_DEFAULT: Final = Retry()
 TELLS_FAILURE: Final = frozenset({EdgeType.ON_FAILURE, EdgeType.ALWAYS, EdgeType.EXPRESSION})
@@ -45,6 +52,7 @@ class Graph(Struct, frozen=True, eq=False):
     bodies: the graph of each loop's body, under the loop's id.
     while_reads: what each loop's `while` reads, where it has one; `item` is its last output.
     output_reads: what the output template reads; None where there is none.
+    vars: the tenant's variables that anything in it reads, bodies included.
     depth: how deep bodies nest: 0 without loops, 1 when no body has a loop.
     """
 
@@ -62,6 +70,7 @@ class Graph(Struct, frozen=True, eq=False):
     bodies: Mapping[str, "Graph"]
     while_reads: Mapping[str, Reads]
     output_reads: Reads | None
+    vars: frozenset[str]
     depth: int
     cancelled: dict[str, tuple[str, ...]]
     """What `cancelled_by` has answered so far."""
@@ -180,6 +189,17 @@ def drawn(definition: Definition, *, in_body: bool) -> Graph:
     }
     whiles = {node_id: while_reads(nodes[node_id]) for node_id in bodies}
     told = {node_id: tuple(e for e in outgoing[node_id] if tells(e)) for node_id in nodes}
+    reads = {
+        node_id: node_reads(
+            node,
+            is_root=not incoming[node_id],
+            in_body=in_body,
+            tells_input=bool(told[node_id]),
+        )
+        for node_id, node in nodes.items()
+    }
+    whole = None if definition.output is UNSET else output_reads(definition.output)
+    kept = {node_id: found for node_id, found in whiles.items() if found is not None}
     return Graph(
         definition=definition,
         nodes=nodes,
@@ -188,26 +208,31 @@ def drawn(definition: Definition, *, in_body: bool) -> Graph:
         outgoing=outgoing,
         roots=tuple(node_id for node_id in nodes if not incoming[node_id]),
         sinks=tuple(node_id for node_id in nodes if not outgoing[node_id]),
-        reads={
-            node_id: node_reads(
-                node,
-                is_root=not incoming[node_id],
-                in_body=in_body,
-                tells_input=bool(told[node_id]),
-            )
-            for node_id, node in nodes.items()
-        },
+        reads=reads,
         expressions={node_id: expression_edges(outgoing[node_id]) for node_id in nodes},
         fallbacks={node_id: fallbacks_of(nodes, told[node_id]) for node_id in nodes},
         handlers=frozenset(
             node_id for node_id, node in nodes.items() if node.continue_on_error or told[node_id]
         ),
         bodies=bodies,
-        while_reads={node_id: reads for node_id, reads in whiles.items() if reads is not None},
-        output_reads=None if definition.output is UNSET else output_reads(definition.output),
+        while_reads=kept,
+        output_reads=whole,
+        vars=frozenset[str]().union(
+            *(found.vars for found in (*reads.values(), *kept.values())),
+            *(body.vars for body in bodies.values()),
+            () if whole is None else whole.vars,
+            key_vars(definition),
+        ),
         depth=max((body.depth + 1 for body in bodies.values()), default=0),
         cancelled={},
     )
+
+
+def key_vars(definition: Definition) -> tuple[str, ...]:
+    """The tenant's variables that the key of the workflow's concurrency reads."""
+    concurrency = definition.concurrency
+    key = None if concurrency is None else concurrency.key
+    return () if key is None else members(tuple(template_paths(key)), "vars")
 
 
 def tells(edge: Edge) -> bool:

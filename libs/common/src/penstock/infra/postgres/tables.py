@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0003"
 """The migration that this release needs; a process is not ready while the database has another."""
 
 LIVE_STATUSES = ("queued", "running", "paused", "waiting")
@@ -79,19 +79,31 @@ runs = _table(
     _at("started_at", nullable=False),
     _at("finished_at"),
     _at("deadline_at"),
-    Column("total", Integer, comment="nodes of the definition; null while that is unknown"),
+    Column(
+        "total",
+        Integer,
+        comment="nodes of the definition and of opened iterations; null while that is unknown",
+    ),
     _count("succeeded"),
     Column("failed", Integer, nullable=False, server_default=text("0"), comment="and timed out"),
     _count("skipped"),
     _count("cancelled"),
     _count("running"),
     _count("waiting"),
+    Column(
+        "evaluating",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="evaluations that are owed, but for those that stand in the rows of loops",
+    ),
     Column("input", JSON, nullable=False, comment="payload"),
     Column("output", JSON, comment="payload, where the definition has an output template"),
     Column("sinks", ARRAY(Text), comment="steps whose outputs make the output"),
     Column("is_keyed", Boolean, comment="whether that output is an object by step id"),
     Column("error", JSON, comment="RunError"),
     _uuid("parent_run_id", nullable=True),
+    Column("parent_step_id", Text, comment="the step of that run which waits for this one"),
     Column("forked_from", JSON, comment="{runId, position}"),
     _text("request_hash"),
     _text("correlation_id"),
@@ -146,6 +158,12 @@ run_steps = _table(
         JSON,
         comment="attempts before the last: [{attempt, status, executorId, startedAt, finishedAt, "
         "error}], times in ms; null for none",
+    ),
+    Column("edges", JSON, comment="numbers of the EXPRESSION edges that came to true"),
+    Column(
+        "loop",
+        JSON,
+        comment="of a loop: {opened, evaluating}: its iterations, and what is owed to itself",
     ),
     key=("tenant_id", "run_id", "step_id"),
 )
@@ -213,6 +231,25 @@ workflow_versions = _table(
 )
 Index("workflow_versions_by_id", workflow_versions.c.tenant_id, workflow_versions.c.id)
 Index("workflow_versions_by_hash", workflow_versions.c.content_hash)
+
+variables = _table(
+    "variables",
+    _uuid("tenant_id"),
+    _uuid("id"),
+    _text("name"),
+    Column("value", JSON, nullable=False, comment="payload"),
+    _text("description"),
+    _text("created_by"),
+    _at("created_at", nullable=False),
+    _at("updated_at", nullable=False),
+    _at("deleted_at"),
+    Column("revision", Integer, nullable=False, comment="its count of events: the ETag"),
+    key=("tenant_id", "id"),
+)
+Index("variables_by_name", variables.c.tenant_id, variables.c.name, unique=True)
+Index(
+    "variables_by_time", variables.c.tenant_id, variables.c.created_at.desc(), variables.c.id.desc()
+)
 
 event_archive = Table(
     "event_archive",

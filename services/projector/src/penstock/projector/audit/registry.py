@@ -1,4 +1,4 @@
-"""Tenants, keys, workflows and versions: their folds against their rows."""
+"""Tenants, keys, variables, workflows and versions: their folds against their rows."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -12,9 +12,11 @@ from penstock.domain.idempotency import IDEMPOTENCY as IDEMPOTENCY_RULES
 from penstock.domain.tenant.decide import KEY as KEY_RULES
 from penstock.domain.tenant.decide import TENANT as TENANT_RULES
 from penstock.domain.tenant.state import ApiKey, Tenant
+from penstock.domain.variable.decide import VARIABLE as VARIABLE_RULES
+from penstock.domain.variable.state import Variable
 from penstock.domain.workflow.decide import WORKFLOW as WORKFLOW_RULES
 from penstock.domain.workflow.state import Workflow, newest_published
-from penstock.messages.catalogue import IDEMPOTENCY, KEY, TENANT, WORKFLOW
+from penstock.messages.catalogue import IDEMPOTENCY, KEY, TENANT, VARIABLE, WORKFLOW
 from penstock.messages.codec import Recorded
 from penstock.projector.audit.report import Kind, Report
 from penstock.projector.entry import Entry
@@ -26,6 +28,7 @@ EVOLVES: dict[str, Any] = {
     TENANT: TENANT_RULES.evolve,
     KEY: KEY_RULES.evolve,
     WORKFLOW: WORKFLOW_RULES.evolve,
+    VARIABLE: VARIABLE_RULES.evolve,
     IDEMPOTENCY: IDEMPOTENCY_RULES.evolve,
 }
 """Of every kind in the registry; not every one has a row."""
@@ -42,6 +45,7 @@ KEYS = {
     "tenants": ("tenant_id",),
     "api_keys": ("tenant_id", "id"),
     "workflows": ("tenant_id", "id"),
+    "variables": ("tenant_id", "id"),
     "workflow_versions": ("tenant_id", "workflow_id", "number"),
 }
 
@@ -54,7 +58,7 @@ class RegistryAccounts:
         self._states: dict[tuple[str, str, str], Any] = {}
 
     def absorb(self, entry: Entry, decision: Recorded[Any]) -> None:
-        """One more decision about a tenant, a key or a workflow."""
+        """One more decision about something that lives in the registry."""
         name = (entry.kind, uuid_text(entry.tenant), entry.subject_id)
         state = self._states.get(name)
         try:
@@ -69,7 +73,7 @@ class RegistryAccounts:
     async def compare(
         self, connection: AsyncConnection[dict[str, Any]], tenant: UUID | None
     ) -> None:
-        """Every row of the four tables with the fold, both ways."""
+        """Every row of the registry's tables with the fold, both ways."""
         expected = dict(self._expected())
         for table, key in KEYS.items():
             where, parameters = ("", []) if tenant is None else (" where tenant_id = %s", [tenant])
@@ -99,6 +103,8 @@ class RegistryAccounts:
                     yield Place("tenants", (id_,)), _tenant(state)
                 case ApiKey():
                     yield Place("api_keys", (tenant, id_)), _key(state)
+                case Variable():
+                    yield Place("variables", (tenant, id_)), _variable(state)
                 case Workflow():
                     yield Place("workflows", (tenant, id_)), _workflow(state)
                     yield from _versions(tenant, id_, state)
@@ -121,6 +127,19 @@ def _key(state: ApiKey) -> Columns:
         "created_at": state.created_at,
         "expires_at": state.expires_at,
         "revoked_at": state.revoked_at,
+    }
+
+
+def _variable(state: Variable) -> Columns:
+    return {
+        "name": state.name,
+        "value": msgspec.json.encode(state.value),
+        "description": state.description,
+        "created_by": state.created_by,
+        "created_at": state.created_at,
+        "updated_at": state.updated_at,
+        "deleted_at": state.deleted_at,
+        "revision": state.revision,
     }
 
 

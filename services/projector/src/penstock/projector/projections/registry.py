@@ -1,4 +1,4 @@
-"""What the registry's events change: tenants, API keys, workflows and their versions.
+"""What the registry's events change: tenants, API keys, variables, workflows and their versions.
 
 They are rare beside those of runs, so each is a statement of its own.
 """
@@ -18,6 +18,12 @@ from penstock.domain.tenant.events import (
     TenantEvent,
     TenantRenamed,
 )
+from penstock.domain.variable.events import (
+    VariableChanged,
+    VariableCreated,
+    VariableDeleted,
+    VariableEvent,
+)
 from penstock.domain.workflow.events import (
     WorkflowCreated,
     WorkflowDeleted,
@@ -29,7 +35,7 @@ from penstock.domain.workflow.events import (
     WorkflowVersionPublished,
     WorkflowVersionUnpinned,
 )
-from penstock.messages.catalogue import KEY, TENANT, WORKFLOW
+from penstock.messages.catalogue import KEY, TENANT, VARIABLE, WORKFLOW
 from penstock.messages.codec import Recorded
 from penstock.projector.arrays import MS_MAX
 from penstock.projector.entry import Entry
@@ -57,6 +63,8 @@ def registry_statements(entry: Entry, decision: Recorded[Any]) -> list[Statement
             made.append(key_statement(event, key))
         elif entry.kind == WORKFLOW:
             made += workflow_statements(event, key | {"at": at})
+        elif entry.kind == VARIABLE:
+            made.append(variable_statement(event, key))
     return made
 
 
@@ -117,6 +125,47 @@ def key_statement(event: ApiKeyEvent, key: Parameters) -> Statement:
         case _:
             assert_never(event)
     return Statement(sql, key | values)
+
+
+def variable_statement(event: VariableEvent, key: Parameters) -> Statement:
+    """key: tenant, id. Every event is one revision; a deleted variable may be made again."""
+    values: Parameters
+    match event:
+        case VariableCreated():
+            sql = VARIABLE_CREATED
+            values = {
+                "name": _text(event.name),
+                "value": _json(event.value),
+                "description": _text(event.description),
+                "by": _text(event.created_by),
+                "at": _moment(event.created_at),
+            }
+        case VariableChanged():
+            changes = "value = %(value)s, description = %(description)s, updated_at = %(at)s"
+            sql = _update("variables", f"{changes}, revision = revision + 1", OF_ID)
+            values = {
+                "value": _json(event.value),
+                "description": _text(event.description),
+                "at": _moment(event.changed_at),
+            }
+        case VariableDeleted():
+            changes = "deleted_at = %(at)s, updated_at = %(at)s, revision = revision + 1"
+            sql = _update("variables", changes, OF_ID)
+            values = {"at": _moment(event.deleted_at)}
+        case _:
+            assert_never(event)
+    return Statement(sql, key | values)
+
+
+VARIABLE_CREATED = """
+insert into penstock.variables as v (tenant_id, id, name, value, description, created_by,
+    created_at, updated_at, revision)
+values (%(tenant)s, %(id)s, %(name)s, %(value)s, %(description)s, %(by)s, %(at)s, %(at)s, 1)
+on conflict (tenant_id, id) do update set value = excluded.value,
+    description = excluded.description, created_by = excluded.created_by,
+    created_at = excluded.created_at, updated_at = excluded.updated_at, deleted_at = null,
+    revision = v.revision + 1
+"""
 
 
 def workflow_statements(event: WorkflowEvent, key: Parameters) -> list[Statement]:

@@ -1,0 +1,1 @@
+"""Variables of a tenant: named values that its workflows read."""

@@ -1,0 +1,161 @@
+"""Variables of a tenant: named values that its workflows read as `vars.<name>`."""
+
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+
+from penstock.api import bodies, pages, queries_variables
+from penstock.api.answers import answered, moment_of_ms
+from penstock.api.auth import Caller, VariablesReader, VariablesWriter
+from penstock.api.errors import Problem, detail, invalid
+from penstock.api.etags import etag, is_known, may_change
+from penstock.api.idempotency import identity, kept_to_one_request
+from penstock.api.openapi import gives, gives_page_of, takes
+from penstock.api.pages import Cursor, Limit
+from penstock.api.parts import Parts, parts_of, sender_of
+from penstock.api.schemas_registry import NewVariable, VariableChange, VariableShown
+from penstock.api.writes import read_after, settled
+from penstock.domain.errors import Conflict
+from penstock.domain.ids import derived
+from penstock.domain.payload import INLINE_MAX_BYTES, Payload, inline
+from penstock.domain.variable.commands import ChangeVariable, CreateVariable, DeleteVariable
+from penstock.domain.variable.state import Variable
+from penstock.infra.postgres.engine import Row
+
+VARIABLES_MAX = 1000
+"""Of a tenant. Counted in the read models: a few more may get in at the same moment."""
+
+router = APIRouter(prefix="/api/variables", tags=["variables"])
+
+
+@router.get("", responses=gives_page_of(VariableShown))
+async def list_variables(
+    request: Request,
+    caller: VariablesReader,
+    limit: Limit = pages.LIMIT_DEFAULT,
+    cursor: Cursor = None,
+) -> Response:
+    """The tenant's variables, newest first."""
+    parts = parts_of(request)
+    await read_after(request, parts)
+    of = pages.listing(request)
+    rows = await queries_variables.variables(
+        parts.engine, caller.tenant_id, after=pages.after(cursor, of), limit=limit + 1
+    )
+    shown = await queries_variables.shown_variables(rows[:limit], parts.payloads)
+    page = pages.page(rows, limit, lambda row: row, of=of)
+    return answered({**page, "items": shown})
+
+
+@router.post(
+    "",
+    status_code=201,
+    responses=gives(VariableShown, status=201),
+    openapi_extra=takes(NewVariable),
+)
+async def create_variable(request: Request, caller: VariablesWriter) -> Response:
+    """Make a variable; runs that begin from now on read it."""
+    parts = parts_of(request)
+    sent = await bodies.value(request)
+    asked = bodies.fitted(sent, NewVariable)
+    value = payload_of(asked.value)
+    made = identity(request, caller.tenant_id, sent)
+    await kept_to_one_request(request, caller.tenant_id, caller.actor, made)
+    if await queries_variables.living(parts.engine, caller.tenant_id) >= VARIABLES_MAX:
+        raise Conflict(f"a tenant has at most {VARIABLES_MAX} variables", code="LIMIT_EXCEEDED")
+    variable_id = id_of(caller.tenant_id, asked.name)
+    command = CreateVariable(
+        name=asked.name,
+        value=value,
+        description=asked.description,
+        created_by=caller.actor,
+        request_hash=made.request_hash,
+    )
+    sender = sender_of(request, caller.actor)
+    written = await parts.registry.variable(caller.tenant_id, variable_id, command, sender)
+    headers = {
+        "Location": f"/api/variables/{asked.name}",
+        "ETag": etag(written.state.revision),
+    }
+    body = shown(variable_id, written.state)
+    return await settled(parts, written, body, status=201, headers=headers)
+
+
+@router.get("/{variable}", responses=gives(VariableShown))
+async def get_variable(request: Request, variable: str, caller: VariablesReader) -> Response:
+    """One variable by name or id."""
+    parts = parts_of(request)
+    await read_after(request, parts)
+    row = await known(parts, caller, variable)
+    headers = {"ETag": etag(row["revision"])}
+    if is_known(request, row["revision"]):
+        return Response(status_code=304, headers=headers)
+    (body,) = await queries_variables.shown_variables([row], parts.payloads)
+    return answered(body, headers=headers)
+
+
+@router.put("/{variable}", responses=gives(VariableShown), openapi_extra=takes(VariableChange))
+async def change_variable(request: Request, variable: str, caller: VariablesWriter) -> Response:
+    """Give it another value and description; runs that have begun keep what they began with."""
+    parts = parts_of(request)
+    row = await known(parts, caller, variable)
+    revisions = may_change(request)
+    asked = await bodies.model(request, VariableChange)
+    if asked.name not in {None, row["name"]}:
+        fault = detail("/name", "SCHEMA_INVALID", f"is {row['name']} and cannot be changed")
+        raise invalid("the body is not valid", fault)
+    command = ChangeVariable(
+        value=payload_of(asked.value), description=asked.description, revisions=revisions
+    )
+    found = str(row["id"])
+    sender = sender_of(request, caller.actor)
+    written = await parts.registry.variable(caller.tenant_id, found, command, sender)
+    headers = {"ETag": etag(written.state.revision)}
+    return await settled(parts, written, shown(found, written.state), headers=headers)
+
+
+@router.delete("/{variable}", status_code=204, responses=gives(None, status=204))
+async def delete_variable(request: Request, variable: str, caller: VariablesWriter) -> Response:
+    """Let no run that begins from now on read it."""
+    parts = parts_of(request)
+    row = await known(parts, caller, variable)
+    command = DeleteVariable(revisions=may_change(request))
+    sender = sender_of(request, caller.actor)
+    written = await parts.registry.variable(caller.tenant_id, str(row["id"]), command, sender)
+    return await settled(parts, written, None, status=204)
+
+
+def id_of(tenant_id: str, name: str) -> str:
+    """A variable's id: its subject makes the name unique."""
+    return derived(tenant_id, "variable", name)
+
+
+def payload_of(value: Any) -> Payload:
+    """A value as events hold it. Raises Problem 400 for one that is too large."""
+    text = msgspec.json.encode(value)
+    if len(text) > INLINE_MAX_BYTES:
+        said = f"has {len(text)} bytes as JSON, more than {INLINE_MAX_BYTES}"
+        raise invalid("the body is not valid", detail("/value", "LIMIT_EXCEEDED", said))
+    return inline(text)
+
+
+async def known(parts: Parts, caller: Caller, ref: str) -> Row:
+    """A living variable's row by name or id. Raises Problem 404."""
+    row = await queries_variables.variable(parts.engine, caller.tenant_id, ref)
+    if row is None:
+        raise Problem(404, "there is no such variable")
+    return row
+
+
+def shown(variable_id: str, variable: Variable) -> dict[str, Any]:
+    """A variable as clients see it, from what the write left behind."""
+    return {
+        "id": variable_id,
+        "name": variable.name,
+        "value": variable.value.inline,
+        "description": variable.description,
+        "createdBy": variable.created_by,
+        "createdAt": moment_of_ms(variable.created_at),
+        "updatedAt": moment_of_ms(variable.updated_at),
+    }
