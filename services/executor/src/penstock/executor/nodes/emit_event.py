@@ -17,11 +17,11 @@ NAME_MAX = 200
 
 def run(context: StepContext, config: Mapping[str, Any], given: StepInput) -> Done:
     """`{id, type, source, data, time}`; the id is the same over all attempts of the step."""
-    ours = {"source": f"runs/{context.run_id}"}
+    source = config.get("source", f"runs/{context.run_id}")
     event = {
         "id": derived(context.run_id, context.step_id, "event"),
         "type": text(config, "type", most=NAME_MAX),
-        "source": text(ours | config, "source", most=NAME_MAX),
+        "source": text({"source": source}, "source", most=NAME_MAX),
         "data": config.get("data", given.raw),
         "time": moment_text(context.started_at),
     }
