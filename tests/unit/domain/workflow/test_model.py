@@ -8,9 +8,14 @@ import pytest
 from hypothesis import given
 
 from penstock.domain.workflow.model import (
+    AtLeast,
+    Concurrency,
+    Condition,
     Definition,
     Edge,
+    EdgeType,
     Node,
+    RateLimit,
     Retry,
     canonical_bytes,
     content_hash,
@@ -61,6 +66,34 @@ def test_a_known_definition_keeps_its_hash() -> None:
     assert canonical_bytes(definition) == text
     assert content_hash(definition).startswith("ea15f139b45c")
     assert content_hash(definition) == hashlib.sha256(text).hexdigest()
+
+
+def test_a_known_definition_of_every_construct_keeps_its_text() -> None:
+    body = {"nodes": [{"id": "x", "type": "noop"}], "edges": []}
+    definition = Definition(
+        name="w",
+        queued_timeout_ms=5,
+        concurrency=Concurrency(key="{{ input.k }}"),
+        rate_limit=RateLimit(per_minute=6),
+        output="{{ nodes.b.output }}",
+        nodes=(
+            Node(id="a", type="loop", config={"items": [1], "body": body}, queue="gpu"),
+            Node(id="b", type="noop", join=AtLeast(at_least=1), continue_on_error=True),
+            Node(id="c", type="noop", join=AtLeast(at_least=1, cancel_others=True)),
+        ),
+        edges=(Edge("a", "b", Condition(EdgeType.EXPRESSION, expression="output > 1")),),
+    )
+    text = (
+        b'{"concurrency":{"key":"{{ input.k }}","max":1,"strategy":"queue"},'
+        b'"edges":[{"condition":{"expression":"output > 1","type":"EXPRESSION"},'
+        b'"from":"a","to":"b"}],"name":"w","nodes":[{"config":{"body":{"edges":[],'
+        b'"nodes":[{"id":"x","type":"noop"}]},"items":[1]},"id":"a","queue":"gpu",'
+        b'"type":"loop"},{"continueOnError":true,"id":"b","join":{"atLeast":1},"type":"noop"},'
+        b'{"id":"c","join":{"atLeast":1,"cancelOthers":true},"type":"noop"}],'
+        b'"output":"{{ nodes.b.output }}","queuedTimeoutMs":5,"rateLimit":{"perMinute":6}}'
+    )
+    assert canonical_bytes(definition) == text
+    assert from_bytes(text) == definition
 
 
 def test_what_is_not_canonical_is_not_taken() -> None:

@@ -1,5 +1,7 @@
 """Validation: every problem at once, each at its place in the document that was given."""
 
+import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -7,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.domain.workflow.graph import Graph
-from penstock.domain.workflow.model import Definition, to_wire
+from penstock.domain.workflow.model import Definition, canonical_bytes, to_wire
 from penstock.domain.workflow.node_types import NODE_TYPES
 from penstock.domain.workflow.parse import Limits, Parsed
 from penstock.domain.workflow.problems import PROBLEMS_MAX, Code
 from penstock.infra.validation import Validation
+from tests.unit.domain.workflow.drawings import VALUES
 from tests.unit.domain.workflow.malformed import (
     LARGE,
     MALFORMED,
@@ -167,6 +170,28 @@ def test_a_sound_definition_of_any_shape_has_no_problem_and_its_graph_is_drawn(
     assert found(parsed) == []
     assert parsed.definition == definition
     assert Graph.of(definition).order == tuple(node.id for node in definition.nodes)
+
+
+@given(sound_definitions(), VALUES | TEXTS | st.just({"workflowId": "x"}), st.data())
+def test_no_junk_inside_a_definition_makes_validation_raise(
+    definition: Definition, junk: Any, data: st.DataObject
+) -> None:
+    wire = json.loads(canonical_bytes(definition))
+    places = list(members_of(wire))
+    holder, key = data.draw(st.sampled_from(places))
+    holder[key] = junk
+    parsed = check(wire)
+    if parsed.definition is not None:
+        Graph.of(parsed.definition)
+
+
+def members_of(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every list or object in a document with each of its positions or names."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, inner in items:
+        yield value, key
+        if isinstance(inner, dict | list):
+            yield from members_of(inner)
 
 
 def test_bodies_may_nest_as_deep_as_the_limit_says() -> None:
