@@ -124,7 +124,7 @@ SHAPES = [
     Malformed(
         "an input schema that is none",
         document(inputSchema={"type": "thing"}),
-        [("/inputSchema", "SCHEMA_INVALID")],
+        [("/inputSchema/type", "SCHEMA_INVALID")],
     ),
     Malformed(
         "an input schema that leads elsewhere",

@@ -32,6 +32,10 @@ MESSAGE_MAX: Final = 300
 
 PATTERNS: Final = RegexOptions()
 
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+META: Final = Draft202012Validator({"$ref": DIALECT}, offline=True)
+"""What every schema has to fit."""
+
 
 def check_config(node_type: str, config: Mapping[str, Any]) -> list[Finding]:
     """What is wrong with the config of a node of this type.
@@ -55,15 +59,21 @@ def check_config(node_type: str, config: Mapping[str, Any]) -> list[Finding]:
     return told[:FINDINGS_MAX]
 
 
-def check_schema(schema: object) -> str | None:
-    """What is wrong with a user's schema; None when values can be checked against it."""
+def check_schema(schema: object) -> list[Finding]:
+    """What is wrong with a user's schema; nothing when values can be checked against it."""
     if not isinstance(schema, dict | bool):
-        return "a JSON Schema is an object or a boolean"
+        return [("", "a JSON Schema is an object or a boolean")]
+    dialect = schema.get("$schema", DIALECT) if isinstance(schema, dict) else DIALECT
+    if not isinstance(dialect, str) or dialect.removesuffix("#") != DIALECT:
+        return [("/$schema", f"a schema of another dialect; only {DIALECT} is taken")]
+    found = [finding for error in META.iter_errors(schema) for finding in findings(error)]
+    if found:
+        return found[:FINDINGS_MAX]
     try:
         compiled(json.dumps(schema))
     except ValidationError as error:
-        return shortened(error.message)
-    return None
+        return list(findings(error))
+    return []
 
 
 def check_value(schema: Mapping[str, Any] | bool, value: object) -> list[Finding]:
@@ -97,7 +107,10 @@ def findings(error: ValidationError) -> Iterator[Finding]:
     """What one error says: for each unknown or missing member at the place of that member."""
     at = "".join(f"/{escaped(str(step))}" for step in error.instance_path)
     match error.kind:
-        case ValidationErrorKind.AdditionalProperties(unexpected=names):
+        case (
+            ValidationErrorKind.AdditionalProperties(unexpected=names)
+            | ValidationErrorKind.UnevaluatedProperties(unexpected=names)
+        ):
             yield from ((f"{at}/{escaped(name)}", f"{name} is not known here") for name in names)
         case ValidationErrorKind.Required(property=name):
             yield f"{at}/{escaped(name)}", f"{name} is missing"

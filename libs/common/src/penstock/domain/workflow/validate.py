@@ -26,8 +26,11 @@ from penstock.domain.workflow.shape import Shape, shape_problems
 CheckConfig = Callable[[str, Mapping[str, Any]], list[tuple[str, str]]]
 """By node type and config: a pointer into the config and what is wrong there, for each problem."""
 
-CheckSchema = Callable[[object], str | None]
-"""What is wrong with a user's JSON Schema; None when values can be checked against it."""
+CheckSchema = Callable[[object], list[tuple[str, str]]]
+"""What is wrong with a user's JSON Schema: a pointer into it and a message, for each problem.
+
+Nothing when values can be checked against it.
+"""
 
 
 class Checks(Struct, frozen=True, kw_only=True):
@@ -72,9 +75,8 @@ def problems_of(definition: Definition, checks: Checks, limits: Limits) -> Itera
         message = f"{size} bytes are more than {limits.bytes}"
         yield Problem("", Code.LIMIT_EXCEEDED, message)
     if definition.input_schema is not None:
-        message_or_none = checks.schema(definition.input_schema)
-        if message_or_none is not None:
-            yield Problem("/inputSchema", Code.SCHEMA_INVALID, message_or_none)
+        for pointer, message in checks.schema(definition.input_schema):
+            yield Problem(f"/inputSchema{pointer}", Code.SCHEMA_INVALID, message)
     scope = Scope(Shape(definition))
     yield from definition_reference_problems(scope, checks.expression)
     yield from scope_problems(scope, checks)
