@@ -189,6 +189,10 @@ RUN_COLUMNS = {
     "sinks": "'{s0}'",
     "is_keyed": "not coalesce(is_keyed, false)",
     "error": '\'{"code": "X", "message": ""}\'',
+    "evaluating": "evaluating + 1",
+    "parent_run_id": "gen_random_uuid()",
+    "parent_step_id": "'s0'",
+    "forked_from": '\'{"runId": "x", "position": "1.0"}\'',
     "request_hash": "'x'",
     "correlation_id": "'x'",
     "traceparent": "'x'",
@@ -211,6 +215,8 @@ STEP_COLUMNS = {
     "output": '\'{"size": 4, "sha256": "00"}\'',
     "error": '\'{"code": "X", "message": ""}\'',
     "attempts": '\'[{"attempt": 1, "status": "lost", "finishedAt": 1}]\'',
+    "edges": "'[0]'",
+    "loop": '\'{"opened": 1}\'',
 }
 
 SOME_STEP = "ctid = (select ctid from penstock.run_steps where step_id = 's0' limit 1)"
@@ -233,9 +239,7 @@ async def test_a_wrong_value_in_a_step_is_found(full: str, column: str) -> None:
 def test_every_column_is_tried() -> None:
     from penstock.infra.postgres.tables import run_steps, runs  # noqa: PLC0415
 
-    assert set(RUN_COLUMNS) == set(runs.c.keys()) - {
-        "tenant_id", "id", "parent_run_id", "forked_from",
-    }  # fmt: skip
+    assert set(RUN_COLUMNS) == set(runs.c.keys()) - {"tenant_id", "id"}
     assert set(STEP_COLUMNS) == set(run_steps.c.keys()) - {"tenant_id", "run_id", "step_id"}
 
 

@@ -14,6 +14,8 @@ from penstock.domain.run.commands import CancelRun, FailStep, ReportLost, StartS
 from penstock.domain.run.events import StepError, StepReady
 from penstock.projector.chains import Broken
 from penstock.projector.entry import Entry, Log
+from penstock.projector.sizes import Sizes
+from penstock.projector.sources import Sources
 from penstock.projector.store import CheckpointMoved, Store
 from tests.integration.projector.rows import table
 from tests.unit.projector.lives import T0, Life, Tape, chain
@@ -22,8 +24,21 @@ TENANT = "0190a000-0000-7000-8000-000000000001"
 OTHER = "0190a000-0000-7000-8000-000000000002"
 
 
-async def size_of(_tenant: str, _definition: str) -> int | None:
-    return 3
+class Known:
+    """What a test says of its definitions and objects."""
+
+    def __init__(self, sizes: Sizes, states: dict[str, bytes]) -> None:
+        self._sizes = sizes
+        self._states = states
+
+    async def sizes(self, _tenant: str, _definition: str) -> Sizes | None:
+        return self._sizes
+
+    async def state(self, name: str) -> bytes:
+        return self._states.get(name, b"")
+
+
+THREE = Known(Sizes(3), {})
 
 
 @asynccontextmanager
@@ -37,15 +52,17 @@ async def opened(url: str) -> AsyncIterator[Store]:
         await store.close()
 
 
-async def written(url: str, entries: list[Entry], *, size: int = 1000) -> None:
+async def written(
+    url: str, entries: list[Entry], *, size: int = 1000, sources: Sources = THREE
+) -> None:
     """A projector's whole life: from the checkpoint on, in batches of `size`."""
     async with opened(url) as store:
         for start in range(0, len(entries), size):
-            await apply(store, entries[start : start + size])
+            await apply(store, entries[start : start + size], sources)
 
 
-async def apply(store: Store, batch: list[Entry]) -> None:
-    await store.apply(batch[0].log, batch, now_ms=T0, size_of=size_of)
+async def apply(store: Store, batch: list[Entry], sources: Sources = THREE) -> None:
+    await store.apply(batch[0].log, batch, now_ms=T0, sources=sources)
 
 
 READ_MODELS = {

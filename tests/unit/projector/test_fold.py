@@ -13,6 +13,7 @@ from penstock.projector.fold import Changes, fold, settle, wanted
 from penstock.projector.ids import NIL
 from penstock.projector.memory import Memory
 from penstock.projector.projections.runs import COUNTERS, RunStatus
+from penstock.projector.sizes import Sizes
 from tests.unit.projector.lives import T0, Life, Tape, chain
 
 TENANT = "0190a000-0000-7000-8000-000000000001"
@@ -94,7 +95,7 @@ def test_what_is_not_in_memory_is_named() -> None:
     again = wanted(later, Memory(Head()))
     assert (list(again.heads), list(again.runs)) == ([life.subject], [life.subject])
     memory = Memory(Head())
-    memory.totals[life.definition] = 3
+    memory.sizes[life.definition] = Sizes(3)
     settle(memory, folded(memory, first))
     assert not wanted(later, memory)
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from nats.aio.client import Client
 
 from penstock.infra.blobs.choice import BlobsCheck, blobs_of
-from penstock.infra.blobs.port import BlobCorrupt, BlobMissing
 from penstock.infra.definitions import Definitions
 from penstock.infra.nats.direct import Direct
 from penstock.infra.postgres.engine import Engine
@@ -15,6 +14,7 @@ from penstock.infra.service import Context
 from penstock.infra.settings import ProjectorSettings
 from penstock.infra.telemetry import logs
 from penstock.projector.runner import Runner
+from penstock.projector.sources import StoredSources
 
 READ_TIMEOUT_S = 2.0
 
@@ -37,7 +37,7 @@ class Projector:
             self._direct,
             settings.database_url,
             name=settings.instance,
-            size_of=self._size_of,
+            sources=StoredSources(blobs, self._definitions),
         )
         self._end = end
         self._running: asyncio.Task[None] | None = None
@@ -71,12 +71,6 @@ class Projector:
         if not running.cancelled() and (error := running.exception()) is not None:
             _log.error("projecting failed", exc_info=error)
             self._end(f"projecting failed: {error}")
-
-    async def _size_of(self, tenant: str, content_hash: str) -> int | None:
-        try:
-            return len((await self._definitions.graph(tenant, content_hash)).order)
-        except (BlobMissing, BlobCorrupt, ValueError, KeyError):
-            return None  # whoever started the run saw a definition that nobody can read
 
 
 async def build(context: Context[ProjectorSettings]) -> Projector:

@@ -114,6 +114,11 @@ def uuids(values: Sequence[bytes]) -> Uuids:
     return Uuids(_SIZE_UUID + _SIZE_UUID.join(values) if values else b"", len(values))
 
 
+def uuids_or_null(values: Sequence[bytes | None]) -> Uuids:
+    """Ids of 16 bytes each, or null."""
+    return Uuids(_sized(values), len(values))
+
+
 def _sized(values: Iterable[bytes | None]) -> bytes:
     return b"".join(
         [

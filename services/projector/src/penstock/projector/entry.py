@@ -10,6 +10,8 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from penstock.domain.payload import Payload
+from penstock.domain.run.events import RunForked
 from penstock.infra.nats.streams import EVENTS, REGISTRY
 from penstock.infra.nats.subjects import BadSubject, parse_events
 from penstock.messages.catalogue import RUN
@@ -53,6 +55,19 @@ class Entry(Struct, frozen=True):
     body: bytes
     decision: Decision | Recorded[Any] | None
     flaw: str = ""
+
+    @property
+    def state(self) -> Payload | None:
+        """What the run goes on from that begins here as a fork."""
+        events = () if self.decision is None else self.decision.events
+        forked = events[1] if len(events) > 1 else None
+        return forked.state if isinstance(forked, RunForked) else None
+
+    @property
+    def weight(self) -> int:
+        """Bytes that it takes in memory while a batch is written: it may name an object."""
+        state = self.state
+        return len(self.body) + (0 if state is None else state.size)
 
     def flawed(self, why: str) -> "Entry":
         """The same message, to be archived only."""

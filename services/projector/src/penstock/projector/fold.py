@@ -6,20 +6,38 @@ Pure but for `Memory`, which it moves forward; what it needs to find there is na
 from collections.abc import Sequence
 from typing import Any, get_args
 
-from msgspec import Struct
+from msgspec import DecodeError, Struct
 from msgspec.structs import replace
 
-from penstock.domain.run.events import RunStarted
+from penstock.domain.run.events import RunForked, RunStarted
+from penstock.domain.run.paths import iteration_of, scope_of
 from penstock.messages.catalogue import RUN
 from penstock.messages.envelope import NO_HASH, Cause, Decision
 from penstock.projector.chains import Broken, Head, checked_previous, link, message_hash
 from penstock.projector.entry import Entry, Log
 from penstock.projector.ids import uuid_bytes
 from penstock.projector.memory import LiveRun, Memory
+from penstock.projector.projections.evaluations import evaluated
 from penstock.projector.projections.event_archive import ArchiveRow
+from penstock.projector.projections.forks import kept
 from penstock.projector.projections.registry import Statement, registry_statements
-from penstock.projector.projections.run_steps import StepRow, step_after
-from penstock.projector.projections.runs import COUNTED, Origin, RunEvent, born, run_after
+from penstock.projector.projections.run_steps import (
+    StepRow,
+    counting,
+    evaluating,
+    is_stirring,
+    step_after,
+)
+from penstock.projector.projections.runs import (
+    COUNTED,
+    WAITING,
+    Origin,
+    RunEvent,
+    RunStatus,
+    born,
+    run_after,
+    standing,
+)
 
 OF_THE_RUN = frozenset(get_args(RunEvent))
 """Events about the run itself; all others are about one of its steps."""
@@ -32,9 +50,10 @@ class Wanted(Struct, frozen=True):
     runs: dict[str, Entry]
     tenants: set[bytes]
     definitions: dict[str, str]
+    states: set[str]
 
     def __bool__(self) -> bool:
-        return bool(self.heads or self.runs or self.tenants or self.definitions)
+        return bool(self.heads or self.runs or self.tenants or self.definitions or self.states)
 
 
 class Quarantine(Struct, frozen=True):
@@ -65,7 +84,7 @@ def wanted(batch: Sequence[Entry], memory: Memory) -> Wanted:
     A run that says that it begins has no row and no earlier message; should that be wrong, the
     insertion of its row fails.
     """
-    found = Wanted({}, {}, set(), {})
+    found = Wanted({}, {}, set(), {}, set())
     begun: set[str] = set()
     for entry in batch:
         subject, decision = entry.subject, entry.decision
@@ -76,8 +95,10 @@ def wanted(batch: Sequence[Entry], memory: Memory) -> Wanted:
         first = decision.events[0] if decision is not None and decision.events else None
         if isinstance(first, RunStarted) and subject not in memory.runs:
             begun.add(subject)
-            if first.definition not in memory.totals:
+            if first.definition not in memory.sizes:
                 found.definitions[first.definition] = entry.subject.split(".")[2]
+            if (state := entry.state) is not None and state.blob is not None:
+                found.states.add(state.blob)
             if decision is not None and decision.previous_hash == NO_HASH:
                 continue
         elif entry.kind == RUN and subject not in memory.runs:
@@ -155,9 +176,10 @@ def _project_run(entry: Entry, decision: Decision, memory: Memory, changes: Chan
     if live.row.is_quarantined:
         return ""
     changes.runs[entry.subject] = live
-    _apply(live, events, decision.at)
-    live.row = replace(live.row, last_seq=entry.seq)
-    return ""
+    problem = _apply(live, events, decision.at, memory)
+    status = standing(live.row, stirring=live.stirring, waiting=live.counts[WAITING])
+    live.row = replace(live.row, status=status, last_seq=entry.seq)
+    return problem
 
 
 def _new_run(entry: Entry, decision: Any, workflow_id: bytes, memory: Memory) -> LiveRun:
@@ -167,32 +189,93 @@ def _new_run(entry: Entry, decision: Any, workflow_id: bytes, memory: Memory) ->
         workflow_id=workflow_id,
         started=started,
         started_at=decision.at,
-        total=memory.totals.get(started.definition),
         correlation_id=cause.correlation_id if cause else "",
         traceparent=started.traceparent or (cause.traceparent if cause else ""),
     )
-    return LiveRun(entry.tenant, entry.id, born(origin), is_stored=False)
+    sizes = memory.sizes.get(started.definition)
+    live = LiveRun(
+        entry.tenant, entry.id, born(origin, sizes.total if sizes else None), is_stored=False
+    )
+    live.sizes = sizes
+    return live
 
 
-def _apply(live: LiveRun, events: Sequence[Any], at: int) -> None:
-    """Every event to the row it is about, and the counters with them."""
-    steps, changed = live.steps, live.changed
+def _apply(live: LiveRun, events: Sequence[Any], at: int, memory: Memory) -> str:
+    """Every event to the row it is about; what is wrong with one of them, else an empty text."""
+    steps = live.steps
     for event in events:
         if type(event) in OF_THE_RUN:
             live.row = run_after(live.row, event, at)
+            if isinstance(event, RunForked) and (problem := _take_over(live, event, memory)):
+                return problem
             continue
-        before: StepRow | None = steps.get(event.step_id)
+        step_id = event.step_id
+        if "@" in step_id:
+            _evaluate(live, event)
+            continue
+        if "." in step_id:
+            _count_iteration(live, step_id)
+        before: StepRow | None = steps.get(step_id)
         after = step_after(before, event, at)
-        if after is None or after is before:
-            continue
-        steps[after.step_id] = after
-        changed[after.step_id] = None
-        was = COUNTED.get(before.status) if before is not None else None
-        now = COUNTED.get(after.status)
-        if was is not None:
+        if after is not None and after is not before:
+            _put(live, before, after)
+    return ""
+
+
+def _put(live: LiveRun, before: StepRow | None, after: StepRow) -> None:
+    """A step's new row into memory, and the counters with it."""
+    live.steps[after.step_id] = after
+    live.changed[after.step_id] = None
+    if before is not None:
+        live.stirring -= is_stirring(before)
+        if (was := COUNTED.get(before.status)) is not None:
             live.counts[was] -= 1
-        if now is not None:
-            live.counts[now] += 1
+    live.stirring += is_stirring(after)
+    if (now := COUNTED.get(after.status)) is not None:
+        live.counts[now] += 1
+
+
+def _evaluate(live: LiveRun, event: Any) -> None:
+    """What executors owe a loop, or the run, after an event of an evaluation; it has no row."""
+    loop_id, change, purpose = evaluated(event)
+    if not loop_id:
+        live.row = replace(live.row, evaluating=live.row.evaluating + change)
+        return
+    loop = live.steps.get(loop_id)
+    if loop is not None and (after := evaluating(loop, purpose)) is not loop:
+        _put(live, loop, after)
+
+
+def _count_iteration(live: LiveRun, step_id: str) -> None:
+    """The iteration of a step, where this is the first that is heard of it."""
+    loop_id, index = iteration_of(scope_of(step_id))
+    loop = live.steps.get(loop_id)
+    if loop is not None and (after := counting(loop, index)) is not loop:
+        _put(live, loop, after)
+        _grow(live, loop_id)
+
+
+def _grow(live: LiveRun, loop_id: str) -> None:
+    """One more iteration of a loop to the run's total."""
+    if live.row.total is not None and live.sizes is not None:
+        total = live.row.total + live.sizes.of_body(loop_id)
+        live.row = replace(live.row, total=total)
+
+
+def _take_over(live: LiveRun, event: RunForked, memory: Memory) -> str:
+    """The rows that a fork begins with; what is wrong with them, else an empty text."""
+    state = memory.states.get(event.state.blob or "", bytes(event.state.inline))
+    try:
+        found = kept(state)
+    except (DecodeError, ValueError) as error:
+        return f"the state that it goes on from: {error}"
+    for row in found.rows:
+        _put(live, None, row)
+    for scope in found.scopes:
+        _grow(live, iteration_of(scope)[0])
+    status = RunStatus.PAUSED if found.is_paused else live.row.status
+    live.row = replace(live.row, status=status, evaluating=found.evaluating)
+    return ""
 
 
 def _quarantine(entry: Entry, reason: str, memory: Memory, changes: Changes) -> None:
@@ -205,6 +288,7 @@ def _quarantine(entry: Entry, reason: str, memory: Memory, changes: Changes) -> 
 
 def settle(memory: Memory, changes: Changes) -> None:
     """After the commit: memory drops what the tables have now and what has ended."""
+    memory.states.clear()
     for subject, live in changes.runs.items():
         live.written()
         if live.row.finished_at is not None:

@@ -13,7 +13,7 @@ BATCH_MAX = 2_000
 """Decisions in one transaction."""
 
 BATCH_MAX_BYTES = 8 * 1024 * 1024
-"""Of their bodies; a message that goes over it is still taken."""
+"""Of their bodies, and of what forks go on from; a message that goes over it is still taken."""
 
 HELD_MAX = 2 * BATCH_MAX
 """Decisions in memory: a batch that is being written and the next one."""
@@ -51,7 +51,7 @@ class Intake:
         """Take a message in; when it is one too many, answers what the tail has to wait for."""
         entry = read(self.log, delivery.stream_seq, delivery.subject, delivery.data)
         self._entries.append(entry)
-        self._bytes += len(entry.body)
+        self._bytes += entry.weight
         self.pending = delivery.pending
         self._arrived.set()
         if not (self.is_pressing or is_routine(entry)):
@@ -71,7 +71,7 @@ class Intake:
         size = 0
         while self._entries and len(taken) < BATCH_MAX and size < BATCH_MAX_BYTES:
             entry = self._entries.popleft()
-            size += len(entry.body)
+            size += entry.weight
             taken.append(entry)
         self._bytes -= size
         self.is_pressing = self.is_pressing and bool(self._entries)

@@ -11,12 +11,13 @@ from penstock.projector.projections.run_steps import SETTLED, StepRow
 from penstock.projector.projections.run_steps import stored as stored_step
 from penstock.projector.projections.runs import COUNTERS, RunRow
 from penstock.projector.projections.runs import stored as stored_run
+from penstock.projector.sizes import Sizes
 
 RUNS_MAX = 20_000
 """Live runs; what falls out is read again when its next event comes."""
 HEADS_MAX = 100_000
 TENANTS_MAX = 50_000
-TOTALS_MAX = 10_000
+SIZES_MAX = 10_000
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -26,9 +27,12 @@ class LiveRun:
     """One run that has not ended: its row, its counters, its unsettled steps.
 
     changed: the steps whose rows differ from the table's, in the order in which they changed.
+    stirring: how many of its steps get on by themselves. sizes: of its definition, if known.
     """
 
-    __slots__ = ("changed", "counts", "id", "is_stored", "row", "steps", "tenant")
+    __slots__ = (
+        "changed", "counts", "id", "is_stored", "row", "sizes", "steps", "stirring", "tenant",
+    )  # fmt: skip
 
     def __init__(self, tenant: bytes, id_: bytes, row: RunRow, *, is_stored: bool) -> None:
         self.tenant = tenant
@@ -37,6 +41,8 @@ class LiveRun:
         self.counts = [0] * len(COUNTERS)
         self.steps: dict[str, StepRow] = {}
         self.changed: dict[str, None] = {}
+        self.stirring = 0
+        self.sizes: Sizes | None = None
         self.is_stored = is_stored
 
     def written(self) -> None:
@@ -56,7 +62,8 @@ class Memory:
     """Of one log. `head`: the end of its chain, equal to the checkpoint.
 
     heads: by subject, the hash of its last message; None for a subject without one.
-    tenants: the ends of the tenants' chains. totals: by content hash, a definition's node count.
+    tenants: the ends of the tenants' chains. sizes: of definitions, by content hash; None where
+    nobody can read it. states: by name, the objects that runs of this batch go on from.
     """
 
     def __init__(self, head: Head) -> None:
@@ -64,14 +71,15 @@ class Memory:
         self.heads: dict[str, bytes | None] = {}
         self.tenants: dict[bytes, Head] = {}
         self.runs: dict[str, LiveRun] = {}
-        self.totals: dict[str, int] = {}
+        self.sizes: dict[str, Sizes | None] = {}
+        self.states: dict[str, bytes] = {}
 
     def trim(self) -> None:
         """Keep each part within its bound; what came first goes first."""
         _trim(self.heads, HEADS_MAX)
         _trim(self.tenants, TENANTS_MAX)
         _trim(self.runs, RUNS_MAX)
-        _trim(self.totals, TOTALS_MAX)
+        _trim(self.sizes, SIZES_MAX)
 
 
 def _trim(kept: dict[K, V], at_most: int) -> None:

@@ -1,6 +1,6 @@
-"""What a batch needs from the tables: ends of chains, rows of live runs, sizes of definitions."""
+"""What a batch needs that is not in it: ends of chains, rows of live runs, contents of objects."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -10,15 +10,22 @@ from penstock.projector import arrays
 from penstock.projector.chains import Head
 from penstock.projector.entry import Entry, Log
 from penstock.projector.fold import Wanted
+from penstock.projector.ids import uuid_text
 from penstock.projector.memory import LiveRun, Memory
-from penstock.projector.projections.run_steps import Attempt, Status, StepRow
+from penstock.projector.projections.run_steps import (
+    SETTLED,
+    Attempt,
+    LoopMark,
+    Status,
+    StepRow,
+    is_stirring,
+)
 from penstock.projector.projections.runs import COUNTERS, RunRow, RunStatus
+from penstock.projector.sources import Sources
 
 Row = dict[str, Any]
+Key = tuple[bytes, bytes]
 Connection = AsyncConnection[Row]
-
-SizeOf = Callable[[str, str], Awaitable[int | None]]
-"""How many nodes a tenant's definition of a content hash has, None where there is none."""
 
 CHECKPOINT = "select seq, hash from penstock.checkpoints where log = %s"
 
@@ -45,17 +52,20 @@ def _ms(column: str) -> str:
 
 RUNS = f"""
 select r.tenant_id, r.id, r.status, {", ".join("r." + name for name in COUNTERS)},
-       r.is_quarantined, r.last_seq, {_ms("r.finished_at")}
+       r.definition, r.total, r.evaluating, r.is_quarantined, r.last_seq, {_ms("r.finished_at")}
 from unnest(%s, %s) as u(tenant_id, id) join penstock.runs r using (tenant_id, id)
 """
 
 STEPS = f"""
 select s.tenant_id, s.run_id, s.step_id, s.status, s.attempt, s.executor_id, s.branch, s.attempts,
+       s.loop,
        {_ms("s.ready_at")}, {_ms("s.started_at")}, {_ms("s.attempt_started_at")},
        {_ms("s.wake_at")}
 from unnest(%s, %s) as u(tenant_id, run_id) join penstock.run_steps s using (tenant_id, run_id)
-where s.finished_at is null
+where not s.status = any(%s)
 """
+"""Those without a last word. When a step ended that a fork has kept is not known, so the status
+says it."""
 
 
 async def checkpoint(connection: Connection, log: Log) -> Head:
@@ -66,7 +76,7 @@ async def checkpoint(connection: Connection, log: Log) -> Head:
 
 
 async def load(
-    connection: Connection, wanted: Wanted, memory: Memory, log: Log, size_of: SizeOf
+    connection: Connection, wanted: Wanted, memory: Memory, log: Log, sources: Sources
 ) -> None:
     """Put into memory what `wanted` names; what is nowhere stays out of it."""
     if wanted.heads:
@@ -74,9 +84,11 @@ async def load(
     if wanted.tenants:
         await _load_tenants(connection, wanted.tenants, memory, log)
     if wanted.runs:
-        await _load_runs(connection, wanted.runs, memory)
-    if wanted.definitions:
-        await _load_totals(wanted.definitions, memory, size_of)
+        await _load_runs(connection, wanted.runs, memory, sources)
+    for definition, tenant in wanted.definitions.items():
+        memory.sizes[definition] = await sources.sizes(tenant, definition)
+    for name in wanted.states:
+        memory.states[name] = await sources.state(name)
 
 
 async def _load_heads(
@@ -107,27 +119,40 @@ async def _load_tenants(
         memory.tenants[row["tenant_id"].bytes] = head
 
 
-async def _load_runs(connection: Connection, subjects: dict[str, Entry], memory: Memory) -> None:
+async def _load_runs(
+    connection: Connection, subjects: dict[str, Entry], memory: Memory, sources: Sources
+) -> None:
     entries = list(subjects.values())
     key = [
         arrays.uuids([entry.tenant for entry in entries]),
         arrays.uuids([entry.id for entry in entries]),
     ]
-    runs: dict[tuple[bytes, bytes], LiveRun] = {}
+    runs: dict[Key, LiveRun] = {}
+    definitions: dict[Key, str] = {}
     async for row in await connection.execute(RUNS, key):
         run = _live_run(row)
         runs[run.tenant, run.id] = run
-    async for row in await connection.execute(STEPS, key):
+        definitions[run.tenant, run.id] = row["definition"]
+    async for row in await connection.execute(STEPS, [*key, list(SETTLED)]):
         step = _step(row)
-        runs[row["tenant_id"].bytes, row["run_id"].bytes].steps[step.step_id] = step
+        run = runs[row["tenant_id"].bytes, row["run_id"].bytes]
+        run.steps[step.step_id] = step
+        run.stirring += is_stirring(step)
     for subject, entry in subjects.items():
         if (known := runs.get((entry.tenant, entry.id))) is not None:
             memory.runs[subject] = known
+            definition = definitions[entry.tenant, entry.id]
+            if definition not in memory.sizes:
+                tenant = uuid_text(entry.tenant)
+                memory.sizes[definition] = await sources.sizes(tenant, definition)
+            known.sizes = memory.sizes[definition]
 
 
 def _live_run(row: Row) -> LiveRun:
     kept = RunRow(
         status=RunStatus(row["status"]),
+        total=row["total"],
+        evaluating=row["evaluating"],
         finished_at=row["finished_at"],
         is_quarantined=row["is_quarantined"],
         last_seq=row["last_seq"],
@@ -137,6 +162,7 @@ def _live_run(row: Row) -> LiveRun:
     return run
 
 
+_loop = msgspec.json.Decoder(LoopMark)
 _attempts = msgspec.json.Decoder(tuple[Attempt, ...])
 
 
@@ -152,12 +178,6 @@ def _step(row: Row) -> StepRow:
         executor_id=row["executor_id"],
         branch=row["branch"],
         attempts=() if row["attempts"] is None else _attempts.decode(row["attempts"]),
+        loop=None if row["loop"] is None else _loop.decode(row["loop"]),
         is_stored=True,
     )
-
-
-async def _load_totals(definitions: dict[str, str], memory: Memory, size_of: SizeOf) -> None:
-    for definition, tenant in definitions.items():
-        size = await size_of(tenant, definition)
-        if size is not None:
-            memory.totals[definition] = size

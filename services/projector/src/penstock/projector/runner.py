@@ -22,7 +22,7 @@ from penstock.infra.telemetry import logs, metrics
 from penstock.projector.chains import Broken, Head
 from penstock.projector.entry import STREAMS, Entry, Log, read
 from penstock.projector.intake import BATCH_MAX, Intake
-from penstock.projector.reads import SizeOf
+from penstock.projector.sources import Sources
 from penstock.projector.store import CheckpointMoved, Store
 
 ORDER = (Log.REGISTRY, Log.EVENTS)
@@ -62,13 +62,13 @@ class Runner:
     """The projector's one task. halted: why it will write no more, empty while all is well."""
 
     def __init__(
-        self, nc: Client, direct: Direct, database_url: str, *, name: str, size_of: SizeOf
+        self, nc: Client, direct: Direct, database_url: str, *, name: str, sources: Sources
     ) -> None:
         self._nc = nc
         self._direct = direct
         self._url = database_url
         self._name = name
-        self._size_of = size_of
+        self._sources = sources
         self._heads: dict[Log, Head] = {}
         self._database = ""
         self._stopping = asyncio.Event()
@@ -196,7 +196,7 @@ class Runner:
         began = time.monotonic()
         try:
             now_ms = int(time.time() * 1000)
-            await store.apply(log, batch, now_ms=now_ms, size_of=self._size_of)
+            await store.apply(log, batch, now_ms=now_ms, sources=self._sources)
         except Broken as broken:
             raise Halt(log, broken) from broken
         self._retry_s = RETRY_FIRST_S

@@ -31,7 +31,8 @@ from penstock.projector.ids import uuid_text
 from penstock.projector.memory import Memory
 from penstock.projector.projections.event_archive import RETENTION, month
 from penstock.projector.projections.registry import Statement
-from penstock.projector.reads import Connection, SizeOf, checkpoint, load
+from penstock.projector.reads import Connection, checkpoint, load
+from penstock.projector.sources import Sources
 from penstock.projector.writes import write
 
 DURABLE = "set local synchronous_commit to on"
@@ -129,7 +130,7 @@ class Store:
         return row is not None and row["body"] == entry.body
 
     async def apply(
-        self, log: Log, batch: Sequence[Entry], *, now_ms: int, size_of: SizeOf
+        self, log: Log, batch: Sequence[Entry], *, now_ms: int, sources: Sources
     ) -> None:
         """Write a batch that begins right after the checkpoint.
 
@@ -137,26 +138,26 @@ class Store:
         the batch is halved. Raises Broken, CheckpointMoved, or psycopg's OperationalError.
         """
         try:
-            await self._write(log, batch, now_ms=now_ms, size_of=size_of)
+            await self._write(log, batch, now_ms=now_ms, sources=sources)
         except POISON as error:
             head = await self.head(log)
             rest = [entry for entry in batch if entry.seq > head.seq]
             if len(rest) > 1:
                 middle = len(rest) // 2
-                await self.apply(log, rest[:middle], now_ms=now_ms, size_of=size_of)
-                await self.apply(log, rest[middle:], now_ms=now_ms, size_of=size_of)
+                await self.apply(log, rest[:middle], now_ms=now_ms, sources=sources)
+                await self.apply(log, rest[middle:], now_ms=now_ms, sources=sources)
             elif rest and not rest[0].flaw:
                 _log.error("message refused by the tables", seq=rest[0].seq, error=str(error))
-                await self.apply(log, [rest[0].flawed(str(error))], now_ms=now_ms, size_of=size_of)
+                await self.apply(log, [rest[0].flawed(str(error))], now_ms=now_ms, sources=sources)
             elif rest:
                 raise
 
     async def _write(
-        self, log: Log, batch: Sequence[Entry], *, now_ms: int, size_of: SizeOf
+        self, log: Log, batch: Sequence[Entry], *, now_ms: int, sources: Sources
     ) -> None:
         memory = self._memories[log]
         if needs := wanted(batch, memory):
-            await load(self._connection, needs, memory, log, size_of)
+            await load(self._connection, needs, memory, log, sources)
         changes = fold(batch, memory, log, now_ms=now_ms)
         await self._make_partitions(changes)
         await self._commit(changes, memory.head)

@@ -12,12 +12,13 @@ from zlib import crc32
 
 import msgspec
 
+from penstock.domain.run.events import RunStarted
 from penstock.infra.nats.subjects import PARTITIONS
 from penstock.projector import arrays
 from penstock.projector.arrays import Packed
 from penstock.projector.chains import Head
 from penstock.projector.fold import Changes
-from penstock.projector.ids import uuid_text
+from penstock.projector.ids import uuid_bytes, uuid_text
 from penstock.projector.memory import LiveRun
 from penstock.projector.projections.event_archive import RETENTION, ArchiveRow
 from penstock.projector.projections.run_steps import StepRow
@@ -133,8 +134,10 @@ def run_columns(runs: Sequence[LiveRun]) -> Columns:
         "created_at": arrays.moments([_created_at(origin) for origin in origins]),
         "started_at": arrays.moments([origin.started_at for origin in origins]),
         "deadline_at": arrays.moments([event.deadline_at for event in started]),
-        "total": arrays.ints([origin.total for origin in origins]),
         "input": arrays.jsons([_json(event.input) for event in started]),
+        "parent_run_id": arrays.uuids_or_null([_parent_run(event) for event in started]),
+        "parent_step_id": arrays.texts([e.parent.step_id if e.parent else None for e in started]),
+        "forked_from": arrays.jsons([_json(event.forked_from) for event in started]),
         "request_hash": arrays.texts([event.request_hash for event in started]),
         "correlation_id": arrays.texts([origin.correlation_id for origin in origins]),
         "traceparent": arrays.texts([origin.traceparent for origin in origins]),
@@ -173,11 +176,13 @@ def step_columns(steps: Sequence[tuple[LiveRun, StepRow]]) -> Columns:
         "output": arrays.jsons([_json(row.output) for row in rows]),
         "error": arrays.jsons([_json(row.error) for row in rows]),
         "attempts": arrays.jsons([_json(row.attempts or None) for row in rows]),
+        "edges": arrays.jsons([_json(row.edges) for row in rows]),
+        "loop": arrays.jsons([_json(row.loop) for row in rows]),
     }
 
 
 STEP_KEY = ("tenant_id", "run_id", "step_id")
-KEPT = ("input", "output", "error", "attempts", "sinks", "is_keyed")
+KEPT = ("input", "output", "error", "attempts", "edges", "sinks", "is_keyed")
 """Columns that are written once: null says that they stay."""
 
 
@@ -190,6 +195,8 @@ def _of_runs(runs: Sequence[LiveRun]) -> Columns:
         "id": arrays.uuids([run.id for run in runs]),
         "status": arrays.texts([row.status for row in rows]),
         "finished_at": arrays.moments([row.finished_at for row in rows]),
+        "total": arrays.ints([row.total for row in rows]),
+        "evaluating": arrays.ints([row.evaluating for row in rows]),
         **{
             name: arrays.ints([run.counts[index] for run in runs])
             for index, name in enumerate(COUNTERS)
@@ -282,6 +289,10 @@ def _created_at(origin: Origin) -> int:
     """When the run was asked for; where that is no moment, when it began."""
     asked = origin.started.created_at
     return asked if 0 < asked < arrays.MS_MAX else origin.started_at
+
+
+def _parent_run(started: RunStarted) -> bytes | None:
+    return None if started.parent is None else uuid_bytes(started.parent.run_id)
 
 
 def _tags(run: LiveRun) -> Iterator[tuple[Origin, str]]:

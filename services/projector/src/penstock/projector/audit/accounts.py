@@ -9,10 +9,12 @@ from msgspec import Struct, field
 
 from penstock.domain.payload import Payload
 from penstock.domain.run.events import (
+    ApprovalDecided,
     ResultDiscarded,
     RunCancelled,
     RunError,
     RunFailed,
+    RunForked,
     RunStarted,
     RunSucceeded,
     RunTimedOut,
@@ -23,8 +25,10 @@ from penstock.domain.run.events import (
     StepReady,
     StepRetryScheduled,
     StepWaiting,
+    WaitKind,
 )
 from penstock.domain.run.evolve import evolve
+from penstock.domain.run.paths import iteration_of, scope_of
 from penstock.domain.run.rest import at_rest
 from penstock.domain.run.state import SETTLED, Run, Step, StepStatus, unborn
 from penstock.domain.workflow.graph import Graph
@@ -64,7 +68,11 @@ class Moments(Struct):
 
 
 class Account:
-    """One run."""
+    """One run.
+
+    begun: its loops that may open iterations, or did. opened: by a loop's path, how many of its
+    iterations something was heard of. scopes: those of them that count into the run's total.
+    """
 
     def __init__(self, entry: Entry, graph: Graph) -> None:
         self.entry = entry
@@ -77,6 +85,9 @@ class Account:
         self.last_seq = 0
         self.is_quarantined = False
         self.moments: dict[str, Moments] = {}
+        self.begun: set[str] = set()
+        self.opened: dict[str, int] = {}
+        self.scopes: set[str] = set()
 
     def absorb(self, seq: int, decision: Decision) -> None:
         """One more decision. Raises whatever `evolve` raises on a history that cannot be."""
@@ -88,16 +99,38 @@ class Account:
                 self.cause = decision.causes[0] if decision.causes else None
             elif isinstance(event, RunSucceeded | RunFailed | RunCancelled | RunTimedOut):
                 self.ended, self.ended_at = event, decision.at
+            elif isinstance(event, RunForked):
+                self._take_over()
             elif (step_id := getattr(event, "step_id", "")) != "":
                 self._note(step_id, event, decision.at)
         self.last_seq = seq
+
+    def _take_over(self) -> None:
+        """What is there of the run that this one goes on from, which nobody knows the times of."""
+        for step_id, step in self.run.steps.items():
+            timer = self.run.timers.get(step.timer_id)
+            until = 0 if timer is None else timer.due_at
+            self.moments[step_id] = Moments(until=until, attempts=[Attempt(step.attempt)])
+        self.begun = set(self.run.flow.loops)
+        self.opened = {loop_id: loop.opened for loop_id, loop in self.run.flow.loops.items()}
+        self.scopes = set(self.run.flow.scopes)
+
+    def _count_iteration(self, step_id: str) -> None:
+        scope = scope_of(step_id)
+        if scope in self.scopes or "@" in step_id or not scope:
+            return
+        loop_id, index = iteration_of(scope)
+        if index >= self.opened.get(loop_id, 0):
+            self.opened[loop_id] = index + 1
+            self.scopes.add(scope)
 
     def step(self, step_id: str) -> Step:
         """What the rules make of a step."""
         return self.run.step(step_id)
 
     def _note(self, step_id: str, event: Any, at: int) -> None:
-        if isinstance(event, StepDispatched | ResultDiscarded):
+        self._count_iteration(step_id)
+        if isinstance(event, StepDispatched | ResultDiscarded | ApprovalDecided):
             return
         noted = self.moments.get(step_id)
         if noted is None:
@@ -115,6 +148,8 @@ class Account:
         match event:
             case StepWaiting(until=until):
                 noted.until = until
+                if event.kind is WaitKind.LOOP:
+                    self.begun.add(step_id)
             case StepRetryScheduled(due_at=due_at, error=error):
                 noted.until = due_at
                 attempt.outcome = "timed_out" if error.code == "TIMEOUT" else "failed"

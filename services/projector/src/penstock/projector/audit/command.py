@@ -13,6 +13,7 @@ from penstock.infra.nats.direct import Direct
 from penstock.infra.settings import SharedSettings
 from penstock.projector.audit.graphs import Graphs
 from penstock.projector.audit.report import Kind, Report
+from penstock.projector.audit.states import States
 from penstock.projector.audit.stream import Stream
 from penstock.projector.audit.verify import Audit, OpenStream, auditing
 from penstock.projector.entry import STREAMS, Log
@@ -29,9 +30,10 @@ async def verify(owner_url: str, nats_url: str | None, *, tenant: UUID | None = 
     nc = await _connected(nats_url)
     try:
         async with auditing(owner_url) as connection:
-            store = None if nc is None else Definitions(blobs_of(SharedSettings(), nc))
-            graphs = Graphs(connection, store)
-            audit = Audit(connection, graphs, await _streams(nc), tenant=tenant)
+            blobs = None if nc is None else blobs_of(SharedSettings(), nc)
+            graphs = Graphs(connection, None if blobs is None else Definitions(blobs))
+            streams, states = await _streams(nc), States(blobs)
+            audit = Audit(connection, graphs, streams, states, tenant=tenant)
             return await audit.run()
     finally:
         if nc is not None:

@@ -9,9 +9,16 @@ import msgspec
 from psycopg import AsyncConnection
 
 from penstock.domain.payload import UNSEALED, Payload
-from penstock.domain.run.events import RunError, StepError
+from penstock.domain.run.events import Origin, RunError, StepError
 from penstock.projector.audit.accounts import Account, digest, told
-from penstock.projector.audit.expected import COUNTED, Columns, run_columns, step_columns
+from penstock.projector.audit.expected import (
+    COUNTED,
+    Columns,
+    owed_evaluations,
+    run_columns,
+    step_columns,
+    steps_of,
+)
 from penstock.projector.audit.report import Kind, Report
 from penstock.projector.ids import uuid_text
 
@@ -33,6 +40,7 @@ def _ms(*columns: str) -> str:
 RUNS = f"""
 select tenant_id, id, workflow_id::text, workflow_name, version, definition, status, trigger, tags,
        priority, total, {", ".join(COUNTED)}, input, output, sinks, is_keyed, error,
+       parent_run_id::text, parent_step_id, forked_from, evaluating,
        request_hash, correlation_id, traceparent, partition, is_quarantined, last_seq,
        {_ms("created_at", "started_at", "finished_at", "deadline_at")},
        array(select t.tag from penstock.run_tags t where t.tenant_id = r.tenant_id
@@ -44,7 +52,7 @@ where (tenant_id, id) in (select * from unnest(%s::uuid[], %s::uuid[]))
 
 STEPS = f"""
 select tenant_id, run_id, step_id, status, attempt, executor_id, branch, input, output, error,
-       attempts,
+       attempts, edges, loop,
        {_ms("ready_at", "started_at", "attempt_started_at", "finished_at", "wake_at")}
 from penstock.run_steps
 where (tenant_id, run_id) in (select * from unnest(%s::uuid[], %s::uuid[]))
@@ -73,6 +81,13 @@ class PastAttempt(msgspec.Struct, rename="camel"):
     executor_id: str | None = None
     started_at: int | None = None
     finished_at: int | None = None
+
+
+class LoopColumn(msgspec.Struct):
+    """The column `loop`."""
+
+    opened: int = 0
+    evaluating: str | None = None
 
 
 class Rows:
@@ -125,7 +140,8 @@ class Rows:
         self._tell(where, run_columns(account), row, _run_values)
 
     def _compare_steps(self, account: Account, rows: dict[str, Row]) -> None:
-        expected = {step_id.replace("\0", "\ufffd"): step_id for step_id in account.run.steps}
+        expected = {step_id.replace("\0", "\ufffd"): step_id for step_id in steps_of(account)}
+        owed = dict(owed_evaluations(account.run))
         for shown, step_id in expected.items():
             self._report.steps += 1
             where = f"run_steps {_name(account)} {shown}"
@@ -133,7 +149,7 @@ class Rows:
             if row is None:
                 self._report.add(Kind.MISSING_ROW, where, "the log has this step")
                 continue
-            self._tell(where, step_columns(account, step_id), row, _step_values)
+            self._tell(where, step_columns(account, step_id, owed), row, _step_values)
         for shown in rows.keys() - expected.keys():
             where = f"run_steps {_name(account)} {shown}"
             self._report.add(Kind.EXTRA_ROW, where, "the log knows of no such step")
@@ -152,10 +168,13 @@ def _name(account: Account) -> str:
 def _run_values(row: Row) -> Columns:
     """A row of `runs` in the terms of `expected`."""
     error = None if row["error"] is None else msgspec.json.decode(row["error"], type=RunError)
+    forked = row["forked_from"]
+    origin = None if forked is None else msgspec.json.decode(forked, type=Origin)
     return row | {
         "input": _payload("input", row["input"]),
         "output": _payload("output", row["output"]),
         "error": None if error is None else (error.code, error.message, error.step_id),
+        "forked_from": None if origin is None else (origin.run_id, origin.position),
     }
 
 
@@ -173,9 +192,13 @@ def _step_values(row: Row) -> Columns:
             (each.attempt, each.status, each.executor_id, each.started_at, each.finished_at)
             for each in past
         ],
+        "edges": None if row["edges"] is None else _edges(row["edges"]),
+        "loop": None if row["loop"] is None else msgspec.structs.astuple(_loop(row["loop"])),
     }
 
 
+_edges = msgspec.json.Decoder(tuple[int, ...]).decode
+_loop = msgspec.json.Decoder(LoopColumn).decode
 _past = msgspec.json.Decoder(list[PastAttempt]).decode
 _decode_payload = msgspec.json.Decoder(Payload).decode
 

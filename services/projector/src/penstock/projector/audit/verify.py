@@ -20,6 +20,7 @@ from penstock.projector.audit.graphs import DefinitionMissing, Graphs
 from penstock.projector.audit.registry import RegistryAccounts
 from penstock.projector.audit.report import Kind, Report
 from penstock.projector.audit.rows import Rows
+from penstock.projector.audit.states import StateMissing, States
 from penstock.projector.audit.stream import Stream
 from penstock.projector.chains import Head
 from penstock.projector.entry import Entry, Log
@@ -71,12 +72,14 @@ class Audit:
         connection: Connection,
         graphs: Graphs,
         open_stream: OpenStream,
+        states: States,
         *,
         tenant: UUID | None = None,
     ) -> None:
         self.report = Report()
         self._connection = connection
         self._graphs = graphs
+        self._states = states
         self._open_stream = open_stream
         self._tenant = tenant
         self._rows = Rows(connection, self.report)
@@ -141,7 +144,10 @@ class Audit:
         if account is None or account.is_quarantined:
             return
         try:
-            account.absorb(entry.seq, decision)
+            account.absorb(entry.seq, await self._states.opened(decision))
+        except StateMissing as missing:
+            self._give_up(entry, Kind.HISTORY, str(missing))
+            return
         except Exception as error:  # noqa: BLE001 - a history that cannot be breaks any rule
             said = f"cannot be folded: {type(error).__name__}: {error}"
             self._give_up(entry, Kind.HISTORY, said)

@@ -26,6 +26,7 @@ from penstock.domain.run.events import (
     StepSucceeded,
     StepTimedOut,
     StepWaiting,
+    WaitKind,
 )
 
 StepEvent = (
@@ -80,11 +81,23 @@ class Attempt(Struct, frozen=True, rename="camel", omit_defaults=True):
     error: StepError | None = None
 
 
+class LoopMark(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """How far a loop is, as the column `loop` says it.
+
+    opened: iterations of which at least one step has been heard of. evaluating: what executors
+    owe the loop itself, `while` or `collect`; None while its iterations go on, and at its end.
+    """
+
+    opened: int = 0
+    evaluating: str | None = None
+
+
 class StepRow(Struct, frozen=True, kw_only=True):
     """The columns of one step. Moments in ms, None and 0 mean unknown.
 
-    is_stored: the table has the row. A payload that is stored is dropped from here: None then
-    means that the column stays.
+    edges: numbers of the EXPRESSION edges that came to true; None where nobody has told. loop: of
+    a loop that may open iterations, or did. is_stored: the table has the row. A payload that is
+    stored is dropped from here: None then means that the column stays.
     """
 
     step_id: str
@@ -101,12 +114,44 @@ class StepRow(Struct, frozen=True, kw_only=True):
     output: Payload | None = None
     error: StepError | None = None
     attempts: tuple[Attempt, ...] = ()
+    edges: tuple[int, ...] | None = None
+    loop: LoopMark | None = None
     is_stored: bool = False
 
 
 def stored(row: StepRow) -> StepRow:
     """What stays in memory of a row that the table has now."""
-    return replace(row, input=None, output=None, error=None, is_stored=True)
+    return replace(row, input=None, output=None, error=None, edges=None, is_stored=True)
+
+
+STIRRING = frozenset({Status.PENDING, Status.READY, Status.RUNNING, Status.RETRYING})
+
+
+def is_stirring(row: StepRow) -> bool:
+    """Whether the step gets on by itself: it is about to be tried, is being tried, or will be.
+
+    A loop does while something is evaluated for it; else its iterations say whether they do.
+    """
+    if row.loop is not None and row.loop.evaluating is None:
+        return False
+    return row.status in STIRRING
+
+
+def counting(row: StepRow, index: int) -> StepRow:
+    """A loop's row after something was heard of a step in the iteration with this index.
+
+    The row itself if that iteration is not a new one.
+    """
+    if row.loop is None or row.status in SETTLED or index < row.loop.opened:
+        return row
+    return replace(row, loop=replace(row.loop, opened=index + 1))
+
+
+def evaluating(row: StepRow, purpose: str | None) -> StepRow:
+    """A loop's row after something has begun to be evaluated for it; None: after it was."""
+    if row.loop is None or row.status in SETTLED or row.loop.evaluating == purpose:
+        return row
+    return replace(row, loop=replace(row.loop, evaluating=purpose))
 
 
 def step_after(row: StepRow | None, event: StepEvent, at: int) -> StepRow | None:
@@ -124,12 +169,7 @@ def step_after(row: StepRow | None, event: StepEvent, at: int) -> StepRow | None
         case StepStarted():
             return replace(_begun(_row(row, event.step_id), event), status=Status.RUNNING)
         case StepWaiting():
-            return replace(
-                _begun(_row(row, event.step_id), event),
-                status=Status.WAITING,
-                output=event.output,
-                wake_at=event.until,
-            )
+            return _waiting(_begun(_row(row, event.step_id), event), event)
         case StepRetryScheduled():
             return _retrying(_row(row, event.step_id), event)
         case StepLost():
@@ -183,6 +223,19 @@ def _begun(row: StepRow, event: Told) -> StepRow:
     )
 
 
+def _waiting(row: StepRow, event: StepWaiting) -> StepRow:
+    """A loop's iterations run while it waits for them, so it is shown as running."""
+    is_loop = event.kind is WaitKind.LOOP
+    return replace(
+        row,
+        status=Status.RUNNING if is_loop else Status.WAITING,
+        input=event.input,
+        output=event.output,
+        wake_at=event.until,
+        loop=LoopMark() if is_loop else None,
+    )
+
+
 def _succeeded(row: StepRow, event: StepSucceeded, at: int) -> StepRow:
     started_at = event.started_at or row.attempt_started_at
     return replace(
@@ -195,8 +248,10 @@ def _succeeded(row: StepRow, event: StepSucceeded, at: int) -> StepRow:
         wake_at=None,
         executor_id=event.executor_id or row.executor_id,
         branch=event.branch,
-        input=event.input,
+        input=event.input if event.input is not None else row.input,
         output=event.output if event.output is not None else row.output,
+        edges=event.edges,
+        loop=_ended(row.loop),
     )
 
 
@@ -206,8 +261,10 @@ def _failed(row: StepRow, event: StepFailed | StepTimedOut, at: int) -> StepRow:
         status=Status.FAILED if isinstance(event, StepFailed) else Status.TIMED_OUT,
         finished_at=event.finished_at or at,
         wake_at=None,
-        input=event.input,
+        input=event.input if event.input is not None else row.input,
         error=event.error,
+        edges=event.edges,
+        loop=_ended(row.loop),
     )
 
 
@@ -242,4 +299,8 @@ def _lost(row: StepRow, event: StepLost, at: int) -> StepRow:
 
 
 def _settled(row: StepRow, status: Status, at: int) -> StepRow:
-    return replace(row, status=status, finished_at=at, wake_at=None)
+    return replace(row, status=status, finished_at=at, wake_at=None, loop=_ended(row.loop))
+
+
+def _ended(loop: LoopMark | None) -> LoopMark | None:
+    return None if loop is None else replace(loop, evaluating=None)

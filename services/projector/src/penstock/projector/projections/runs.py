@@ -71,13 +71,15 @@ COUNTED = {
 """Which of `COUNTERS` a step's status belongs to; the others are not counted."""
 
 
+WAITING = COUNTED[Status.WAITING]
+
+
 class Origin(Struct, frozen=True, kw_only=True):
     """What a run's row has from its first event and keeps. Moments in ms, ids in bytes."""
 
     workflow_id: bytes
     started: RunStarted
     started_at: int
-    total: int | None
     correlation_id: str
     traceparent: str
 
@@ -85,10 +87,14 @@ class Origin(Struct, frozen=True, kw_only=True):
 class RunRow(Struct, frozen=True, kw_only=True):
     """The columns of one run that change, and `origin` until the table has the row.
 
+    total: steps of the definition and of the iterations that were opened; None: unknown.
+    evaluating: evaluations that executors owe the run, but for those that loops ask for.
     A payload that is stored is dropped from here: None then means that the column stays.
     """
 
     status: RunStatus
+    total: int | None = None
+    evaluating: int = 0
     finished_at: int | None = None
     output: Payload | None = None
     sinks: tuple[str, ...] | None = None
@@ -132,6 +138,20 @@ def run_after(row: RunRow, event: RunEvent, at: int) -> RunRow:
             assert_never(event)
 
 
-def born(origin: Origin) -> RunRow:
+def born(origin: Origin, total: int | None) -> RunRow:
     """The row of a run that has just started."""
-    return RunRow(status=RunStatus.RUNNING, origin=origin)
+    return RunRow(status=RunStatus.RUNNING, total=total, origin=origin)
+
+
+GOING_ON = frozenset({RunStatus.RUNNING, RunStatus.WAITING})
+
+
+def standing(row: RunRow, *, stirring: int, waiting: int) -> RunStatus:
+    """How a run is shown: it waits when some of its steps do and none gets on by itself.
+
+    stirring, waiting: how many of its steps do.
+    """
+    if row.status not in GOING_ON:
+        return row.status
+    is_still = waiting > 0 and stirring == 0 and row.evaluating == 0
+    return RunStatus.WAITING if is_still else RunStatus.RUNNING
