@@ -122,7 +122,8 @@ async def test_both_logs_reach_the_rows_and_are_announced(
         await publish(nc, events)
         await until(lambda: bool(heard) and heard[-1].items() >= both.items())
         said = heard[-1]
-        assert await projector.ready() == {"log": True, "database": True, "migrated": True}
+        ready = {"log": True, "database": True, "migrated": True, "blobs": True}
+        assert await projector.ready() == ready
     with psycopg.connect(empty) as owner:
         (own,) = owner.execute(DATABASE).fetchone() or ("",)
         assert said == {"database": own, **both}

@@ -13,6 +13,7 @@ from penstock.infra.postgres.schema import is_migrated
 from penstock.infra.service import Context
 from penstock.infra.settings import ProjectorSettings
 from penstock.infra.telemetry import logs
+from penstock.projector.collector import Collector
 from penstock.projector.runner import Runner
 from penstock.projector.sources import StoredSources
 
@@ -40,6 +41,8 @@ class Projector:
             sources=StoredSources(blobs, self._definitions),
         )
         self._end = end
+        self._collector = Collector(nc, self._direct, blobs, settings.database_url)
+        self._collecting: asyncio.Task[None] | None = None
         self._running: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -48,10 +51,15 @@ class Projector:
         await self._engine.open()
         self._running = asyncio.create_task(self.runner.run())
         self._running.add_done_callback(self._ended)
+        self._collecting = asyncio.create_task(self._collector.run())
+        self._collecting.add_done_callback(self._ended)
 
     async def stop(self) -> None:
         """Finish the batch in hand and leave; the next writer goes on from the checkpoint."""
         self.runner.stop()
+        if self._collecting is not None:
+            self._collecting.cancel()
+            await asyncio.gather(self._collecting, return_exceptions=True)
         if self._running is not None:
             await self._running
         await self._engine.close()

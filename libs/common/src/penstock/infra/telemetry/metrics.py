@@ -121,6 +121,9 @@ projector_undecodable = _counter(
     "projector_undecodable_total", "Messages archived as bytes, their run quarantined", "log"
 )
 projector_halted = _gauge("projector_halted", "1 after a gap or a hash mismatch; must be 0", "log")
+projector_blobs_removed = _counter(
+    "projector_blobs_removed_total", "Objects of runs that are no more, removed"
+)
 projector_active = _gauge("projector_active", "1 on the replica that writes, 0 on a standby", "log")
 
 # --- api -----------------------------------------------------------------------------------------
@@ -128,6 +131,8 @@ projector_active = _gauge("projector_active", "1 on the replica that writes, 0 o
 api_requests = _counter("api_requests_total", "Requests answered", "route", "method", "status")
 api_request_seconds = _histogram("api_request_seconds", "One request", "route")
 api_streams_open = _gauge("api_streams_open", "Open live streams")
+api_sockets_open = _gauge("api_sockets_open", "Open WebSockets")
+api_sockets_slow = _counter("api_sockets_slow_total", "WebSockets given up for not reading")
 api_commands = _counter("api_commands_total", "Commands sent", "type", "outcome")
 
 
