@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, get_args
 from msgspec import Struct
 from msgspec.inspect import StructType, type_info
 
+from penstock.domain.event.events import EventEmitted
 from penstock.domain.idempotency import IdempotencyKeyUsed
 from penstock.domain.run.commands import RunCommand
 from penstock.domain.run.events import RunEvent
@@ -30,6 +31,7 @@ KEY = "key"
 WORKFLOW = "workflow"
 VARIABLE = "variable"
 IDEMPOTENCY = "idempotency"
+EVENT = "event"
 
 EVENTS: Mapping[str, Any] = {
     RUN: RunEvent,
@@ -38,6 +40,7 @@ EVENTS: Mapping[str, Any] = {
     WORKFLOW: WorkflowEvent,
     VARIABLE: VariableEvent,
     IDEMPOTENCY: IdempotencyKeyUsed,
+    EVENT: EventEmitted,
 }
 """By kind, the union of what can have happened. A new aggregate adds one line."""
 

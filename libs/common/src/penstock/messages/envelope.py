@@ -125,6 +125,15 @@ class PackedWork(Wire, frozen=True, kw_only=True):
     tasks: tuple[Raw, ...]
 
 
+class StepCancels(Wire, frozen=True, kw_only=True):
+    """The body of a cancel that stops some attempts of a run that goes on: (step path, attempt).
+
+    A cancel of a run that is being ended has no body.
+    """
+
+    steps: tuple[tuple[str, int], ...]
+
+
 class Cause(Wire, frozen=True, kw_only=True):
     """Who led to the next `events` events of a decision, and by which message."""
 

@@ -13,7 +13,7 @@ from msgspec import Struct, inspect
 
 from penstock.domain.run.commands import Report
 from penstock.messages import envelope
-from penstock.messages.catalogue import COMMAND_TYPES, EVENT_TYPES, NUMBER, RUN
+from penstock.messages.catalogue import COMMAND_TYPES, EVENT, EVENT_TYPES, NUMBER, RUN
 from penstock.messages.rollcall import RollCall
 
 INTRODUCTION = f"""\
@@ -45,7 +45,12 @@ VALUES = "## Values\n\nWhat members hold that are objects themselves.\n"
 
 REPORTED = get_args(Report)
 SENT = (envelope.CommandMessage, envelope.Reply, envelope.Reports, envelope.Work)
-ENVELOPED: tuple[type[Struct], ...] = (*SENT, envelope.Decision, RollCall)
+ENVELOPED: tuple[type[Struct], ...] = (
+    *SENT,
+    envelope.StepCancels,
+    envelope.Decision,
+    RollCall,
+)
 WORDS: dict[type[inspect.Type], str] = {
     inspect.IntType: "integer",
     inspect.StrType: "string",
@@ -60,7 +65,7 @@ def messages_page() -> str:
     asked = [each.type for each in COMMAND_TYPES.types.values() if each.type not in REPORTED]
     parts = [INTRODUCTION, COMMANDS, *map(described, asked), REPORTS, *map(described, REPORTED)]
     for kind in dict.fromkeys(each.kind for each in EVENT_TYPES.types.values()):
-        log = "evt" if kind == RUN else "reg"
+        log = "evt" if kind in {RUN, EVENT} else "reg"
         parts.append(f"## Events of a {kind}\n\nOn `penstock.{log}.<tenant>.{kind}.<id>`.\n")
         for each in EVENT_TYPES.of_kind(kind):
             since = f"Version {each.version}, since catalogue {each.since[-1]}.\n"

@@ -22,16 +22,20 @@ from penstock.infra.settings import SchedulerSettings
 from penstock.infra.telemetry import logs
 from penstock.scheduler.aside import Aside
 from penstock.scheduler.cancels import Cancels
+from penstock.scheduler.children import Children, Sources
 from penstock.scheduler.dispatch import Dispatch
 from penstock.scheduler.effects import Effects, Ways
+from penstock.scheduler.emissions import Emissions
 from penstock.scheduler.intake import Intake
 from penstock.scheduler.leases import Leases
 from penstock.scheduler.ledger import run_ledger
 from penstock.scheduler.letters import Letter
 from penstock.scheduler.live_runs import LiveRuns
 from penstock.scheduler.mailboxes import Mailboxes
+from penstock.scheduler.payloads import Payloads
 from penstock.scheduler.receipts import Receipts
 from penstock.scheduler.reconciler import Reconciler
+from penstock.scheduler.registry import Registry
 from penstock.scheduler.runs import Clock, Runs
 from penstock.scheduler.timers import Timers
 from penstock.scheduler.watch import RunKey, Watch
@@ -77,14 +81,21 @@ class Scheduler:
         self._watch = Watch(self._holds)
         dispatch = Dispatch(self._publisher, self._blobs)
         log = JetStreamLog(self._publisher, self._direct)
+        definitions = Definitions(self._blobs)
+        payloads = Payloads(self._blobs, self._direct)
+        sources = Sources(Registry(log, clock.monotonic), definitions, payloads, log)
+        ways = Ways(
+            self._publisher,
+            dispatch,
+            Timers(self._publisher),
+            self._cancels,
+            Children(self._publisher, sources, me=me, now=wall_ms),
+            Emissions(log, payloads, me=me, now=wall_ms),
+        )
         self._runs = Runs(
-            run_ledger(log, Definitions(self._blobs), wall_ms),
+            run_ledger(log, definitions, wall_ms),
             log,
-            Effects(
-                Ways(self._publisher, dispatch, Timers(self._publisher), self._cancels),
-                me=me,
-                now=wall_ms,
-            ),
+            Effects(ways, me=me, now=wall_ms),
             self._watch,
             clock,
             (self._reply, Aside(self._publisher).put),

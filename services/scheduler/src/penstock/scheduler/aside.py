@@ -1,6 +1,6 @@
 """Putting a letter aside that this code cannot handle, so that nobody else waits behind it."""
 
-from penstock.domain.run.commands import RunCommand
+from penstock.domain.run.commands import Report, RunCommand
 from penstock.infra.nats import subjects
 from penstock.infra.nats.dead import REASON, SUBJECT
 from penstock.infra.nats.publish import Publisher
@@ -56,4 +56,4 @@ class Aside:
 
 def is_report(command: RunCommand) -> bool:
     """Whether the command is an executor's word about a step."""
-    return hasattr(command, "step_id")
+    return isinstance(command, Report)

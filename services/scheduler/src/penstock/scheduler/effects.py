@@ -7,14 +7,25 @@ decision are settled when the broker has all that follows from it.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, assert_never, get_args
 
 from msgspec import Raw
 from uuid_utils import uuid7
 
 from penstock.domain.run.commands import ContinueRun
 from penstock.domain.run.consequences import is_owed
-from penstock.domain.run.events import RunCancelRequested, RunEvent, StepDispatched
+from penstock.domain.run.events import (
+    RunCancelRequested,
+    RunEvent,
+    StepAbandoned,
+    StepCancelled,
+    StepDispatched,
+    StepSucceeded,
+    StepTimedOut,
+    StepWaiting,
+    WaitKind,
+)
+from penstock.domain.run.reports import child_id
 from penstock.domain.run.rest import payloads_of
 from penstock.domain.run.state import Run
 from penstock.domain.run.timers import timers_begun
@@ -22,7 +33,10 @@ from penstock.infra.nats import subjects
 from penstock.infra.nats.publish import Publisher
 from penstock.messages.envelope import CommandMessage, encode
 from penstock.scheduler.cancels import Cancels
+from penstock.scheduler.children import TRIGGER as CHILD
+from penstock.scheduler.children import Children
 from penstock.scheduler.dispatch import Dispatch
+from penstock.scheduler.emissions import EMITS, Emissions
 from penstock.scheduler.settlement import Settlement
 from penstock.scheduler.tasks import task_of
 from penstock.scheduler.timers import Timers
@@ -33,6 +47,16 @@ RECENT_MAX_BYTES = 32 * 1024 * 1024
 
 RECENT_MIN_BYTES = 1024
 """Smaller ones are part of the run's state anyway."""
+
+
+PARENT_ENDS = "the run that waits for it is being ended"
+GIVEN_UP = "the step that waits for it was given up"
+
+Followed = (
+    RunCancelRequested | StepAbandoned | StepCancelled | StepSucceeded | StepTimedOut | StepWaiting
+)
+FOLLOWED = get_args(Followed)
+"""The events from which something may follow, but for dispatches and timers."""
 
 
 class Recent(OrderedDict[str, Raw]):
@@ -61,13 +85,16 @@ class Ways(NamedTuple):
     dispatch: Dispatch
     timers: Timers
     cancels: Cancels
+    children: Children
+    emissions: Emissions
 
 
 class Effects:
     """Publishes what decisions owe. me: this instance. now: ms since the epoch."""
 
     def __init__(self, ways: Ways, *, me: str, now: Callable[[], int]) -> None:
-        self._publisher, self._dispatch, self._timers, self._cancels = ways
+        self._publisher, self._dispatch, self._timers, self._cancels = ways[:4]
+        self._children, self._emissions = ways.children, ways.emissions
         self._me = me
         self._now = now
         self._recent = Recent()
@@ -90,16 +117,71 @@ class Effects:
                 settlement.expect()
                 task = task_of(run, event.step_id, self._recent)
                 self._dispatch.send(key.tenant, task, event.queue, settlement.heard)
-            elif isinstance(event, RunCancelRequested) and run.is_live:
-                self._cancels.begin(key)
+            elif isinstance(event, FOLLOWED):
+                self._follow_one(key, run, event, settlement)
         for timer_id, timer in timers_begun(events):
             if timer_id in run.timers:
                 setting = self._timers.set(key.tenant, key.run_id, timer_id, timer)
                 settlement.expect_future(setting)
         if not run.is_live:
             self._cancels.end(key)
+            if run.is_over and run.started is not None and run.started.parent is not None:
+                settlement.expect_future(self._children.end(key, run))
         elif is_owed(run):
             settlement.expect_future(self.continue_run(key))
+
+    def ask_after(self, key: RunKey, run: Run, step_id: str, settlement: Settlement) -> None:
+        """Ask once more for the child run that a step waits for, or for its end."""
+        wait = run.step(step_id).wait
+        if not run.is_live or wait is None or wait.kind is not WaitKind.CHILD:
+            return
+        if run.ending is None:
+            settlement.expect_future(self._children.begin(key, run, step_id))
+        else:
+            settlement.expect_future(self._children.call_off(key, wait.child_id, PARENT_ENDS))
+
+    def _follow_one(self, key: RunKey, run: Run, event: Followed, settlement: Settlement) -> None:
+        """What follows from one of the rarer events, as far as it still matters."""
+        match event:
+            case StepSucceeded(step_id=step_id):
+                if "@" not in step_id and run.drawn.node(step_id).type == EMITS:
+                    emitted = run.step(step_id).output if event.output is None else event.output
+                    settlement.expect_future(self._emissions.emit(key, step_id, emitted))
+            case StepWaiting(step_id=step_id):
+                wait = run.step(step_id).wait
+                if event.child_id and wait is not None and wait.child_id == event.child_id:
+                    self.ask_after(key, run, step_id, settlement)
+            case RunCancelRequested():
+                self._stop_all(key, run, settlement)
+            case StepCancelled() | StepAbandoned() | StepTimedOut():
+                self._stop_one(key, run, event, settlement)
+            case _:
+                assert_never(event)
+
+    def _stop_all(self, key: RunKey, run: Run, settlement: Settlement) -> None:
+        """Tell whoever owes a word about a step of the run to stop: executors, child runs."""
+        if run.is_live:
+            self._cancels.begin(key)
+        if run.flow.children:
+            for step in run.steps.values():
+                if step.wait is not None and step.wait.kind is WaitKind.CHILD:
+                    child = step.wait.child_id
+                    settlement.expect_future(self._children.call_off(key, child, PARENT_ENDS))
+
+    def _stop_one(
+        self,
+        key: RunKey,
+        run: Run,
+        event: StepCancelled | StepAbandoned | StepTimedOut,
+        settlement: Settlement,
+    ) -> None:
+        """Tell whoever is busy with a step that is given up: an executor, or a child run."""
+        step_id = event.step_id
+        if "@" not in step_id and run.drawn.node(step_id).type == CHILD:
+            child = child_id(run.id, step_id, event.attempt)
+            settlement.expect_future(self._children.call_off(key, child, GIVEN_UP))
+        if isinstance(event, StepCancelled) and run.is_live and run.ending is None:
+            self._cancels.stop_step(key, step_id, event.attempt)
 
     def continue_run(self, key: RunKey) -> "asyncio.Future[int]":
         """Ask for the consequences that did not fit."""

@@ -27,7 +27,8 @@ class Letter(NamedTuple):
 
     receipt: of the message it came in; None for what the scheduler tells itself. reply_to: where
     its sender waits, empty for nobody. deliveries: how often the message has been delivered.
-    failures: how often handling it has failed by a fault of ours.
+    failures: how often handling it has failed by a fault of ours. about: a step whose child run is
+    to be asked for once more.
     """
 
     addressed: Addressed[RunCommand]
@@ -35,6 +36,7 @@ class Letter(NamedTuple):
     reply_to: str = ""
     deliveries: int = 1
     failures: int = 0
+    about: str = ""
 
     def done(self) -> None:
         """It has taken effect, or needs none."""

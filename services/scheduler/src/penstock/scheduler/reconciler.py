@@ -48,6 +48,12 @@ OVERDUE_MS = 2_000
 MENDED_MAX = 1_000
 """Runs mended in one round; the others follow in the next."""
 
+PATIENCE_S = 10.0
+"""A child run of which nothing was heard for so long is asked for once more."""
+
+ASKED_MAX = 200
+"""Child runs looked at in one round; the others follow in the next."""
+
 ACTOR = "scheduler:reconciler"
 
 logger = logs.logger(__name__)
@@ -145,6 +151,7 @@ class Reconciler:
             await self._count_absent(held)
         metrics.scheduler_unowned_runs.set(self._watch.unowned(at))
         self._mend(at)
+        self._ask_after_children(self._clock.monotonic())
 
     async def _count_absent(self, held: set[Attempt]) -> None:
         """Count the roll calls that did not find an attempt, unless it may still be queued."""
@@ -173,6 +180,12 @@ class Reconciler:
             if not self._is_busy(key):
                 metrics.scheduler_mended_runs.labels(cause).inc()
                 self._post(key, Letter(addressed))
+
+    def _ask_after_children(self, now: float) -> None:
+        """Have runs ask for the children that they wait for, in case a word was lost."""
+        for attempt in self._watch.silent(now - PATIENCE_S, now, ASKED_MAX):
+            addressed = Addressed[RunCommand](ContinueRun(), id="child", actor=ACTOR)
+            self._post(attempt.run, Letter(addressed, about=attempt.step_id))
 
     def _pushes(self, at: int) -> Iterator[tuple[RunKey, Addressed[RunCommand], str]]:
         """A command for each open end that nobody owns, and what it mends."""

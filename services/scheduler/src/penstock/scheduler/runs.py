@@ -141,6 +141,9 @@ class Runs:
                 await self._send(letter.reply_to, encode(reply_of(answer)))
         settlement = Settlement(handled)
         self._effects.follow(key, run, recorded, settlement)
+        for letter in letters:
+            if letter.about:
+                self._effects.ask_after(key, run, letter.about, settlement)
         settlement.close()
         for letter in back:
             letter.failed(HAND_BACK_DELAY_S)

@@ -1,25 +1,38 @@
 """What a scheduler keeps an eye on between decisions, so that nobody is forgotten.
 
 The truth is in the fold; these are its open ends, collected as decisions go by: attempts that
-executors owe a word about, timers that have not fired, runs whose consequences did not fit. A
-roll call or a look at the clock then tells which of them need a push. Moments named `at` are
+executors owe a word about, timers that have not fired, child runs that have not ended, waits for
+somebody's word, runs whose consequences did not fit. A roll call, a look at the clock or a question
+to the child then tells which of them need a push. Moments named `at` are
 milliseconds of the wall clock (timers are set in it), those named `since` seconds of the
 monotonic clock.
 """
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from msgspec import Struct
 
-from penstock.domain.run.consequences import is_owed
-from penstock.domain.run.events import ResultDiscarded, RunEvent, StepDispatched, StepStarted
+from penstock.domain.run.consequences import is_owed, queue_of
+from penstock.domain.run.events import (
+    ApprovalDecided,
+    ResultDiscarded,
+    RunEvent,
+    StepDispatched,
+    StepStarted,
+    StepWaiting,
+    WaitKind,
+)
 from penstock.domain.run.state import HELD, Run, Timer
 from penstock.domain.run.timers import timers_begun
 from penstock.infra.eventlog.transact import Outcome
 
-CHANGES_NO_HOLDER = (StepStarted, ResultDiscarded)
+CHANGES_NO_HOLDER = (StepStarted, ResultDiscarded, ApprovalDecided)
 """What is said of a step whose present attempt stays with whom it is."""
+
+FOR_SOMEBODY = (WaitKind.SIGNAL, WaitKind.APPROVAL)
+"""Waits that a person or another system ends, whenever that may be."""
 
 
 class RunKey(NamedTuple):
@@ -45,13 +58,27 @@ class Waited(Struct):
     missed: int = 0
 
 
+class Child(Struct):
+    """A child run that an attempt waits for, and since when nobody has asked after it."""
+
+    run: RunKey
+    since: float
+
+
 class Watched(Struct):
-    """The open ends of one run, as of the message `seq` of its history."""
+    """The open ends of one run, as of the message `seq` of its history.
+
+    children: attempts that wait for a child run, by step. waits: steps that wait for somebody's
+    word. is_paused: it is, and may stay so.
+    """
 
     seq: int
     attempts: dict[str, int]
     timers: dict[str, Timer]
     is_owed: bool
+    is_paused: bool = False
+    children: dict[str, int] = {}
+    waits: set[str] = set()
 
 
 class Watch:
@@ -64,6 +91,7 @@ class Watch:
         self._holds = holds
         self.runs: dict[RunKey, Watched] = {}
         self.attempts: dict[Attempt, Waited] = {}
+        self.children: dict[Attempt, Child] = {}
 
     def seq(self, key: RunKey) -> int:
         """The message of a run's history up to which it is known, 0 for none."""
@@ -92,24 +120,32 @@ class Watch:
             if isinstance(event, StepDispatched):
                 watched.attempts[event.step_id] = event.attempt
                 self.attempts[Attempt(key, event.step_id, event.attempt)] = Waited(event.queue, now)
+            elif isinstance(event, StepWaiting):
+                self._wait(key, watched, event, now)
         for event_timer_id, timer in timers_begun(events):
             watched.timers[event_timer_id] = timer
         for timer_id in [t for t in watched.timers if t not in run.timers]:
             del watched.timers[timer_id]
         watched.is_owed = is_owed(run)
+        watched.is_paused = is_resting(run)
 
     def begin(self, key: RunKey, run: Run, seq: int, now: float) -> None:
         """Take in a run whole: at its start, and after a take-over."""
         self.forget(key)
         if not self._holds(key):
             return
-        watched = Watched(seq, {}, dict(run.timers.items()), is_owed(run))
+        watched = Watched(seq, {}, dict(run.timers.items()), is_owed(run), is_resting(run))
         self.runs[key] = watched
         for step_id, step in run.steps.items():
             if step.status in HELD:
                 watched.attempts[step_id] = step.attempt
-                queue = run.drawn.node(step_id).queue
+                queue = queue_of(run, step_id)
                 self.attempts[Attempt(key, step_id, step.attempt)] = Waited(queue, now)
+            elif step.wait is not None and step.wait.kind in FOR_SOMEBODY:
+                watched.waits.add(step_id)
+            elif step.wait is not None and step.wait.kind is WaitKind.CHILD:
+                attempt = Attempt(key, step_id, step.attempt)
+                self._expect(watched, attempt, step.wait.child_id, now)
 
     def forget(self, key: RunKey) -> None:
         """Let go of a run: it has ended, or its partition is somebody else's."""
@@ -117,11 +153,30 @@ class Watch:
         if watched is not None:
             for step_id, attempt in watched.attempts.items():
                 self.attempts.pop(Attempt(key, step_id, attempt), None)
+            for step_id, attempt in watched.children.items():
+                self.children.pop(Attempt(key, step_id, attempt), None)
 
     def _settle(self, key: RunKey, watched: Watched, step_id: str) -> None:
         attempt = watched.attempts.pop(step_id, None)
         if attempt is not None:
             self.attempts.pop(Attempt(key, step_id, attempt), None)
+        elif watched.children or watched.waits:
+            watched.waits.discard(step_id)
+            attempt = watched.children.pop(step_id, 0)
+            self.children.pop(Attempt(key, step_id, attempt), None)
+
+    def _wait(self, key: RunKey, watched: Watched, event: StepWaiting, now: float) -> None:
+        """Take in that a step waits; a delay has its timer, and a loop what is inside of it."""
+        if event.kind in FOR_SOMEBODY:
+            watched.waits.add(event.step_id)
+        elif event.kind is WaitKind.CHILD:
+            attempt = Attempt(key, event.step_id, event.attempt)
+            self._expect(watched, attempt, event.child_id, now)
+
+    def _expect(self, watched: Watched, attempt: Attempt, child_id: str, now: float) -> None:
+        """Take in that an attempt waits for a child run."""
+        watched.children[attempt.step_id] = attempt.attempt
+        self.children[attempt] = Child(RunKey(attempt.run.tenant, child_id), now)
 
     def out_since(self, before: float) -> Iterator[tuple[Attempt, Waited]]:
         """The attempts that have been out since before a moment, the longest first."""
@@ -137,6 +192,21 @@ class Watch:
                 if timer.due_at <= at:
                     yield key, timer_id
 
+    def silent(self, before: float, now: float, most: int) -> list[Attempt]:
+        """Attempts whose child run nobody has asked after since before a moment, at most so many.
+
+        They count as asked after now. A child that is looked after here will speak up by itself.
+        """
+        found = []
+        for attempt, child in list(islice(self.children.items(), most)):
+            if child.since > before:
+                break
+            del self.children[attempt]
+            self.children[attempt] = Child(child.run, now)
+            if child.run not in self.runs:
+                found.append(attempt)
+        return found
+
     @property
     def timers_waiting(self) -> int:
         """How many timers the runs wait for."""
@@ -149,7 +219,8 @@ class Watch:
     def unowned(self, at: int) -> int:
         """How many live runs have nobody who owes their next move.
 
-        An attempt has an owner while roll calls find it, a timer until it is overdue.
+        An attempt has an owner while roll calls find it, a timer until it is overdue, a wait for a
+        child run that child, and a run that waits for somebody's word, or is paused, that somebody.
         """
         return sum(1 for key, watched in self.runs.items() if not self._has_owner(key, watched, at))
 
@@ -162,8 +233,14 @@ class Watch:
             if self.attempts[Attempt(key, step_id, attempt)].missed
         ]
         overdue = any(timer.due_at <= at for timer in watched.timers.values())
-        waits = bool(watched.attempts) or bool(watched.timers)
+        somebody = watched.is_paused or bool(watched.children) or bool(watched.waits)
+        waits = somebody or bool(watched.attempts) or bool(watched.timers)
         return waits and not missing and not overdue
+
+
+def is_resting(run: Run) -> bool:
+    """Whether nothing new starts in a run until somebody lets it."""
+    return run.paused and run.ending is None
 
 
 def was_overtaken(outcome: Outcome[RunEvent, Run]) -> bool:

@@ -150,7 +150,7 @@ def suspend(draft: Draft, command: SuspendStep) -> None:
             workflow_id=command.workflow_id,
             version=command.version,
             input=command.input,
-            child_id=child_id_of(run, command) if is_child else "",
+            child_id=child_id(run.id, command.step_id, command.attempt) if is_child else "",
             started_at=command.started_at,
             executor_id=command.executor_id,
         )
@@ -163,9 +163,9 @@ def depth_of(run: Run) -> int:
     return 0 if parent is None else parent.depth
 
 
-def child_id_of(run: Run, command: SuspendStep) -> str:
+def child_id(run_id: str, step_id: str, attempt: int) -> str:
     """The id of the run that an attempt begins; the same however often it is asked for."""
-    return derived(run.id, command.step_id, str(command.attempt), "child")
+    return derived(run_id, step_id, str(attempt), "child")
 
 
 def fail(draft: Draft, command: FailStep) -> None:

@@ -86,7 +86,8 @@ class Timer(Struct, frozen=True):
 class Wait(Struct, frozen=True):
     """What a step waits for. name: of the signal. child_id: of the child run.
 
-    exceeds, on_timeout: what it means that its timer fires, as in `StepWaiting`.
+    exceeds, on_timeout: what it means that its timer fires, as in `StepWaiting`. workflow_id,
+    version: what the child runs, as it was asked for.
     """
 
     kind: WaitKind = WaitKind.DELAY
@@ -94,6 +95,8 @@ class Wait(Struct, frozen=True):
     child_id: str = ""
     exceeds: bool = False
     on_timeout: str | None = None
+    workflow_id: str = ""
+    version: int | None = None
 
 
 class Step(Struct, frozen=True):

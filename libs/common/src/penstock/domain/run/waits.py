@@ -30,7 +30,15 @@ def put_to_rest(run: Run, event: StepWaiting | StepRetryScheduled) -> Run:
     is_evaluation = "@" in event.step_id
     if isinstance(event, StepWaiting):
         timer = Timer(TimerKind.WAIT, event.until, event.step_id)
-        wait = Wait(event.kind, event.name, event.child_id, event.exceeds, event.on_timeout)
+        wait = Wait(
+            kind=event.kind,
+            name=event.name,
+            child_id=event.child_id,
+            exceeds=event.exceeds,
+            on_timeout=event.on_timeout,
+            workflow_id=event.workflow_id,
+            version=event.version,
+        )
         step = replace(
             step,
             status=StepStatus.WAITING,

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from psycopg import AsyncConnection
 
+from penstock.domain.event.decide import EVENT as EVENT_RULES
 from penstock.domain.idempotency import IDEMPOTENCY as IDEMPOTENCY_RULES
 from penstock.domain.tenant.decide import KEY as KEY_RULES
 from penstock.domain.tenant.decide import TENANT as TENANT_RULES
@@ -16,7 +17,7 @@ from penstock.domain.variable.decide import VARIABLE as VARIABLE_RULES
 from penstock.domain.variable.state import Variable
 from penstock.domain.workflow.decide import WORKFLOW as WORKFLOW_RULES
 from penstock.domain.workflow.state import Workflow, newest_published
-from penstock.messages.catalogue import IDEMPOTENCY, KEY, TENANT, VARIABLE, WORKFLOW
+from penstock.messages.catalogue import EVENT, IDEMPOTENCY, KEY, TENANT, VARIABLE, WORKFLOW
 from penstock.messages.codec import Recorded
 from penstock.projector.audit.report import Kind, Report
 from penstock.projector.entry import Entry
@@ -30,8 +31,9 @@ EVOLVES: dict[str, Any] = {
     WORKFLOW: WORKFLOW_RULES.evolve,
     VARIABLE: VARIABLE_RULES.evolve,
     IDEMPOTENCY: IDEMPOTENCY_RULES.evolve,
+    EVENT: EVENT_RULES.evolve,
 }
-"""Of every kind in the registry; not every one has a row."""
+"""Of every kind but the run; not every one has a row."""
 
 
 class Place(NamedTuple):

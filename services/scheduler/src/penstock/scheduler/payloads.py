@@ -1,0 +1,62 @@
+"""Payloads that one history hands to another: brought along, so that neither needs the other.
+
+A scheduler opens no payload on its way through a run. It does where a run begins another one or
+ends as somebody's child, for a place in one run's history is of little use in another's: they are
+archived, and forgotten, each in its own time.
+"""
+
+from msgspec import Raw
+from msgspec.structs import replace
+
+from penstock.domain.payload import INLINE_MAX_BYTES, Payload, inline
+from penstock.domain.run.rest import payload_at
+from penstock.infra.blobs.port import Blobs
+from penstock.infra.eventlog.log import LogUnavailable
+from penstock.infra.nats.direct import Direct, ReadUnavailable
+from penstock.infra.nats.streams import EVENTS
+from penstock.messages.codec import decode_run_decision
+
+
+class Payloads:
+    """Finds the bytes of payloads."""
+
+    def __init__(self, blobs: Blobs, direct: Direct) -> None:
+        self._blobs = blobs
+        self._direct = direct
+
+    async def carried(self, payload: Payload) -> Payload:
+        """The payload without a place in the log: inline where it was that, or by its blob.
+
+        What the log has no more keeps its place. Raises `LogUnavailable`.
+        """
+        if payload.at is None:
+            return payload
+        place, _, member = payload.at.partition("/")
+        seq, _, index = place.partition(".")
+        try:
+            page = await self._direct.read_from(EVENTS, int(seq), batch=1)
+        except ReadUnavailable as error:
+            raise LogUnavailable(str(error)) from error
+        if not page or page[0].seq != int(seq):
+            return payload
+        held = payload_at(decode_run_decision(page[0].body).events[int(index)], member)
+        return payload if held is None else held
+
+    async def text(self, payload: Payload) -> Raw:
+        """The payload's bytes, JSON text. Raises `LogUnavailable` or what `Blobs.get` raises."""
+        carried = await self.carried(payload)
+        if carried.inline:
+            return carried.inline
+        assert carried.blob is not None, "a payload is inline, a blob, or at a place in the log"
+        return Raw(await self._blobs.get(carried.blob))
+
+    async def opened(self, payload: Payload) -> Payload:
+        """The payload with its bytes inline, its name in the store kept; raises as `text`."""
+        return replace(payload, inline=await self.text(payload), at=None)
+
+    async def made(self, data: bytes, *, tenant: str, run_id: str) -> Payload:
+        """`data`, JSON text, as a payload of a run. Raises `BlobsUnavailable`."""
+        if len(data) <= INLINE_MAX_BYTES:
+            return inline(data)
+        name = await self._blobs.put(data, tenant=tenant, run_id=run_id)
+        return Payload(size=len(data), sha256=name.rpartition("/")[2], blob=name)
