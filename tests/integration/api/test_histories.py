@@ -11,7 +11,8 @@ import psycopg
 import pytest
 from nats.aio.client import Client
 
-from penstock.api.histories import Histories, RunKey, Told
+from penstock.api.histories import Histories, RunKey
+from penstock.api.tails import Told
 from penstock.dev.nats_server import NatsServer
 from penstock.infra.nats import subjects
 from penstock.infra.nats.bootstrap import bootstrap

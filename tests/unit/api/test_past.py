@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from penstock.api.errors import Problem
-from penstock.api.histories import Told
 from penstock.api.past import Past, Until, until
+from penstock.api.tails import Told
 from penstock.domain import payload
 from penstock.domain.run.commands import (
     CancelRun,

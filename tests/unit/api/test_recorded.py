@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from penstock.api.histories import RunKey, Told
+from penstock.api.histories import RunKey
 from penstock.api.positions import EVENTS, Position
 from penstock.api.recorded import end, node_of, shown
+from penstock.api.tails import Told
 from penstock.domain.payload import of_value
 from penstock.domain.run.events import RunStarted, RunSucceeded, StepReady, StepSucceeded
 from penstock.messages.codec import encode_decision

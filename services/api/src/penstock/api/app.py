@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from penstock.api import schemas, schemas_registry
 from penstock.api.answers import POSITION_HEADER, REPLAYED_HEADER
+from penstock.api.capacity import Capacity
 from penstock.api.checkpoint import Checkpoint
 from penstock.api.commands import Commands
 from penstock.api.credentials import pepper_of
@@ -23,17 +24,20 @@ from penstock.api.histories import Histories
 from penstock.api.keys import Keys
 from penstock.api.listener import Listener
 from penstock.api.openapi import document
+from penstock.api.origins import Origins
 from penstock.api.parts import Parts
 from penstock.api.payloads import Payloads
 from penstock.api.presence import Presence
-from penstock.api.protocol import Http
+from penstock.api.protocol import Http, Upgraded
 from penstock.api.registry import Registry
 from penstock.api.routes import (
+    control,
     executions,
     exports,
     health,
     history,
     keys,
+    live,
     runs,
     tenants,
     variables,
@@ -41,6 +45,7 @@ from penstock.api.routes import (
     workflows,
 )
 from penstock.api.runnable import Runnables
+from penstock.api.sockets import MESSAGE_MAX_BYTES, PING_S
 from penstock.infra.blobs.choice import BlobsCheck, blobs_of
 from penstock.infra.definitions import Definitions
 from penstock.infra.eventlog.jetstream import JetStreamLog
@@ -70,7 +75,19 @@ MODELS = [
 ]
 
 
-ROUTED = (executions, runs, history, workflows, versions, exports, variables, keys, tenants, health)
+ROUTED = (
+    executions,
+    runs,
+    history,
+    control,
+    workflows,
+    versions,
+    exports,
+    variables,
+    keys,
+    tenants,
+    health,
+)
 """In this order a request is compared with them: what is asked most comes first."""
 
 
@@ -128,6 +145,8 @@ class Api:
             keys=Keys(self._engine, pepper=pepper, admin_key=settings.admin_key.get_secret_value()),
             payloads=Payloads(blobs, histories.decision),
             presence=Presence(self._engine),
+            origins=Origins(self._engine, histories),
+            capacity=Capacity(),
             runnables=Runnables(self._engine, checkpoint),
             probes=Probes("api", self.ready),
             pepper=pepper,
@@ -193,6 +212,7 @@ def application(parts: Parts, cors_origins: tuple[str, ...] = ()) -> ASGIApp:
     for error in HANDLED:
         app.add_exception_handler(error, handle)
     app.router.routes.extend(routes())
+    app.router.routes.extend(live.ROUTES)
     app.openapi = lambda: document(app, routes(), MODELS)  # type: ignore[method-assign]
     if cors_origins:
         app.add_middleware(
@@ -234,5 +254,9 @@ def configured(app: ASGIApp) -> uvicorn.Config:
         timeout_keep_alive=75,
         backlog=CONNECTIONS_WAITING,
         http=Http,
-        ws="none",
+        ws=Upgraded,
+        ws_max_size=MESSAGE_MAX_BYTES,
+        ws_ping_interval=PING_S,
+        ws_ping_timeout=PING_S,
+        ws_per_message_deflate=False,
     )

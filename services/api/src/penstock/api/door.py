@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from time import perf_counter
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -21,7 +22,7 @@ from penstock.infra.telemetry import logs, metrics, tracing
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """A client's own id is kept where it can stand in a log line as it is."""
 
-UNROUTED = "(none)"
+UNROUTED, UPGRADE = "(none)", "(socket)"
 NUL, NUL_ENCODED = "\0", b"%00"
 QUIET = frozenset({"/livez", "/readyz", "/metrics", "/api/health"})
 """Asked every few seconds by machines: their lines are for debugging."""
@@ -49,17 +50,30 @@ class Door:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection; anything but HTTP goes straight on."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+        """Serve one connection, a request or a WebSocket."""
         headers = Headers(scope=scope)
         asked = headers.get("x-request-id", "")
         scope["request_id"] = asked if REQUEST_ID.fullmatch(asked) else str(uuid7())
+        if scope["type"] == "websocket":
+            await self._watch(scope, receive, send, headers)
+            return
         with tracing.span(f"HTTP {scope['method']}", headers.get("traceparent")) as traceparent:
             scope["traceparent"] = traceparent
             visit = (Glance if scope["method"] == "HEAD" else Visit)(scope, receive, send)
             await self._serve(visit, headers)
+
+    async def _watch(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
+        """A WebSocket: no credential in its URL for others to log, and one log line at its end."""
+        scope["traceparent"] = tracing.child(headers.get("traceparent"))
+        pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        scope["token"] = dict(pairs).get("token", "")
+        scope["query_string"] = urlencode([pair for pair in pairs if pair[0] != "token"]).encode()
+        began = perf_counter()
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            seconds = perf_counter() - began
+            _log.info("socket", **Visit(scope, receive, send).line(UPGRADE, seconds))
 
     async def _serve(self, visit: "Visit", headers: Headers) -> None:
         try:
@@ -103,7 +117,7 @@ class Visit:
         self.scope = scope
         self.receive = receive
         self.status = 0
-        self._method = scope["method"]
+        self._method = scope.get("method", "GET")
         self._send = send
         self._began = perf_counter()
 
@@ -136,9 +150,10 @@ class Visit:
         metrics.api_requests.labels(route, self._method, str(self.status)).inc()
         metrics.api_request_seconds.labels(route).observe(seconds)
         write = _log.debug if route in QUIET else _log.info
-        write("request", **self._line(route, seconds))
+        write("request", **self.line(route, seconds))
 
-    def _line(self, route: str, seconds: float) -> dict[str, Any]:
+    def line(self, route: str, seconds: float) -> dict[str, Any]:
+        """What a log line says of it."""
         return {
             "method": self._method,
             "path": self.scope["path"],

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from fastapi import Request
 from nats.aio.client import Client
 
+from penstock.api.capacity import Capacity
 from penstock.api.checkpoint import Checkpoint
 from penstock.api.commands import Commands, Sender
 from penstock.api.errors import Unavailable
 from penstock.api.histories import Histories
 from penstock.api.keys import Keys
+from penstock.api.origins import Origins
 from penstock.api.payloads import Payloads
 from penstock.api.presence import Presence
 from penstock.api.registry import Registry
@@ -35,6 +37,8 @@ class Parts:
     keys: Keys
     payloads: Payloads
     presence: Presence
+    origins: Origins
+    capacity: Capacity
     runnables: Runnables
     probes: Probes
     pepper: bytes

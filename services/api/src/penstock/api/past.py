@@ -15,9 +15,10 @@ from msgspec import Struct, field
 
 from penstock.api.answers import MS
 from penstock.api.errors import Problem, detail, invalid
-from penstock.api.histories import Histories, RunKey, Told
+from penstock.api.histories import Histories, RunKey
 from penstock.api.positions import EVENTS, LAST_NTH, SEQUENCE_DIGITS_MAX, is_position, parse
 from penstock.api.queries_steps import PENDING
+from penstock.api.tails import Told
 from penstock.domain.run.events import (
     TERMINAL,
     ResultDiscarded,

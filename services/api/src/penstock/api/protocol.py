@@ -8,7 +8,9 @@ one knows.
 from http import HTTPStatus
 
 from uuid_utils import uuid7
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from penstock.api.door import CONTENT_POLICY, NO_STORE, SECURITY_HEADERS
 from penstock.api.errors import answer, invalid
@@ -36,3 +38,14 @@ class Http(HttpToolsProtocol):
         lines += [name + b": " + value for name, value in headers]
         self.transport.write(b"\r\n".join([*lines, b"", bytes(response.body)]))
         self.transport.close()
+
+
+class Upgraded(WebSocketsSansIOProtocol):
+    """One WebSocket; a handshake that the application refuses is complete with its answer."""
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send one message of the application's."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and self.close_sent:
+            # Else the server calls a refusal a failure of ours, in its log.
+            self.handshake_complete = True

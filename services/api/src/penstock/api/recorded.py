@@ -8,8 +8,9 @@ import msgspec
 from msgspec import Struct
 
 from penstock.api.answers import MS, moment, moment_of_ms
-from penstock.api.histories import RunKey, Told
+from penstock.api.histories import RunKey
 from penstock.api.positions import EVENTS, Position
+from penstock.api.tails import Told
 from penstock.domain.run.events import TERMINAL
 from penstock.messages.catalogue import EVENT_TYPES, RUN
 from penstock.messages.envelope import Cause, RawDecision

@@ -101,6 +101,11 @@ def run_events(tenant: str, run_id: str) -> str:
     return events(tenant, "run", run_id)
 
 
+def any_run_events(tenant: str) -> str:
+    """The histories of all runs of a tenant."""
+    return f"penstock.evt.{token(tenant)}.run.*"
+
+
 def events(tenant: str, kind: str, id: str) -> str:  # noqa: A002
     """The history of one short-lived aggregate: a run, a gate."""
     return f"penstock.evt.{token(tenant)}.{token(kind)}.{token(id)}"

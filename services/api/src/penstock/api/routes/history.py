@@ -12,7 +12,7 @@ from penstock.api import past, queries_runs, recorded
 from penstock.api.answers import answered, encode
 from penstock.api.auth import Caller, RunsReader
 from penstock.api.errors import Problem, detail, invalid
-from penstock.api.histories import RunKey, Told
+from penstock.api.histories import RunKey
 from penstock.api.openapi import gives, gives_page_of, problem
 from penstock.api.pages import LIMIT_DEFAULT, Limit
 from penstock.api.parts import Parts, parts_of
@@ -21,6 +21,7 @@ from penstock.api.positions import EVENTS, START, Position, parse
 from penstock.api.queries_steps import STEPS_SHOWN_MAX, Steps
 from penstock.api.routes.runs import known_run
 from penstock.api.schemas import EventShown, RunShown
+from penstock.api.tails import Told
 from penstock.api.writes import read_after
 from penstock.infra.postgres.engine import Row
 from penstock.infra.telemetry import metrics
