@@ -18,6 +18,7 @@ from penstock.domain.workflow.model import (
     Node,
     Retry,
     drawing_to_wire,
+    from_wire,
 )
 from penstock.domain.workflow.reads import Reads
 from penstock.domain.workflow.shape import Shape
@@ -297,3 +298,23 @@ def test_an_event_without_data_is_made_of_the_input() -> None:
     for config, expected in (({}, True), ({"data": 1}, False), ({"data": "{{ input.x }}"}, True)):
         node = Node(id="a", type="emit_event", config={"type": "x", **config})
         assert reads(node, "p").input is expected
+
+
+def test_a_graph_knows_the_variables_that_anything_in_it_reads() -> None:
+    body = {"nodes": [{"id": "in", "type": "noop", "input": "{{ vars.inner }}"}], "edges": []}
+    loop = {"items": "{{ vars.items }}", "body": body}
+    whole = {
+        "name": "w",
+        "nodes": [
+            {"id": "a", "type": "noop", "input": {"x": "{{ vars.a }} and {{ vars.a + 1 }}"}},
+            {"id": "b", "type": "condition", "config": {"expression": "vars.limit > 3"}},
+            {"id": "loop", "type": "loop", "config": loop},
+        ],
+        "edges": [],
+        "output": {"y": "{{ vars.out }}"},
+        "concurrency": {"max": 1, "key": "{{ vars.key }}", "strategy": "queue"},
+    }
+    named = {"inner", "items", "a", "limit", "out", "key"}
+    assert Graph.of(from_wire(whole)).vars == named
+    plain = {"name": "w", "nodes": [{"id": "a", "type": "noop"}]}
+    assert Graph.of(from_wire(plain)).vars == frozenset()

@@ -1,12 +1,16 @@
 """Variables as the read models have them."""
 
+from collections.abc import Collection
 from typing import Any
+
+import msgspec
 
 from penstock.api.answers import moment
 from penstock.api.pages import After
 from penstock.api.payloads import Allowance, Payloads
 from penstock.api.queries_registry import following
 from penstock.api.runnable import uuid_or_none
+from penstock.domain.payload import Payload
 from penstock.infra.postgres.engine import Engine, Row
 from penstock.infra.postgres.tenant import tenant_session
 
@@ -25,7 +29,14 @@ select count(*) as living from penstock.variables
 where tenant_id = %(tenant)s and deleted_at is null
 """
 
+NAMED = """
+select name, value from penstock.variables
+where tenant_id = %(tenant)s and deleted_at is null and name = any(%(names)s)
+"""
+
 Shown = dict[str, Any]
+
+_decode = msgspec.json.Decoder(Payload).decode
 
 
 async def variable(engine: Engine, tenant_id: str, ref: str) -> Row | None:
@@ -49,6 +60,14 @@ async def living(engine: Engine, tenant_id: str) -> int:
     async with tenant_session(engine, tenant_id) as session:
         row = await session.one(COUNT, {"tenant": tenant_id})
     return int(row["living"]) if row is not None else 0
+
+
+async def named(engine: Engine, tenant_id: str, names: Collection[str]) -> bytes:
+    """An object of the variables that there are of these names, as JSON text."""
+    async with tenant_session(engine, tenant_id) as session:
+        rows = await session.all(NAMED, {"tenant": tenant_id, "names": sorted(names)})
+    found = {row["name"]: _decode(row["value"]).inline for row in rows}
+    return msgspec.json.encode(found, order="sorted")
 
 
 async def shown_variables(rows: list[Row], payloads: Payloads) -> list[Shown]:

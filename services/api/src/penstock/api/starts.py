@@ -15,7 +15,7 @@ from fastapi import Request, Response
 from msgspec import Struct
 from uuid_utils import uuid7
 
-from penstock.api import queries_runs, recorded
+from penstock.api import queries_runs, queries_variables, recorded
 from penstock.api.answers import POSITION_HEADER, REPLAYED_HEADER, answered
 from penstock.api.auth import Caller
 from penstock.api.errors import Problem, detail, invalid
@@ -30,7 +30,6 @@ from penstock.domain.payload import Payload
 from penstock.domain.run.commands import StartRun
 from penstock.domain.workflow.graph import Graph
 from penstock.infra.nats.direct import ReadUnavailable
-from penstock.infra.postgres import variables
 from penstock.infra.schemas import check_value
 from penstock.messages.envelope import Reply
 
@@ -141,7 +140,7 @@ async def variables_read(
     """
     if not graph.vars:
         return None
-    found = await variables.named(parts.engine, tenant_id, graph.vars)
+    found = await queries_variables.named(parts.engine, tenant_id, graph.vars)
     return await parts.payloads.made(tenant_id, str(run_id), found)
 
 

@@ -1,4 +1,4 @@
-"""Variables of tenants: the API reads its own tenant's, the scheduler those of a run's.
+"""Variables of tenants, which the API reads tenant by tenant.
 
 Pre-deploy: a table that nobody knew.
 """
@@ -40,8 +40,6 @@ create policy tenant on penstock.variables for select to penstock_api
 grant select, insert, update, delete on penstock.variables to penstock_projector;
 create policy projector on penstock.variables to penstock_projector
     using (true) with check (true);
-grant select (tenant_id, name, value, deleted_at) on penstock.variables to penstock_scheduler;
-create policy scheduler on penstock.variables for select to penstock_scheduler using (true);
 """
 
 
