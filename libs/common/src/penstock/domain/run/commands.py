@@ -6,6 +6,7 @@ executors report (all others). Every command may come twice, late, or never.
 
 from msgspec import Struct
 
+from penstock.domain.gate.events import GateUse
 from penstock.domain.payload import Payload
 from penstock.domain.run.events import Origin, Parent, StepError, Verdict, WaitKind
 
@@ -29,7 +30,8 @@ class StartRun(Command, frozen=True, kw_only=True):
     request_hash: digest of the canonical request; a second start under the same run id with
     another hash is a conflict. traceparent: of the request, empty for none. parent: the attempt
     that waits for it. forked_from, state: the run that this one goes on from, and a snapshot of it.
-    vars: an object of the variables that the definition reads; None where it reads none.
+    vars: an object of the variables that the definition reads; None where it reads none. gates:
+    what it passes before it starts, in this order.
     """
 
     workflow_id: str
@@ -47,6 +49,20 @@ class StartRun(Command, frozen=True, kw_only=True):
     parent: Parent | None = None
     forked_from: Origin | None = None
     state: Payload | None = None
+    gates: tuple[GateUse, ...] = ()
+
+
+class AdmitRun(Command, frozen=True, kw_only=True):
+    """A gate lets the run through."""
+
+    gate_id: str
+
+
+class TurnAway(Command, frozen=True, kw_only=True):
+    """A gate does not let the run through, because of the run `holder`."""
+
+    gate_id: str
+    holder: str
 
 
 class CancelRun(Command, frozen=True, kw_only=True):
@@ -192,4 +208,4 @@ class ConfirmCancel(Command, frozen=True, kw_only=True):
 
 Report = StartStep | CompleteStep | FailStep | SuspendStep | ReportLost | ConfirmCancel
 Control = CancelRun | PauseRun | ResumeRun | SignalRun | DecideApproval
-RunCommand = StartRun | Control | EndChild | ContinueRun | FireTimer | Report
+RunCommand = StartRun | AdmitRun | TurnAway | Control | EndChild | ContinueRun | FireTimer | Report

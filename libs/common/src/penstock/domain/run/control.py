@@ -16,6 +16,7 @@ from penstock.domain.run.draft import Draft, call_off
 from penstock.domain.run.events import (
     ApprovalDecided,
     CancelCause,
+    RunCancelled,
     RunError,
     RunPaused,
     RunResumed,
@@ -40,12 +41,17 @@ def control(draft: Draft, command: Control) -> None:
     if run.is_over:
         raise Conflict(f"the run has already {ended_how(run)}", code="RUN_FINISHED")
     match command:
+        case CancelRun(reason=reason) if run.status is RunStatus.QUEUED:
+            message = reason or "cancelled by request"
+            draft.record(RunCancelled(error=RunError(code="CANCELLED", message=message)))
         case CancelRun(reason=reason):
             if run.ending is None:
                 error = RunError(code="CANCELLED", message=reason or "cancelled by request")
                 call_off(draft, CancelCause.USER, error, reason)
         case PauseRun(reason=reason):
             refuse_if_ending(run)
+            if run.status is RunStatus.QUEUED:
+                raise Conflict("the run has not started yet", code="RUN_QUEUED")
             if not run.paused:
                 draft.record(RunPaused(reason=reason))
         case ResumeRun():

@@ -7,9 +7,9 @@ took effect, or whose time has passed, with no event.
 from typing import assert_never
 
 from penstock.domain.errors import Conflict
-from penstock.domain.ids import derived
-from penstock.domain.payload import Payload
+from penstock.domain.run.admission import begin, give_up_waiting, pass_gate, queue
 from penstock.domain.run.commands import (
+    AdmitRun,
     CancelRun,
     CompleteStep,
     ConfirmCancel,
@@ -26,20 +26,18 @@ from penstock.domain.run.commands import (
     StartRun,
     StartStep,
     SuspendStep,
+    TurnAway,
 )
 from penstock.domain.run.consequences import settle
 from penstock.domain.run.control import control, end_child
 from penstock.domain.run.draft import DISPATCHES_MAX, Draft, call_off
 from penstock.domain.run.events import (
     CancelCause,
-    Origin,
     RunError,
     RunEvent,
-    RunForked,
     RunStarted,
     StepAbandoned,
     StepError,
-    StepLost,
     StepReady,
     StepSucceeded,
     StepTimedOut,
@@ -47,7 +45,6 @@ from penstock.domain.run.events import (
 )
 from penstock.domain.run.flow import open_steps
 from penstock.domain.run.reports import report
-from penstock.domain.run.snapshot import orphans
 from penstock.domain.run.state import HELD, Run, TimerKind
 
 
@@ -75,6 +72,8 @@ def accept(draft: Draft, command: RunCommand) -> None:
     match command:
         case StartRun():
             start(draft, command)
+        case AdmitRun() | TurnAway():
+            pass_gate(draft, command)
         case CancelRun() | PauseRun() | ResumeRun() | SignalRun() | DecideApproval():
             control(draft, command)
         case EndChild():
@@ -93,53 +92,39 @@ def accept(draft: Draft, command: RunCommand) -> None:
 
 def start(draft: Draft, command: StartRun) -> None:
     """Begin the run; the same start again is answered with nothing, another one refused."""
-    run = draft.run
-    if run.started is not None:
-        if run.started.request_hash != command.request_hash:
+    before = draft.run.start
+    if before is not None:
+        if before.request_hash != command.request_hash:
             raise Conflict(
                 "this idempotency key was used with another request", code="IDEMPOTENCY_CONFLICT"
             )
         return
-    limit_ms = run.drawn.definition.timeout_ms
-    draft.record(
-        RunStarted(
-            workflow_id=command.workflow_id,
-            workflow_name=command.workflow_name,
-            version=command.version,
-            definition=command.definition,
-            input=command.input,
-            created_at=command.created_at,
-            vars=command.vars,
-            trigger=command.trigger,
-            tags=command.tags,
-            priority=command.priority,
-            request_hash=command.request_hash,
-            traceparent=command.traceparent,
-            timer_id=None if limit_ms is None else derived(run.id, TimerKind.DEADLINE),
-            deadline_at=None if limit_ms is None else draft.at + limit_ms,
-            parent=command.parent,
-            forked_from=command.forked_from,
-        )
+    event = RunStarted(
+        workflow_id=command.workflow_id,
+        workflow_name=command.workflow_name,
+        version=command.version,
+        definition=command.definition,
+        input=command.input,
+        created_at=command.created_at,
+        vars=command.vars,
+        trigger=command.trigger,
+        tags=command.tags,
+        priority=command.priority,
+        request_hash=command.request_hash,
+        traceparent=command.traceparent,
+        parent=command.parent,
+        forked_from=command.forked_from,
     )
-    if command.forked_from is not None and command.state is not None:
-        fork(draft, command.forked_from, command.state)
-
-
-def fork(draft: Draft, origin: Origin, state: Payload) -> None:
-    """Go on from where another run stood; who held its attempts, or was its child, is not ours."""
-    draft.record(RunForked(run_id=origin.run_id, position=origin.position, state=state))
-    if not draft.run.is_live or draft.run.ending is not None:
-        return
-    for step_id in sorted(orphans(draft.run)):
-        attempt = draft.run.step(step_id).attempt
-        draft.record(StepLost(step_id=step_id, attempt=attempt, reason="forked"))
-        draft.record(StepReady(step_id=step_id, attempt=attempt + 1))
+    if command.gates:
+        queue(draft, event, command)
+    else:
+        begin(draft, event, command.state)
 
 
 def fire(draft: Draft, timer_id: str) -> None:
     """Obey a timer that the run still waits for; nobody compares clocks."""
     timer = draft.run.timers.get(timer_id)
-    if timer is None or not draft.run.is_live:
+    if timer is None or draft.run.is_over:
         return
     match timer.kind:
         case TimerKind.RETRY if draft.run.ending is not None:
@@ -153,6 +138,8 @@ def fire(draft: Draft, timer_id: str) -> None:
             if draft.run.ending is None:
                 error = RunError(code="TIMEOUT", message="the run went over its time limit")
                 call_off(draft, CancelCause.TIMEOUT, error)
+        case TimerKind.QUEUE:
+            give_up_waiting(draft)
         case TimerKind.GRACE:
             abandon(draft)
         case _:

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from penstock.domain.gate.events import GateUse
 from penstock.domain.payload import Payload
 
 SINKS_MAX = 1000
@@ -109,6 +110,26 @@ class RunStarted(Event, frozen=True, kw_only=True):
     deadline_at: int | None = None
     parent: Parent | None = None
     forked_from: Origin | None = None
+
+
+class RunQueued(Event, frozen=True, kw_only=True):
+    """The run is accepted, and waits for the first of its gates.
+
+    start: what is going to be `RunStarted`. state: of a fork, what it will begin with. timer_id,
+    until: when it has waited for too long, empty and 0 for never.
+    """
+
+    start: RunStarted
+    gates: tuple[GateUse, ...]
+    state: Payload | None = None
+    timer_id: str = ""
+    until: int = 0
+
+
+class RunAdmitted(Event, frozen=True, kw_only=True):
+    """The run has passed a gate; it waits for the next one, or starts."""
+
+    gate_id: str
 
 
 class RunForked(Event, frozen=True, kw_only=True):
@@ -343,6 +364,8 @@ class ResultDiscarded(Event, frozen=True, kw_only=True):
 
 RunEvent = (
     RunStarted
+    | RunQueued
+    | RunAdmitted
     | RunForked
     | RunPaused
     | RunResumed

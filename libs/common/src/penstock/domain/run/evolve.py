@@ -15,6 +15,7 @@ from penstock.domain.run.evaluations import evaluated
 from penstock.domain.run.events import (
     ApprovalDecided,
     ResultDiscarded,
+    RunAdmitted,
     RunCancelled,
     RunCancelRequested,
     RunError,
@@ -22,6 +23,7 @@ from penstock.domain.run.events import (
     RunFailed,
     RunForked,
     RunPaused,
+    RunQueued,
     RunResumed,
     RunStarted,
     RunSucceeded,
@@ -100,6 +102,8 @@ def evolve(run: Run, event: RunEvent) -> Run:
 
 WholeEvent = (
     RunStarted
+    | RunQueued
+    | RunAdmitted
     | RunForked
     | RunPaused
     | RunResumed
@@ -116,6 +120,10 @@ def evolve_whole(run: Run, event: WholeEvent) -> Run:
     match event:
         case RunStarted():
             return born(run, event)
+        case RunQueued():
+            return queued(run, event)
+        case RunAdmitted():
+            return replace(run, admitted=run.admitted + 1)
         case RunForked():
             return resumed_from(run, event.state)
         case RunPaused():
@@ -141,6 +149,14 @@ def with_step(run: Run, step_id: str, **changes: object) -> Run:
     return replace(run, steps=run.steps.set(step_id, replace(run.step(step_id), **changes)))
 
 
+def queued(run: Run, event: RunQueued) -> Run:
+    """The run waits for its start."""
+    timers = run.timers
+    if event.timer_id:
+        timers = timers.set(event.timer_id, Timer(TimerKind.QUEUE, event.until))
+    return replace(run, status=RunStatus.QUEUED, queued=event, timers=timers)
+
+
 def born(run: Run, event: RunStarted) -> Run:
     """The run at its start: the roots are on the agenda, its time limit runs."""
     graph = run.drawn
@@ -148,6 +164,8 @@ def born(run: Run, event: RunStarted) -> Run:
     for step_id in graph.roots:
         agenda = agenda.added(step_id)
     timers = run.timers
+    if run.queued is not None and run.queued.timer_id in timers:
+        timers = timers.delete(run.queued.timer_id)
     if event.timer_id is not None and event.deadline_at is not None:
         timers = timers.set(event.timer_id, Timer(TimerKind.DEADLINE, event.deadline_at))
     return replace(

@@ -13,6 +13,7 @@ from penstock.domain.payload import AT_REST_MAX_BYTES, Payload
 from penstock.domain.run.events import (
     ApprovalDecided,
     RunEvent,
+    RunQueued,
     RunStarted,
     RunSucceeded,
     SignalReceived,
@@ -31,6 +32,7 @@ MEMBERS: Final = (*PLAIN_MEMBERS, "details")
 BEARERS: Final[frozenset[type]] = frozenset(
     {
         ApprovalDecided,
+        RunQueued,
         RunStarted,
         RunSucceeded,
         SignalReceived,
@@ -48,6 +50,8 @@ def at_rest(event: E, position: str) -> E:
     """The event as run state keeps it: a large payload becomes the place where it is."""
     if type(event) not in BEARERS:
         return event
+    if isinstance(event, RunQueued):
+        return replace(event, start=rested(event.start, position))
     if isinstance(event, StepFailed | StepTimedOut | StepRetryScheduled):
         details = event.error.details
         if details is not None:
@@ -70,7 +74,8 @@ def payload_at(event: RunEvent, member: str) -> Payload | None:
     """The payload that `event` holds as `member`; None where it has none."""
     match member:
         case "input" | "output" | "items" | "payload" | "vars":
-            held: Payload | None = getattr(event, member, None)
+            bearer = event.start if isinstance(event, RunQueued) else event
+            held: Payload | None = getattr(bearer, member, None)
             return held
         case "details":
             error = getattr(event, "error", None)

@@ -11,11 +11,13 @@ from enum import StrEnum
 from immutables import Map
 from msgspec import Struct
 
+from penstock.domain.gate.events import GateUse
 from penstock.domain.payload import Payload
 from penstock.domain.queue import Queue
 from penstock.domain.run.events import (
     CancelCause,
     RunError,
+    RunQueued,
     RunStarted,
     StepError,
     Verdict,
@@ -28,11 +30,15 @@ class RunStatus(StrEnum):
     """Where a run stands; `unborn` has no history yet."""
 
     UNBORN = "unborn"
+    QUEUED = "queued"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
     TIMED_OUT = "timed_out"
+
+
+NOT_OVER = frozenset({RunStatus.UNBORN, RunStatus.QUEUED, RunStatus.RUNNING})
 
 
 class StepStatus(StrEnum):
@@ -72,6 +78,7 @@ class TimerKind(StrEnum):
     RETRY = "retry"
     WAIT = "wait"
     DEADLINE = "deadline"
+    QUEUE = "queue"
     GRACE = "grace"
 
 
@@ -227,7 +234,8 @@ class Run(Struct, frozen=True):
     steps: those that have left `pending`. agenda: steps whose join is decided and that have not
     been made ready or skipped yet. waiting: steps that are ready and not dispatched. held: number
     of steps an executor owes a word about. unsettled: number of steps without a last word, those
-    of open iterations included. paused: nothing new starts.
+    of open iterations included. paused: nothing new starts. queued: how it came in, where it had
+    gates to pass; admitted: how many of them it has passed.
     """
 
     id: str
@@ -235,6 +243,8 @@ class Run(Struct, frozen=True):
     status: RunStatus = RunStatus.UNBORN
     started: RunStarted | None = None
     started_at: int = 0
+    queued: RunQueued | None = None
+    admitted: int = 0
     steps: Map[str, Step] = Map()
     arrivals: Map[str, Arrival] = Map()
     agenda: Queue[str] = Queue()
@@ -278,7 +288,19 @@ class Run(Struct, frozen=True):
     @property
     def is_over(self) -> bool:
         """Whether the run has ended: nothing is added to its history any more."""
-        return self.status not in {RunStatus.UNBORN, RunStatus.RUNNING}
+        return self.status not in NOT_OVER
+
+    @property
+    def gate(self) -> GateUse | None:
+        """The gate that a queued run waits for."""
+        if self.queued is None or self.status is not RunStatus.QUEUED:
+            return None
+        return self.queued.gates[self.admitted]
+
+    @property
+    def start(self) -> RunStarted | None:
+        """How the run began, or is going to begin."""
+        return self.started if self.queued is None else self.queued.start
 
 
 def unborn(run_id: str, graph: Graph | None) -> Run:

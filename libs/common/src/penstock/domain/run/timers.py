@@ -7,6 +7,7 @@ from penstock.domain.run.events import (
     RunCancelRequested,
     RunEvent,
     RunForked,
+    RunQueued,
     RunStarted,
     StepRetryScheduled,
     StepWaiting,
@@ -15,7 +16,7 @@ from penstock.domain.run.snapshot import inherited
 from penstock.domain.run.state import Timer, TimerKind
 
 BEGIN_TIMERS: Final[frozenset[type]] = frozenset(
-    {RunCancelRequested, RunForked, RunStarted, StepRetryScheduled, StepWaiting}
+    {RunCancelRequested, RunForked, RunQueued, RunStarted, StepRetryScheduled, StepWaiting}
 )
 """The events that can begin a timer; asked before the match, because most events cannot."""
 
@@ -36,6 +37,8 @@ def timers_begun(events: Iterable[RunEvent]) -> list[tuple[str, Timer]]:
                 found.append((event.timer_id, Timer(TimerKind.GRACE, event.grace_until)))
             case RunStarted(timer_id=str(timer_id), deadline_at=int(deadline_at)):
                 found.append((timer_id, Timer(TimerKind.DEADLINE, deadline_at)))
+            case RunQueued() if event.timer_id:
+                found.append((event.timer_id, Timer(TimerKind.QUEUE, event.until)))
             case RunForked():
                 found.extend(inherited(event.state))
             case _:

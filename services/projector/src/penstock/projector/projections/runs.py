@@ -13,12 +13,14 @@ from msgspec.structs import replace
 from penstock.domain.payload import Payload
 from penstock.domain.run.events import (
     ApprovalDecided,
+    RunAdmitted,
     RunCancelled,
     RunCancelRequested,
     RunError,
     RunFailed,
     RunForked,
     RunPaused,
+    RunQueued,
     RunResumed,
     RunStarted,
     RunSucceeded,
@@ -43,6 +45,8 @@ class RunStatus(StrEnum):
 
 RunEvent = (
     RunStarted
+    | RunQueued
+    | RunAdmitted
     | RunForked
     | RunPaused
     | RunResumed
@@ -113,7 +117,14 @@ def stored(row: RunRow) -> RunRow:
 def run_after(row: RunRow, event: RunEvent, at: int) -> RunRow:
     """The row after one more event, decided at `at`; `row` is that of `born` at the first."""
     match event:
-        case RunStarted() | RunForked() | SignalReceived() | ApprovalDecided():
+        case (
+            RunStarted()
+            | RunQueued()
+            | RunAdmitted()
+            | RunForked()
+            | SignalReceived()
+            | ApprovalDecided()
+        ):
             return row
         case RunPaused():
             return replace(row, status=RunStatus.PAUSED)

@@ -1,0 +1,38 @@
+"""What may be asked of a gate. Every command may come twice, late, or never."""
+
+from msgspec import Struct
+
+from penstock.domain.gate.events import Rule
+
+
+class Command(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    tag=True,
+    tag_field="type",
+    rename="camel",
+    omit_defaults=True,
+):
+    """The shape that all commands to a gate share."""
+
+
+class AcquireSlot(Command, frozen=True, kw_only=True):
+    """Let the run through as soon as `rule` allows it; of several the one of highest priority."""
+
+    run_id: str
+    rule: Rule
+    priority: int = 0
+
+
+class ReleaseSlot(Command, frozen=True, kw_only=True):
+    """The run has ended, or does not want to pass any more."""
+
+    run_id: str
+
+
+class OpenGate(Command, frozen=True, kw_only=True):
+    """Some time has passed: let through whom the rate allows by now."""
+
+
+GateCommand = AcquireSlot | ReleaseSlot | OpenGate

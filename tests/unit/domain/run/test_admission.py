@@ -1,0 +1,68 @@
+"""A run that has gates to pass starts behind the last one, or never."""
+
+from msgspec.structs import replace
+
+from penstock.domain.gate.events import GateUse, Rule
+from penstock.domain.run.commands import AdmitRun, CancelRun, FireTimer, StartRun, TurnAway
+from penstock.domain.run.events import RunCancelled, RunQueued, RunStarted, RunTimedOut
+from penstock.domain.run.state import RunStatus
+from penstock.domain.workflow.graph import Graph
+from penstock.domain.workflow.model import Definition, Node, Strategy
+from tests.unit.domain.run.story import AT, Story, start
+
+KEY = GateUse(gate_id="g1", rule=Rule(most=1, strategy=Strategy.SKIP), label="customer 7")
+RATE = GateUse(gate_id="g2", rule=Rule(per_minute=10))
+
+
+def gated(*gates: GateUse) -> StartRun:
+    return replace(start(), gates=gates)
+
+
+def story() -> Story:
+    nodes = (Node(id="a", type="noop"),)
+    definition = Definition(name="drawn", nodes=nodes, timeout_ms=500, queued_timeout_ms=1000)
+    return Story(Graph.of(definition))
+
+
+def test_it_starts_behind_the_last_gate_and_its_time_counts_from_there() -> None:
+    told = story()
+    assert told.when(gated(KEY, RATE)) == ["RunQueued"]
+    assert told.run.status is RunStatus.QUEUED
+    assert told.when(AdmitRun(gate_id="g2")) == [], "it is not its turn yet"
+    assert told.when(AdmitRun(gate_id="g1")) == ["RunAdmitted"]
+    began = told.when(AdmitRun(gate_id="g2"), at=AT + 70)
+    assert began == ["RunAdmitted", "RunStarted", "Ready a", "Dispatched a"]
+    started = told.last(RunStarted)
+    assert isinstance(started, RunStarted)
+    assert started.deadline_at == AT + 570
+    assert [t.due_at for t in told.run.timers.values()] == [AT + 570]
+
+
+def test_the_same_start_again_adds_nothing_while_it_waits() -> None:
+    told = story()
+    told.when(gated(KEY))
+    assert told.when(gated(KEY), AdmitRun(gate_id="other")) == []
+
+
+def test_who_is_turned_away_is_cancelled_with_the_reason() -> None:
+    told = story()
+    told.when(gated(KEY))
+    assert told.when(TurnAway(gate_id="g1", holder="r0")) == ["RunCancelled"]
+    ended = told.last(RunCancelled)
+    assert isinstance(ended, RunCancelled)
+    assert ended.error.code == "CONCURRENCY_SKIPPED"
+    assert told.when(AdmitRun(gate_id="g1")) == []
+
+
+def test_a_queued_run_can_be_cancelled_and_runs_out_of_patience() -> None:
+    told = story()
+    told.when(gated(KEY))
+    assert told.when(CancelRun()) == ["RunCancelled"]
+    late = story()
+    late.when(gated(KEY))
+    queued = late.last(RunQueued)
+    assert isinstance(queued, RunQueued)
+    assert late.when(FireTimer(timer_id=queued.timer_id)) == ["RunTimedOut"]
+    ended = late.last(RunTimedOut)
+    assert isinstance(ended, RunTimedOut)
+    assert ended.error.code == "QUEUE_TIMEOUT"
