@@ -318,3 +318,10 @@ def test_a_graph_knows_the_variables_that_anything_in_it_reads() -> None:
     assert Graph.of(from_wire(whole)).vars == named
     plain = {"name": "w", "nodes": [{"id": "a", "type": "noop"}]}
     assert Graph.of(from_wire(plain)).vars == frozenset()
+
+
+@pytest.mark.parametrize("node_type", ["approval", "wait_for_signal"])
+def test_a_wait_reads_its_input_only_where_it_names_it(node_type: str) -> None:
+    for config, expected in (({}, False), ({"message": "{{ input.text }}"}, True)):
+        node = Node(id="a", type=node_type, config=config)
+        assert reads(node, "p").input is expected
