@@ -10,7 +10,8 @@ from penstock.domain.workflow.graph import Graph
 from penstock.domain.workflow.model import from_wire
 from penstock.domain.workflow.node_types import STEP_TIMEOUT_MS
 from penstock.executor.outcome import Done, Rest
-from penstock.executor.plans import Plan, plan_of
+from penstock.executor.planning import plan_at
+from penstock.executor.plans import Plan
 from penstock.infra.expressions import Expressions
 
 BEGUN = 1_700_000_000_000
@@ -20,7 +21,7 @@ LONG = 2 * STEP_TIMEOUT_MS
 def planned(kind: str, **more: Any) -> Plan:
     node = {"id": "a", "type": kind, "config": {}, **more}
     graph = Graph.of(from_wire({"name": "test", "nodes": [node], "edges": []}))
-    return plan_of(graph, "a", Expressions().evaluate)
+    return plan_at(graph, "a", Expressions().evaluate)
 
 
 def test_a_call_gets_the_time_that_its_config_asks_for() -> None:

@@ -13,6 +13,7 @@ from penstock.executor.errands import Errands
 from penstock.executor.holdings import Holdings
 from penstock.executor.intake import Intake
 from penstock.executor.payloads import Payloads
+from penstock.executor.planning import plan_at
 from penstock.executor.plans import Plans
 from penstock.executor.report import Reporter
 from penstock.executor.transport import GuardedTransport
@@ -73,7 +74,7 @@ class Executor:
         self.holdings = Holdings(lambda delivery: self._errands.add(delivery.ack))
         self._reporter = Reporter(self._publisher, self.executor_id, self.holdings.settle)
         self.worker = Worker(
-            plans=Plans(Definitions(blobs), Expressions().evaluate),
+            plans=Plans(Definitions(blobs), Expressions().evaluate, plan_at),
             payloads=Payloads(blobs, self._events_at),
             reporter=self._reporter,
             transport=self._transport,

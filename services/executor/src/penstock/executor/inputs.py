@@ -17,6 +17,13 @@ RUN_INPUT: Final = "run.input"
 VARS: Final = "vars"
 NOTHING: Final = Raw(b"null")
 
+ITEM: Final = "item"
+ITEMS: Final = "items"
+"""All items of a loop, until the one that a step is about has been put in their place."""
+
+MESSAGE_MAX: Final = 2000
+"""Characters of an error's message that are kept."""
+
 decode = msgspec.json.decode
 encode = msgspec.json.encode
 
@@ -64,18 +71,20 @@ class StepInput:
 class Sources(Struct, frozen=True):
     """Where a node's input comes from: its declared predecessors, each once.
 
-    forgiving: those with an `ON_FAILURE` or `ALWAYS` edge to the node.
+    forgiving: those with an edge to the node that may be taken when they have failed. root: the
+    name of what the node gets if it has none: the run's input, or in a loop the item.
     """
 
     declared: tuple[str, ...]
     forgiving: frozenset[str]
+    root: str = RUN_INPUT
 
     @property
     def only(self) -> str | None:
         """The name of the one payload that is the input as it is; None when it is put together."""
         match self.declared:
             case ():
-                return RUN_INPUT
+                return self.root
             case (source,):
                 return f"nodes.{source}.output"
             case _:
@@ -87,20 +96,23 @@ def input_by_rule(
 ) -> StepInput:
     """The input rule of the workflow language, without decoding anything."""
     if not sources.declared:
+        if sources.root != RUN_INPUT:
+            return item_of(payloads)
         return StepInput(needed(payloads, RUN_INPUT))
     if len(sources.declared) == 1:
-        output = payloads.get(f"nodes.{sources.declared[0]}.output")
-        if output is not None:
+        source = sources.declared[0]
+        output = payloads.get(f"nodes.{source}.output")
+        if output is not None and f"nodes.{source}.error" not in payloads:
             return StepInput(output)
-        return StepInput(raw=contribution(sources.declared[0], sources, payloads))
+        return StepInput(raw=contribution(source, sources, payloads))
     members = {source: contribution(source, sources, payloads) for source in taken}
     return StepInput(raw=Raw(encode(members)))
 
 
 def contribution(source: str, sources: Sources, payloads: Mapping[str, Payload]) -> Raw:
-    """What one predecessor gives: its output, or its failure."""
+    """What one predecessor gives: its output, or its failure, also where a fallback stands in."""
     output = payloads.get(f"nodes.{source}.output")
-    if output is not None:
+    if output is not None and f"nodes.{source}.error" not in payloads:
         return raw_of(output)
     failure: dict[str, Any] = {"error": error_value(source, payloads)}
     if source in sources.forgiving:
@@ -121,6 +133,16 @@ def error_value(source: str, payloads: Mapping[str, Payload]) -> dict[str, Any]:
     return {"retryable": False} | error | {"details": shown}
 
 
+def error_of(fault: StepFault) -> dict[str, Any]:
+    """A fault in the same shape, before anybody has heard of it."""
+    return {
+        "code": fault.code,
+        "message": fault.message[:MESSAGE_MAX],
+        "retryable": fault.retryable,
+        "details": fault.details,
+    }
+
+
 def needed(payloads: Mapping[str, Payload], name: str) -> Payload:
     """The payload of this name, which the task must have brought."""
     payload = payloads.get(name)
@@ -133,3 +155,21 @@ def raw_of(payload: Payload) -> Raw:
     """The bytes of an opened payload."""
     assert payload.inline, "a payload that is read was opened before"
     return payload.inline
+
+
+def item_of(payloads: Mapping[str, Payload]) -> StepInput:
+    """What the iteration is about that a step stands in."""
+    one = payloads.get(ITEMS)
+    return last_result(payloads) if one is None else StepInput(one)
+
+
+def last_result(payloads: Mapping[str, Payload]) -> StepInput:
+    """What the iteration before came to; null in the first one."""
+    said = payloads.get(ITEM)
+    if said is not None:
+        return StepInput(said)
+    prefix = f"{ITEM}."
+    members = {
+        n.removeprefix(prefix): raw_of(p) for n, p in payloads.items() if n.startswith(prefix)
+    }
+    return StepInput(raw=Raw(encode(members)) if members else NOTHING)

@@ -12,14 +12,12 @@ from msgspec import Raw, Struct
 from penstock.domain.payload import INLINE_MAX_BYTES, Payload
 from penstock.domain.run.commands import CompleteStep, FailStep, Report, ReportLost, SuspendStep
 from penstock.domain.run.events import StepError, WaitKind
+from penstock.executor.edges import Told
 from penstock.executor.holdings import Held
-from penstock.executor.inputs import StepInput, encode
+from penstock.executor.inputs import MESSAGE_MAX, StepInput, encode
 from penstock.executor.outcome import Carried, Done, Outcome, Rest, StepFault, TimedOut
 from penstock.executor.payloads import Payloads, inline_if_small
 from penstock.messages.envelope import Task
-
-MESSAGE_MAX = 2000
-"""Characters of an error's message that are kept."""
 
 
 class Burden(Struct, frozen=True):
@@ -120,7 +118,14 @@ async def kept(burden: Burden, payloads: Payloads, held: Held) -> Kept:
     )
 
 
-def report_of(held: Held, executor_id: str, found: Outcome | StepFault, kept: Kept) -> Report:
+def report_of(
+    held: Held,
+    executor_id: str,
+    found: Outcome | StepFault,
+    kept: Kept,
+    *,
+    edges: Told = None,
+) -> Report:
     """What is said to the scheduler about an attempt that came to `found`."""
     task, started_at = held.task, held.started_at
     match found:
@@ -131,6 +136,7 @@ def report_of(held: Held, executor_id: str, found: Outcome | StepFault, kept: Ke
                 attempt=task.attempt,
                 output=kept.output,
                 branch=found.branch,
+                edges=edges if found.edges is None else found.edges,
                 input=kept.input,
                 started_at=started_at,
                 finished_at=now_ms(),
@@ -143,6 +149,7 @@ def report_of(held: Held, executor_id: str, found: Outcome | StepFault, kept: Ke
                 step_id=task.step_id,
                 attempt=task.attempt,
                 error=error_of(found, kept.details),
+                edges=edges,
                 input=kept.input,
                 timed_out=isinstance(found, TimedOut),
                 retry_after_ms=found.retry_after_ms,

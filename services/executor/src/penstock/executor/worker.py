@@ -6,17 +6,19 @@ of its own, `concurrency` of them at a time, and waits here for its turn.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from penstock.domain.payload import Payload
 from penstock.domain.run.commands import ConfirmCancel, FailStep, Report, StartStep
 from penstock.executor.context import StepContext
+from penstock.executor.edges import told
 from penstock.executor.holdings import Held, Stop
 from penstock.executor.measures import measured
 from penstock.executor.outcome import Outcome, StepFault, TimedOut
 from penstock.executor.payloads import Payloads
 from penstock.executor.plans import Plan, Plans
 from penstock.executor.report import Reporter
+from penstock.executor.supplies import Supplies
 from penstock.executor.transport import GuardedTransport
 from penstock.executor.verdict import (
     NOTHING_KEPT,
@@ -30,7 +32,6 @@ from penstock.executor.verdict import (
 from penstock.infra.telemetry.logs import logger
 from penstock.infra.telemetry.metrics import executor_in_flight
 from penstock.infra.telemetry.tracing import span, trace_id
-from penstock.messages.envelope import Task
 
 MENTION_AFTER_SECONDS = 0.3
 """A shorter attempt tells when it started in its report."""
@@ -54,6 +55,7 @@ class Worker:
     ) -> None:
         self._plans = plans
         self._payloads = payloads
+        self._supplies = Supplies(payloads)
         self._reporter = reporter
         self._transport = transport
         self._executor_id = executor_id
@@ -74,20 +76,30 @@ class Worker:
             self._lose(held, RELEASED)
             return
         plan = self._plans.at_hand(held.pack.tenant, held.task)
-        if plan is not None and plan.handler.immediate is not None and at_hand(held.task):
-            held.plan = plan
-            if self._at_once(held, plan):
-                return
+        if plan is not None and plan.handler.immediate is not None:
+            payloads = self._supplies.at_hand(held.pack.tenant, held.task)
+            if payloads is not None:
+                held.plan = plan
+                if self._at_once(held, plan, payloads):
+                    return
         if len(self._running) < self._concurrency:
             self._start(held)
         else:
             self._waiting.append(held)
 
-    def cancel(self, tenant: str, run_id: str) -> None:
-        """Stop all attempts of a run, those that run and those that wait here for their turn."""
+    def cancel(
+        self, tenant: str, run_id: str, steps: Collection[tuple[str, int]] | None = None
+    ) -> None:
+        """Stop attempts of a run, those that run and those that wait here for their turn.
+
+        steps: which of them, by path and attempt; None for all.
+        """
 
         def is_of_it(held: Held) -> bool:
-            return held.task.run_id == run_id and held.pack.tenant == tenant
+            task = held.task
+            if task.run_id != run_id or held.pack.tenant != tenant:
+                return False
+            return steps is None or (task.step_id, task.attempt) in steps
 
         self._drop_waiting([held for held in self._waiting if is_of_it(held)], self._confirm)
         for held in [held for held in self._running if is_of_it(held)]:
@@ -107,26 +119,31 @@ class Worker:
 
     # --- at once ---------------------------------------------------------------------------------
 
-    def _at_once(self, held: Held, plan: Plan) -> bool:
+    def _at_once(self, held: Held, plan: Plan, payloads: Mapping[str, Payload]) -> bool:
         """Run an attempt to its report; False when that is too large to be sent at once.
 
         Such an attempt is run again at leisure, which does no harm: what never waits has no
         effect on anything either.
         """
         held.started_at = now_ms()
-        found = self._found_at_once(held, plan)
-        payloads = kept_at_once(burden_of(held, found))
-        if payloads is None:
+        found = self._found_at_once(held, plan, payloads)
+        edges = None
+        if plan.edges is not None:
+            found, edges = told(plan.edges, held.given, found)
+        kept = kept_at_once(burden_of(held, found))
+        if kept is None:
             return False
-        self._say(held, report_of(held, self._executor_id, found, payloads))
+        self._say(held, report_of(held, self._executor_id, found, kept, edges=edges))
         return True
 
-    def _found_at_once(self, held: Held, plan: Plan) -> Outcome | StepFault:
+    def _found_at_once(
+        self, held: Held, plan: Plan, payloads: Mapping[str, Payload]
+    ) -> Outcome | StepFault:
         assert plan.handler.immediate is not None
         task = held.task
         try:
-            held.given = given = plan.given(task, task.payloads)
-            config = plan.filled(task, task.payloads, given)
+            held.given = given = plan.given(task, payloads)
+            config = plan.filled(task, payloads, given)
             found = plan.handler.immediate(self._context(held, task.traceparent), config, given)
             return plan.bounded(found, held.started_at)
         except StepFault as fault:
@@ -194,7 +211,7 @@ class Worker:
         task, tenant = held.task, held.pack.tenant
         held.plan = plan = await self._plans.plan(tenant, task)
         self._limit(held, plan.limit_ms)
-        payloads = await self._opened(task, plan, tenant)
+        payloads = await self._supplies.fetched(tenant, task, plan)
         held.given = given = plan.given(task, payloads)
         config = plan.filled(task, payloads, given)
         if plan.handler.immediate is not None:
@@ -217,22 +234,17 @@ class Worker:
         limit = asyncio.get_running_loop().call_later(left, self._stop, held, Stop.TIME)
         held.alarms = (mention, limit)
 
-    async def _opened(self, task: Task, plan: Plan, tenant: str) -> Mapping[str, Payload]:
-        """The task's payloads with their bytes; an object that is only passed on stays one."""
-        opened: dict[str, Payload] = {}
-        for name, payload in (await self._payloads.carried(task, tenant)).items():
-            passed = payload.blob is not None and name == plan.passed
-            opened[name] = payload if passed else await self._payloads.opened(payload, tenant)
-        return opened
-
     async def _report(self, held: Held, found: Outcome | StepFault) -> Report:
-        burden = burden_of(held, found)
+        """The report, with the edges that hold, and large payloads in the blob store."""
+        tests = None if held.plan is None else held.plan.edges
+        found, edges = told(tests, held.given, found)
         try:
-            payloads = await kept(burden, self._payloads, held)
+            payloads = await kept(burden_of(held, found), self._payloads, held)
         except StepFault as fault:
             # Of a fault about keeping bytes, nothing more is kept than its words.
-            found, payloads = fault, NOTHING_KEPT
-        return report_of(held, self._executor_id, found, payloads)
+            found, edges = told(tests, held.given, fault)
+            payloads = NOTHING_KEPT
+        return report_of(held, self._executor_id, found, payloads, edges=edges)
 
     # --- stopping --------------------------------------------------------------------------------
 
@@ -290,16 +302,6 @@ class Worker:
         runners = [held.runner for held in self._running if held.runner is not None]
         if runners:
             await asyncio.wait(runners, timeout=seconds)
-
-
-def at_hand(task: Task) -> bool:
-    """Whether all that the task reads came with it."""
-    if task.payloads_blob is not None:
-        return False
-    for payload in task.payloads.values():  # noqa: SIM110 - a generator costs as much as the rest
-        if not payload.inline:
-            return False
-    return True
 
 
 def about(held: Held) -> dict[str, str | int]:
