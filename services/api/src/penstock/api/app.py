@@ -31,6 +31,7 @@ from penstock.api.presence import Presence
 from penstock.api.protocol import Http, Upgraded
 from penstock.api.registry import Registry
 from penstock.api.routes import (
+    bulk,
     control,
     executions,
     exports,
@@ -80,6 +81,7 @@ ROUTED = (
     runs,
     history,
     control,
+    bulk,
     workflows,
     versions,
     exports,

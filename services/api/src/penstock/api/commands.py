@@ -6,6 +6,7 @@ accepted a moment ago is remembered, for the read models may not have it yet.
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Mapping
 from itertools import count
 from time import monotonic, time
 
@@ -108,6 +109,34 @@ class Commands:
             raise refused(reply.refusal)
         metrics.api_commands.labels(kind, "decided").inc()
         return reply
+
+    async def send_all(
+        self, tenant_id: str, commands: Mapping[str, RunCommand], *, what: str, sender: Sender
+    ) -> None:
+        """Store one command for each run; nobody waits for what becomes of them.
+
+        what: names the request in each command's id. Raises `Unavailable` or PublishError where
+        one may not be stored; the others are, and may be sent again.
+        """
+        if not self._nc.is_connected:
+            raise Unavailable
+        at = round(time() * 1000)
+        stored = []
+        for run_id, command in commands.items():
+            message = CommandMessage(
+                id=f"{run_id}/{what}/{sender.request_id}",
+                actor=sender.actor,
+                at=at,
+                command=command,
+                correlation_id=sender.request_id,
+                traceparent=sender.traceparent,
+            )
+            subject = subjects.command(tenant_id, RUN, run_id)
+            stored.append(self._publisher.publish(subject, encode(message)))
+            metrics.api_commands.labels(type(command).__name__, "unasked").inc()
+        for outcome in await asyncio.gather(*stored, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     def accepted(self, tenant_id: str, run_id: str) -> bool:
         """Whether a command to this run was stored within the last minute."""

@@ -52,6 +52,25 @@ async def matching(
     engine: Engine, tenant_id: str, wanted: Filter, *, after: After | None, limit: int
 ) -> list[Row]:
     """Up to `limit` rows, newest first."""
+    query, parameters = selection("r.*", tenant_id, wanted, after=after, limit=limit)
+    async with tenant_session(engine, tenant_id) as session:
+        return await session.all(query, parameters)
+
+
+async def ids_matching(
+    engine: Engine, tenant_id: str, wanted: Filter, *, after: After | None, limit: int
+) -> list[Row]:
+    """Up to `limit` rows of `id` and `created_at`, newest first."""
+    columns = "r.id, r.created_at"
+    query, parameters = selection(columns, tenant_id, wanted, after=after, limit=limit)
+    async with tenant_session(engine, tenant_id) as session:
+        return await session.all(query, parameters)
+
+
+def selection(
+    columns: str, tenant_id: str, wanted: Filter, *, after: After | None, limit: int
+) -> tuple[str, dict[str, Any]]:
+    """The query for runs that match, newest first, and its parameters."""
     conditions = ["r.tenant_id = %(tenant)s"]
     parameters: dict[str, Any] = {"tenant": tenant_id, "limit": limit, **wanted._asdict()}
     conditions += [sql for name, sql in CONDITIONS.items() if parameters[name] is not None]
@@ -67,11 +86,10 @@ async def matching(
         conditions.append(f"({created}, {run_id}) < (%(after_at)s, %(after_id)s)")
         parameters.update(after_at=after.created_at, after_id=after.id)
     query = (
-        f"select r.* from {source} where {' and '.join(conditions)} "
+        f"select {columns} from {source} where {' and '.join(conditions)} "
         f"order by {created} desc, {run_id} desc limit %(limit)s"
     )
-    async with tenant_session(engine, tenant_id) as session:
-        return await session.all(query, parameters)
+    return query, parameters
 
 
 async def shown(engine: Engine, payloads: Payloads, rows: list[Row]) -> list[Shown]:

@@ -133,8 +133,10 @@ class RunStatusShown(StrEnum):
     TIMED_OUT = "timed_out"
 
 
-class RunFilter(BaseModel):
-    """Which runs a list shows, and which page of them."""
+class RunsWanted(BaseModel):
+    """Which runs are meant."""
+
+    model_config = ConfigDict(populate_by_name=True, extra="forbid")
 
     status: RunStatusShown | None = None
     workflow_id: Annotated[str | None, Field(alias="workflowId", max_length=NAME_MAX)] = None
@@ -161,10 +163,38 @@ class Accepted(Wire):
     links: dict[str, str]
 
 
+
+
+class RunFilter(RunsWanted):
+    """Which runs a list shows, and which page of them."""
+
+    model_config = ConfigDict(populate_by_name=True, extra="ignore")
+
 class ErrorShown(Wire):
     """Why an attempt failed."""
 
     code: str
+class BulkAction(StrEnum):
+    """What can be done to many runs at once."""
+
+    CANCEL = "cancel"
+
+
+class Bulk(Wire):
+    """One command to every run that the filter matches."""
+
+    filter: RunsWanted
+    action: BulkAction
+    reason: Annotated[str, Field(max_length=REASON_MAX)] = ""
+
+
+class BulkTold(Wire):
+    """How many runs were told; `more`: there are others that match."""
+
+    matched: int
+    more: bool = False
+
+
     message: str
     retryable: bool
     details: JsonValue

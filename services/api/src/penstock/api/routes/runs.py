@@ -18,7 +18,7 @@ from penstock.api.positions import EVENTS, parse
 from penstock.api.queries_runs import Filter
 from penstock.api.queries_steps import STEPS_SHOWN_MAX, Steps, stored_steps
 from penstock.api.runnable import uuid_or_none
-from penstock.api.schemas import Accepted, Cancel, RunFilter, RunShown, StepShown
+from penstock.api.schemas import Accepted, Cancel, RunFilter, RunShown, RunsWanted, StepShown
 from penstock.api.writes import read_after
 from penstock.domain.run.commands import CancelRun
 from penstock.infra.postgres.engine import Row
@@ -37,22 +37,9 @@ async def list_runs(
     """The tenant's runs that match, newest first, without their steps."""
     parts = parts_of(request)
     await read_after(request, parts)
-    workflow_id = None
-    if asked.workflow_id is not None:
-        workflow = await queries_registry.workflow_id(
-            parts.engine, caller.tenant_id, asked.workflow_id
-        )
-        if workflow is None:
-            return answered({"items": [], "nextCursor": None})
-        workflow_id = workflow["id"]
-    wanted = Filter(
-        status=asked.status,
-        workflow_id=workflow_id,
-        trigger=asked.trigger,
-        tag=asked.tag,
-        created_from=asked.created_from,
-        created_to=asked.created_to,
-    )
+    wanted = await filter_of(parts, caller, asked)
+    if wanted is None:
+        return answered({"items": [], "nextCursor": None})
     asked_page = Asked(asked.limit, asked.cursor, pages.listing(request))
     return answered(await page_of_runs(parts, caller, wanted, asked_page))
 
@@ -150,6 +137,26 @@ async def cancel_run(request: Request, run_id: str, caller: RunsCanceller) -> Re
     status = row["status"] if row is not None else "queued"
     body = {"runId": str(known), "status": status, "links": starts.links(known)}
     return answered(body, status=202, headers=headers)
+
+
+async def filter_of(parts: Parts, caller: Caller, asked: RunsWanted) -> Filter | None:
+    """The filter that a client asks for; None where its workflow does not exist."""
+    workflow_id = None
+    if asked.workflow_id is not None:
+        workflow = await queries_registry.workflow_id(
+            parts.engine, caller.tenant_id, asked.workflow_id
+        )
+        if workflow is None:
+            return None
+        workflow_id = workflow["id"]
+    return Filter(
+        status=asked.status,
+        workflow_id=workflow_id,
+        trigger=asked.trigger,
+        tag=asked.tag,
+        created_from=asked.created_from,
+        created_to=asked.created_to,
+    )
 
 
 async def page_of_runs(
