@@ -104,6 +104,11 @@ class BlobsContract:
         assert await blobs.put(b"gone", tenant=mine, run_id="r-1") == gone
         assert await blobs.get(gone) == b"gone"
 
+    async def test_sweeping_leaves_what_is_whole(self, blobs: Blobs) -> None:
+        name = await blobs.put(os.urandom(300_000), tenant=tenant(), run_id="r-1")
+        await blobs.sweep(int(time.time() * 1000) + 60_000)
+        await blobs.get(name)
+
     async def test_a_store_that_serves_us_has_no_problem(self, blobs: Blobs) -> None:
         assert await blobs.problem() == ""
         assert await BlobsCheck(blobs).answer() == {"blobs": True}
@@ -179,11 +184,35 @@ class TestInJetStream(BlobsContract):
         await blobs.delete(await blobs.put(b"x" * 300_000, tenant=tenant(), run_id="r-1"))
         assert (await nc.jetstream().stream_info(BLOBS)).state.messages == before
 
+    async def test_what_a_dead_writer_left_is_swept(self, nats_server: NatsServer) -> None:
+        connection = await nats.connect(nats_server.url)
+        await bootstrap(connection)
+        js, blobs = connection.jetstream(), JetStreamBlobs(connection)
+        whole = [await blobs.put(data, tenant="t") for data in (b"one", os.urandom(300_000))]
+        before = (await js.stream_info(BLOBS)).state.messages
+        for _ in range(3):
+            await js.publish(f"{jetstream.CHUNKS}unfinished", b"half of it")
+        now = int(time.time() * 1000)
+        assert await blobs.sweep(now - 60_000) == 0
+        assert await blobs.sweep(now + 60_000) == 1
+        assert (await js.stream_info(BLOBS)).state.messages == before
+        assert await blobs.sweep(now + 60_000) == 0
+        assert await blobs.get(whole[0]) == b"one"
+        await blobs.get(whole[1])
+        await connection.close()
+
     async def test_without_a_server_the_store_is_unavailable(self, nats_server: NatsServer) -> None:
         connection = await nats.connect(nats_server.url, allow_reconnect=False)
         blobs = JetStreamBlobs(connection)
         await connection.close()
-        for attempt in (blobs.put(b"x", tenant="t"), blobs.get("t/x"), blobs.stat("t/x")):
+        for attempt in (
+            blobs.put(b"x", tenant="t"),
+            blobs.get("t/x"),
+            blobs.stat("t/x"),
+            blobs.delete("t/x"),
+            blobs.sweep(0),
+            found(blobs, "t"),
+        ):
             with pytest.raises(BlobsUnavailable):
                 await attempt
 

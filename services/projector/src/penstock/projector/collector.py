@@ -123,7 +123,7 @@ class Collector:
                     break
             for name in await spoken_of(connection, gone):
                 del gone[name]
-            return await self._remove(gone)
+            return await self._remove(gone) + await self._blobs.sweep(horizon)
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[Connection]:

@@ -57,6 +57,10 @@ class Moved:
         """Removes an object of the new store."""
         await self._new.delete(name)
 
+    async def sweep(self, before: int) -> int:
+        """Removes what writers left unfinished, in both stores."""
+        return await self._old.sweep(before) + await self._new.sweep(before)
+
     async def problem(self) -> str:
         """What keeps the new store from serving us; empty for nothing."""
         return await self._new.problem()

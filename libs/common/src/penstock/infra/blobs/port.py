@@ -64,6 +64,9 @@ class Blobs(Protocol):
     async def delete(self, name: str) -> None:
         """Removes an object; nothing where there is none."""
 
+    async def sweep(self, before: int) -> int:
+        """Removes what writers that died left unfinished before a moment, ms; how many of such."""
+
     async def problem(self) -> str:
         """What keeps the store from serving us, and the setting at fault; empty while all is well.
 

@@ -118,6 +118,10 @@ class S3Blobs:
         except (BaseError, OSError) as error:
             raise _unavailable(error) from error
 
+    async def sweep(self, before: int) -> int:
+        """None: an object is written whole or not at all."""
+        return 0
+
     async def problem(self) -> str:
         """What keeps the bucket from serving us, and the setting at fault; empty for nothing."""
         try:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import msgspec
@@ -35,6 +36,9 @@ ATTEMPTS_MAX = 3
 RETRY_S = 0.1
 ENTRY = f"$O.{BLOBS_BUCKET}.M."
 """Before the encoded name: where the store keeps what it knows of an object."""
+CHUNKS = f"$O.{BLOBS_BUCKET}.C."
+"""Before the name of the chunks of an object."""
+STORED_AT = "Nats-Time-Stamp"
 
 
 class JetStreamBlobs:
@@ -82,19 +86,10 @@ class JetStreamBlobs:
 
     async def of_runs(self) -> AsyncIterator[Stored]:
         """All objects that are kept as long as a run, the oldest first."""
-        reader = Direct(self._nc)
-        await reader.start()
-        try:
-            after = 0
-            while page := await reader.read_subject(BLOBS, ENTRY + ">", after=after):
-                after = page[-1].seq
-                entries = (msgspec.json.decode(each.body, type=_Entry) for each in page)
-                for entry in filter(_is_of_run, entries):
+        async with self._reader() as reader:
+            async for entry in _entries(reader):
+                if not entry.deleted and owner_of(entry.name) is not None:
                     yield Stored(entry.name, _moment(entry.mtime))
-        except ReadUnavailable as error:
-            raise BlobsUnavailable(str(error)) from error
-        finally:
-            await reader.stop()
 
     async def delete(self, name: str) -> None:
         """Removes an object, and then the store's mark that it is gone: nobody needs that."""
@@ -107,6 +102,45 @@ class JetStreamBlobs:
             return
         except (errors.Error, TimeoutError) as error:
             raise BlobsUnavailable(f"{name}: {error}") from error
+
+    async def sweep(self, before: int) -> int:
+        """Removes the chunks of objects that have no entry: their writers died before it."""
+        swept = 0
+        async with self._reader() as reader:
+            chunks = await self._chunks()
+            kept = {CHUNKS + entry.nuid async for entry in _entries(reader) if not entry.deleted}
+            for subject in chunks - kept:
+                last = await reader.last(BLOBS, subject)
+                if last is not None and _moment(last.headers.get(STORED_AT)) < before:
+                    await self._js.purge_stream(BLOBS, subject=subject)
+                    swept += 1
+        return swept
+
+    async def _chunks(self) -> set[str]:
+        """The subjects of all chunks: one an object."""
+        found: set[str] = set()
+        while True:
+            asked = msgspec.json.encode({"subjects_filter": CHUNKS + ">", "offset": len(found)})
+            answer = await self._nc.request(
+                f"$JS.API.STREAM.INFO.{BLOBS}", asked, timeout=TRANSFER_TIMEOUT_S
+            )
+            page = msgspec.json.decode(answer.data, type=_Info).state.subjects or {}
+            if page.keys() <= found:
+                return found
+            found |= page.keys()
+
+    @asynccontextmanager
+    async def _reader(self) -> AsyncIterator[Direct]:
+        """Reads the bucket's stream; what prevents it is `BlobsUnavailable`."""
+        reader = Direct(self._nc)
+        try:
+            await reader.start()
+            try:
+                yield reader
+            finally:
+                await reader.stop()
+        except (ReadUnavailable, errors.Error, TimeoutError) as error:
+            raise BlobsUnavailable(str(error)) from error
 
     async def problem(self) -> str:
         """Empty: the bucket is one of the streams, and whoever is ready has looked for them."""
@@ -131,15 +165,33 @@ class JetStreamBlobs:
 
 
 class _Entry(msgspec.Struct):
-    """What the store keeps of an object, as far as it is needed."""
+    """What the store keeps of an object, as far as it is needed. nuid: names its chunks."""
 
     name: str
+    nuid: str = ""
     mtime: str | None = None
     deleted: bool = False
 
 
-def _is_of_run(entry: _Entry) -> bool:
-    return not entry.deleted and owner_of(entry.name) is not None
+class _State(msgspec.Struct):
+    subjects: dict[str, int] | None = None
+
+
+class _Info(msgspec.Struct):
+    """What the broker says about the bucket's stream, as far as it is needed."""
+
+    state: _State
+
+
+_decode_entry = msgspec.json.Decoder(_Entry).decode
+
+
+async def _entries(reader: Direct) -> AsyncIterator[_Entry]:
+    after = 0
+    while page := await reader.read_subject(BLOBS, ENTRY + ">", after=after):
+        after = page[-1].seq
+        for each in page:
+            yield _decode_entry(each.body)
 
 
 async def _holds(store: ObjectStore, name: str) -> bool:
