@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from penstock.api.app import MODELS, routes
 from penstock.api.openapi import document
-from penstock.client import health, models, runs, tenants, workflows
+from penstock.client import control, health, models, runs, tenants, variables, workflows
 from penstock.client.calls import Call
 
 SHAPES: list[tuple[type[models.Model], str]] = [
@@ -25,10 +25,11 @@ SHAPES: list[tuple[type[models.Model], str]] = [
     (models.Comparison, "DifferenceShown"),
     (models.Imported, "ImportShown"),
     (models.Validation, "Judgement"),
+    (models.Variable, "VariableShown"),
     (models.Tenant, "TenantShown"),
     (models.ApiKey, "KeyShown"),
 ]
-OF_HEADERS = {(models.Workflow, "etag"), (models.Imported, "etag")}
+OF_HEADERS = {(models.Workflow, "etag"), (models.Imported, "etag"), (models.Variable, "etag")}
 """Members that an answer's headers give, not its body."""
 CALLS: list[Call[Any]] = [
     runs.start("ID"),
@@ -38,6 +39,11 @@ CALLS: list[Call[Any]] = [
     runs.events("ID"),
     runs.cancel("ID"),
     runs.open_stream("ID"),
+    control.pause("ID"),
+    control.resume("ID"),
+    control.signal("ID", "ID"),
+    control.approve("ID", "ID"),
+    control.reject("ID", "ID"),
     workflows.create(name="w"),
     workflows.get_workflow("ID"),
     workflows.list_workflows(),
@@ -53,6 +59,11 @@ CALLS: list[Call[Any]] = [
     workflows.compare("ID", 1, 2),
     workflows.export_workflow("ID"),
     workflows.import_workflow({}),
+    variables.create_variable("v", 1),
+    variables.get_variable("ID"),
+    variables.list_variables(),
+    variables.update_variable("ID", 1),
+    variables.delete_variable("ID"),
     tenants.create_tenant("t"),
     tenants.get_tenant("ID"),
     tenants.list_tenants(),

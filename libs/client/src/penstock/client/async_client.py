@@ -1,7 +1,8 @@
 """The async client: `async with AsyncClient() as penstock: await penstock.runs.start("hello")`.
 
-Its methods are the functions of `runs`, `workflows` and `tenants`, with the same arguments: each
-sends the call that its function makes, again if need be, and returns what the call answers.
+Its methods are the functions of `runs`, `workflows`, `variables` and `tenants`, with the same
+arguments: each sends the call that its function makes, again if need be, and returns what the call
+answers.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 import httpx
 
-from penstock.client import health, runs, tenants, transport, workflows
+from penstock.client import control, health, runs, tenants, transport, variables, workflows
 from penstock.client.calls import Answer, Call, NoAnswer
 from penstock.client.follow import Follow, ended_well
 from penstock.client.models import Event, Page, Run
@@ -45,7 +46,7 @@ class Sends(Generic[P, T]):
 
 
 class Runs(Noun):
-    """Start runs, read them, wait for them, stop them."""
+    """Start runs, read them, wait for them, control and stop them."""
 
     start = Sends(runs.start)
     get = Sends(runs.get_run)
@@ -53,6 +54,11 @@ class Runs(Noun):
     steps = Sends(runs.steps)
     events = Sends(runs.events)
     cancel = Sends(runs.cancel)
+    pause = Sends(control.pause)
+    resume = Sends(control.resume)
+    signal = Sends(control.signal)
+    approve = Sends(control.approve)
+    reject = Sends(control.reject)
 
     def stream(self, run_id: str, *, after: str | None = None) -> AsyncIterator[Event]:
         """Every event of a run, past ones first, until it ends; broken connections are mended.
@@ -90,6 +96,16 @@ class Workflows(Noun):
     compare = Sends(workflows.compare)
     export = Sends(workflows.export_workflow)
     import_ = Sends(workflows.import_workflow)
+
+
+class Variables(Noun):
+    """Make, read and change variables, which templates read as `vars.<name>`."""
+
+    create = Sends(variables.create_variable)
+    get = Sends(variables.get_variable)
+    list = Sends(variables.list_variables)
+    update = Sends(variables.update_variable)
+    delete = Sends(variables.delete_variable)
 
 
 class Tenants(Noun):
@@ -130,6 +146,7 @@ class AsyncClient:
         self.retries = retries
         self.runs = Runs(self)
         self.workflows = Workflows(self)
+        self.variables = Variables(self)
         self.tenants = Tenants(self)
         self.api_keys = ApiKeys(self)
 

@@ -15,7 +15,9 @@ from typing import Annotated, Final
 
 import typer
 
+from penstock.client.control_cli import add_controls
 from penstock.client.options import Command
+from penstock.client.variables_cli import variables
 from penstock.client.workflows_cli import workflows
 
 GROUP: Final = "penstock.commands"
@@ -26,9 +28,10 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-runs = typer.Typer(help="List, show, watch and cancel runs.", no_args_is_help=True)
+runs = typer.Typer(help="List, show, watch, control and cancel runs.", no_args_is_help=True)
 app.add_typer(runs, name="runs")
 app.add_typer(workflows, name="workflows")
+app.add_typer(variables, name="variables")
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id.")]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A definition, JSON or YAML.")]
@@ -153,7 +156,9 @@ def cancel_run(
     raise typer.Exit(reports.cancel_run(context.obj, run_id, reason=reason, wait=wait))
 
 
-OURS: Final = frozenset({"run", "apply", "validate", "events", "runs", "workflows"})
+add_controls(runs)
+
+OURS: Final = frozenset({"run", "apply", "validate", "events", "runs", "workflows", "variables"})
 
 
 def add_found_commands(to: typer.Typer, named: str | None) -> None:

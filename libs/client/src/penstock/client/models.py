@@ -247,6 +247,22 @@ class Tenant(Model, frozen=True, kw_only=True):
     admin_api_key: str | None = None
 
 
+class Variable(Model, frozen=True, kw_only=True):
+    """A variable of the tenant, which templates read as `vars.<name>`.
+
+    etag: as the answer's header gave it, for `update(if_match=…)`; lists have none.
+    """
+
+    id: str
+    name: str
+    value: Any = None
+    description: str = ""
+    created_by: str | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    etag: str | None = None
+
+
 class ApiKey(Model, frozen=True, kw_only=True):
     """An API key. `key` is there once, in the answer that made it."""
 
