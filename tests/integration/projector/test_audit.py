@@ -216,6 +216,7 @@ STEP_COLUMNS = {
     "error": '\'{"code": "X", "message": ""}\'',
     "attempts": '\'[{"attempt": 1, "status": "lost", "finishedAt": 1}]\'',
     "edges": "'[0]'",
+    "items": '\'{"size": 4, "sha256": "00"}\'',
     "loop": '\'{"opened": 1}\'',
 }
 

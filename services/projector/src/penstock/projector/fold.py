@@ -9,7 +9,7 @@ from typing import Any, get_args
 from msgspec import DecodeError, Struct
 from msgspec.structs import replace
 
-from penstock.domain.run.events import RunForked, RunStarted
+from penstock.domain.run.events import RunForked, RunStarted, StepSucceeded
 from penstock.domain.run.paths import iteration_of, scope_of
 from penstock.messages.catalogue import RUN
 from penstock.messages.envelope import NO_HASH, Cause, Decision
@@ -17,7 +17,7 @@ from penstock.projector.chains import Broken, Head, checked_previous, link, mess
 from penstock.projector.entry import Entry, Log
 from penstock.projector.ids import uuid_bytes
 from penstock.projector.memory import LiveRun, Memory
-from penstock.projector.projections.evaluations import evaluated
+from penstock.projector.projections.evaluations import edges_of, evaluated
 from penstock.projector.projections.event_archive import ArchiveRow
 from penstock.projector.projections.forks import kept
 from penstock.projector.projections.registry import Statement, registry_statements
@@ -237,6 +237,8 @@ def _put(live: LiveRun, before: StepRow | None, after: StepRow) -> None:
 
 def _evaluate(live: LiveRun, event: Any) -> None:
     """What executors owe a loop, or the run, after an event of an evaluation; it has no row."""
+    if isinstance(event, StepSucceeded) and (told := edges_of(event)) is not None:
+        _tell_edges(live, *told)
     loop_id, change, purpose = evaluated(event)
     if not loop_id:
         live.row = replace(live.row, evaluating=live.row.evaluating + change)
@@ -244,6 +246,15 @@ def _evaluate(live: LiveRun, event: Any) -> None:
     loop = live.steps.get(loop_id)
     if loop is not None and (after := evaluating(loop, purpose)) is not loop:
         _put(live, loop, after)
+
+
+def _tell_edges(live: LiveRun, step_id: str, edges: tuple[int, ...]) -> None:
+    """What the edges of a settled step came to; its row may have been forgotten."""
+    row = live.steps.get(step_id)
+    if row is None:
+        live.edges[step_id] = edges
+    else:
+        _put(live, row, replace(row, edges=edges))
 
 
 def _count_iteration(live: LiveRun, step_id: str) -> None:

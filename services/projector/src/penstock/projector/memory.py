@@ -27,11 +27,13 @@ class LiveRun:
     """One run that has not ended: its row, its counters, its unsettled steps.
 
     changed: the steps whose rows differ from the table's, in the order in which they changed.
+    edges: of settled steps that are not kept here, what their EXPRESSION edges came to since.
     stirring: how many of its steps get on by themselves. sizes: of its definition, if known.
     """
 
     __slots__ = (
-        "changed", "counts", "id", "is_stored", "row", "sizes", "steps", "stirring", "tenant",
+        "changed", "counts", "edges", "id", "is_stored",
+        "row", "sizes", "steps", "stirring", "tenant",
     )  # fmt: skip
 
     def __init__(self, tenant: bytes, id_: bytes, row: RunRow, *, is_stored: bool) -> None:
@@ -41,6 +43,7 @@ class LiveRun:
         self.counts = [0] * len(COUNTERS)
         self.steps: dict[str, StepRow] = {}
         self.changed: dict[str, None] = {}
+        self.edges: dict[str, tuple[int, ...]] = {}
         self.stirring = 0
         self.sizes: Sizes | None = None
         self.is_stored = is_stored
@@ -54,6 +57,7 @@ class LiveRun:
             else:
                 self.steps[step_id] = stored_step(row)
         self.changed.clear()
+        self.edges.clear()
         self.row = stored_run(self.row)
         self.is_stored = True
 

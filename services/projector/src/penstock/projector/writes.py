@@ -92,6 +92,8 @@ def parts(changes: Changes) -> Iterator[Part]:
         yield _inserted("run_steps", step_columns(new))
     if old := [(run, step) for run, step in steps if step.is_stored]:
         yield _updated("run_steps", step_columns(old), STEP_KEY, len(old))
+    if any(run.edges for run in runs):
+        yield _told(runs)
     yield _heads_moved(changes)
     if changes.quarantined:
         yield _quarantined(changes)
@@ -177,12 +179,25 @@ def step_columns(steps: Sequence[tuple[LiveRun, StepRow]]) -> Columns:
         "error": arrays.jsons([_json(row.error) for row in rows]),
         "attempts": arrays.jsons([_json(row.attempts or None) for row in rows]),
         "edges": arrays.jsons([_json(row.edges) for row in rows]),
+        "items": arrays.jsons([_json(row.items) for row in rows]),
         "loop": arrays.jsons([_json(row.loop) for row in rows]),
     }
 
 
+def _told(runs: Sequence[LiveRun]) -> Part:
+    """Steps that had ended before anybody knew what their edges come to."""
+    told = [(run, step_id, edges) for run in runs for step_id, edges in run.edges.items()]
+    columns = {
+        "tenant_id": arrays.uuids([run.tenant for run, _, _ in told]),
+        "run_id": arrays.uuids([run.id for run, _, _ in told]),
+        "step_id": arrays.texts([step_id for _, step_id, _ in told]),
+        "edges": arrays.jsons([_json(edges) for _, _, edges in told]),
+    }
+    return _updated("run_steps", columns, STEP_KEY, len(told))._replace(name="told_run_steps")
+
+
 STEP_KEY = ("tenant_id", "run_id", "step_id")
-KEPT = ("input", "output", "error", "attempts", "edges", "sinks", "is_keyed")
+KEPT = ("input", "output", "error", "attempts", "edges", "items", "sinks", "is_keyed")
 """Columns that are written once: null says that they stay."""
 
 

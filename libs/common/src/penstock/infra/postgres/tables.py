@@ -160,6 +160,7 @@ run_steps = _table(
         "error}], times in ms; null for none",
     ),
     Column("edges", JSON, comment="numbers of the EXPRESSION edges that came to true"),
+    Column("items", JSON, comment="payload: what a loop goes over"),
     Column(
         "loop",
         JSON,

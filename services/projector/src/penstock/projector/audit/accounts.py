@@ -24,11 +24,12 @@ from penstock.domain.run.events import (
     StepLost,
     StepReady,
     StepRetryScheduled,
+    StepSucceeded,
     StepWaiting,
     WaitKind,
 )
 from penstock.domain.run.evolve import evolve
-from penstock.domain.run.paths import iteration_of, scope_of
+from penstock.domain.run.paths import Evaluation, iteration_of, owner_of, scope_of
 from penstock.domain.run.rest import at_rest
 from penstock.domain.run.state import SETTLED, Run, Step, StepStatus, unborn
 from penstock.domain.workflow.graph import Graph
@@ -52,12 +53,16 @@ class Attempt(Struct):
 
 
 class Moments(Struct):
-    """When a step got where; 0 for not yet, or not told. until: of the wait it is in."""
+    """When a step got where; 0 for not yet, or not told. until: of the wait it is in.
+
+    edges: which EXPRESSION edges came to true, whoever said so.
+    """
 
     ready_at: int = 0
     started_at: int = 0
     settled_at: int = 0
     until: int = 0
+    edges: tuple[int, ...] | None = None
     attempts: list[Attempt] = field(default_factory=list)
     abandoned: bool = False
 
@@ -70,8 +75,8 @@ class Moments(Struct):
 class Account:
     """One run.
 
-    begun: its loops that may open iterations, or did. opened: by a loop's path, how many of its
-    iterations something was heard of. scopes: those of them that count into the run's total.
+    begun: by a loop's path, what it goes over, once it may open iterations. opened: of how many of
+    them something was heard. scopes: those of them that count into the run's total.
     """
 
     def __init__(self, entry: Entry, graph: Graph) -> None:
@@ -85,7 +90,7 @@ class Account:
         self.last_seq = 0
         self.is_quarantined = False
         self.moments: dict[str, Moments] = {}
-        self.begun: set[str] = set()
+        self.begun: dict[str, Payload | None] = {}
         self.opened: dict[str, int] = {}
         self.scopes: set[str] = set()
 
@@ -110,8 +115,10 @@ class Account:
         for step_id, step in self.run.steps.items():
             timer = self.run.timers.get(step.timer_id)
             until = 0 if timer is None else timer.due_at
-            self.moments[step_id] = Moments(until=until, attempts=[Attempt(step.attempt)])
-        self.begun = set(self.run.flow.loops)
+            self.moments[step_id] = Moments(
+                until=until, edges=step.edges, attempts=[Attempt(step.attempt)]
+            )
+        self.begun = {loop_id: loop.items for loop_id, loop in self.run.flow.loops.items()}
         self.opened = {loop_id: loop.opened for loop_id, loop in self.run.flow.loops.items()}
         self.scopes = set(self.run.flow.scopes)
 
@@ -132,6 +139,8 @@ class Account:
         self._count_iteration(step_id)
         if isinstance(event, StepDispatched | ResultDiscarded | ApprovalDecided):
             return
+        if isinstance(event, StepSucceeded) and step_id.endswith(f"@{Evaluation.EDGES}"):
+            self.moments[owner_of(step_id)].edges = event.edges or ()
         noted = self.moments.get(step_id)
         if noted is None:
             noted = self.moments[step_id] = Moments()
@@ -149,7 +158,7 @@ class Account:
             case StepWaiting(until=until):
                 noted.until = until
                 if event.kind is WaitKind.LOOP:
-                    self.begun.add(step_id)
+                    self.begun[step_id] = event.items
             case StepRetryScheduled(due_at=due_at, error=error):
                 noted.until = due_at
                 attempt.outcome = "timed_out" if error.code == "TIMEOUT" else "failed"
@@ -157,6 +166,7 @@ class Account:
             case StepLost():
                 attempt.outcome, attempt.finished_at = "lost", at
             case _:
+                noted.edges = getattr(event, "edges", None)
                 if self.step(step_id).status in SETTLED and not noted.settled_at:
                     noted.settled_at = finished_at
                     noted.abandoned = isinstance(event, StepAbandoned)

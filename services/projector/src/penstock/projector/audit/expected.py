@@ -115,7 +115,8 @@ def step_columns(account: Account, step_id: str, owed: dict[str, str]) -> Column
             for each in noted.attempts
             if each.outcome
         ],
-        "edges": step.edges,
+        "edges": noted.edges,
+        "items": digest(account.begun.get(step_id)),
         "loop": loop_of(account, step_id, owed),
     }
 

@@ -52,7 +52,7 @@ where (tenant_id, id) in (select * from unnest(%s::uuid[], %s::uuid[]))
 
 STEPS = f"""
 select tenant_id, run_id, step_id, status, attempt, executor_id, branch, input, output, error,
-       attempts, edges, loop,
+       attempts, edges, items, loop,
        {_ms("ready_at", "started_at", "attempt_started_at", "finished_at", "wake_at")}
 from penstock.run_steps
 where (tenant_id, run_id) in (select * from unnest(%s::uuid[], %s::uuid[]))
@@ -193,6 +193,7 @@ def _step_values(row: Row) -> Columns:
             for each in past
         ],
         "edges": None if row["edges"] is None else _edges(row["edges"]),
+        "items": _payload("items", row["items"]),
         "loop": None if row["loop"] is None else msgspec.structs.astuple(_loop(row["loop"])),
     }
 

@@ -49,6 +49,12 @@ def evaluated(event: Any) -> Evaluated:
     return Evaluated(loop_id, count, None if count < 0 else purpose)
 
 
+def edges_of(event: StepSucceeded) -> tuple[str, tuple[int, ...]] | None:
+    """The step whose edges were evaluated, and which of them came to true; None for another aim."""
+    owner, purpose = evaluated_for(event.step_id) or ("", None)
+    return (owner, event.edges or ()) if purpose is Evaluation.EDGES else None
+
+
 def loop_of(path: str) -> tuple[str, str | None]:
     """The loop that asks for an evaluation, and what for; empty where no loop does."""
     owner, purpose = evaluated_for(path) or ("", None)

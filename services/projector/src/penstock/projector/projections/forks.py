@@ -64,5 +64,6 @@ def row_of(path: str, step: Step, snapshot: Snapshot, evaluation: str | None) ->
         output=step.output,
         error=step.error,
         edges=step.edges,
+        items=None if loop is None else loop.items,
         loop=None if loop is None else LoopMark(loop.opened, evaluation if is_loop else None),
     )

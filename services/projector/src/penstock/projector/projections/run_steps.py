@@ -95,9 +95,9 @@ class LoopMark(Struct, frozen=True, rename="camel", omit_defaults=True):
 class StepRow(Struct, frozen=True, kw_only=True):
     """The columns of one step. Moments in ms, None and 0 mean unknown.
 
-    edges: numbers of the EXPRESSION edges that came to true; None where nobody has told. loop: of
-    a loop that may open iterations, or did. is_stored: the table has the row. A payload that is
-    stored is dropped from here: None then means that the column stays.
+    edges: numbers of the EXPRESSION edges that came to true; None where nobody has told. items,
+    loop: of a loop that may open iterations, or did. is_stored: the table has the row. A payload
+    that is stored is dropped from here: None then means that the column stays.
     """
 
     step_id: str
@@ -115,13 +115,14 @@ class StepRow(Struct, frozen=True, kw_only=True):
     error: StepError | None = None
     attempts: tuple[Attempt, ...] = ()
     edges: tuple[int, ...] | None = None
+    items: Payload | None = None
     loop: LoopMark | None = None
     is_stored: bool = False
 
 
 def stored(row: StepRow) -> StepRow:
     """What stays in memory of a row that the table has now."""
-    return replace(row, input=None, output=None, error=None, edges=None, is_stored=True)
+    return replace(row, input=None, output=None, error=None, edges=None, items=None, is_stored=True)
 
 
 STIRRING = frozenset({Status.PENDING, Status.READY, Status.RUNNING, Status.RETRYING})
@@ -232,6 +233,7 @@ def _waiting(row: StepRow, event: StepWaiting) -> StepRow:
         input=event.input,
         output=event.output,
         wake_at=event.until,
+        items=event.items,
         loop=LoopMark() if is_loop else None,
     )
 

@@ -21,9 +21,11 @@ comment on column penstock.runs.evaluating is
 comment on column penstock.runs.parent_step_id is 'the step of that run which waits for this one';
 alter table penstock.run_steps
     add column edges json,
+    add column items json,
     add column loop json;
 comment on column penstock.run_steps.edges is
     'numbers of the EXPRESSION edges that came to true';
+comment on column penstock.run_steps.items is 'payload: what a loop goes over';
 comment on column penstock.run_steps.loop is
     'of a loop: {opened, evaluating}: its iterations, and what is owed to itself';
 """
@@ -37,4 +39,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Forget them; the log has what they say."""
     op.execute("alter table penstock.runs drop column evaluating, drop column parent_step_id")
-    op.execute("alter table penstock.run_steps drop column edges, drop column loop")
+    op.execute("alter table penstock.run_steps drop column edges, drop column items")
+    op.execute("alter table penstock.run_steps drop column loop")
