@@ -6,7 +6,7 @@ hold them equal to what stands here.
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -120,6 +120,25 @@ class Cancel(Wire):
     reason: Annotated[str, Field(max_length=REASON_MAX)] = ""
 
 
+class Pause(Wire):
+    """Why a run is paused."""
+
+    reason: Annotated[str, Field(max_length=REASON_MAX)] = ""
+
+
+class Signal(Wire):
+    """What a signal says."""
+
+    payload: Any = None
+
+
+class Decide(Wire):
+    """What somebody decided about an approval."""
+
+    decision: Literal["approve", "reject"]
+    comment: Annotated[str, Field(max_length=REASON_MAX)] = ""
+
+
 class RunStatusShown(StrEnum):
     """Where a run stands."""
 
@@ -144,25 +163,6 @@ class RunsWanted(BaseModel):
     tag: Annotated[str | None, Field(max_length=TAG_MAX)] = None
     created_from: Annotated[Moment | None, Field(alias="from")] = None
     created_to: Annotated[Moment | None, Field(alias="to")] = None
-    limit: Limit = LIMIT_DEFAULT
-    cursor: Cursor = None
-
-
-class Mode(StrEnum):
-    """Whether an execute waits for the run's end."""
-
-    ASYNC = "async"
-    SYNC = "sync"
-
-
-class Accepted(Wire):
-    """A run that was accepted and goes on by itself."""
-
-    run_id: str
-    status: RunStatusShown
-    links: dict[str, str]
-
-
 
 
 class RunFilter(RunsWanted):
@@ -170,10 +170,10 @@ class RunFilter(RunsWanted):
 
     model_config = ConfigDict(populate_by_name=True, extra="ignore")
 
-class ErrorShown(Wire):
-    """Why an attempt failed."""
+    limit: Limit = LIMIT_DEFAULT
+    cursor: Cursor = None
 
-    code: str
+
 class BulkAction(StrEnum):
     """What can be done to many runs at once."""
 
@@ -195,6 +195,25 @@ class BulkTold(Wire):
     more: bool = False
 
 
+class Mode(StrEnum):
+    """Whether an execute waits for the run's end."""
+
+    ASYNC = "async"
+    SYNC = "sync"
+
+
+class Accepted(Wire):
+    """A run that was accepted and goes on by itself."""
+
+    run_id: str
+    status: RunStatusShown
+    links: dict[str, str]
+
+
+class ErrorShown(Wire):
+    """Why an attempt failed."""
+
+    code: str
     message: str
     retryable: bool
     details: JsonValue

@@ -133,7 +133,7 @@ class Runs:
             came_before = letter.deliveries > 1 or letter.failures > 0
             if came_before and answer.refusal is None:
                 recorded += await self._led_to(key, letter.addressed.id, outcome)
-            early = is_unborn(letter, answer)
+            early = outcome.base == 0 and is_unborn(letter, answer)
             early = early or (answer.replayed and self._is_early(key, letter, run))
             (back if early else handled).append(letter)
         for letter, answer in zip(letters, outcome.answers, strict=True):
@@ -195,7 +195,7 @@ class Runs:
 
 
 def is_unborn(letter: Letter, answer: Answer) -> bool:
-    """Whether a command is handed back because its run is not there yet."""
+    """Whether a command to a run without history is handed back: its start may be on its way."""
     refusal = answer.refusal
     if refusal is None or refusal.code != NotFound.code or letter.receipt is None:
         return False
