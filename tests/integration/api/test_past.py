@@ -141,8 +141,8 @@ async def test_what_has_left_the_log_is_folded_from_the_archive(
         await direct.start()
         histories = Histories(nc, direct, engine)
         key = RunKey(run["tenantId"], run["id"], datetime(2020, 1, 1, tzinfo=UTC))
-        then = await past.folded(histories, key, graph, past.Until())
         payloads = Payloads(house.api.parts.blobs, partial(histories.decision_of, key))
+        then = await past.folded(histories, payloads, key, graph, past.Until())
         old = then.run_row(row)
         sinks = {each["step_id"]: each for each in await then.step_rows(old["sinks"])}
         shown = await queries_runs.opened(payloads, old, sinks, Allowance())

@@ -11,7 +11,6 @@ from msgspec import structs
 
 from penstock.api.errors import Problem
 from penstock.api.past import Past, Until, until
-from penstock.api.tails import Told
 from penstock.domain import payload
 from penstock.domain.run.commands import (
     CancelRun,
@@ -85,7 +84,7 @@ def past_of(tape: Tape, life: Life, place: Until = WHOLE) -> Past:
     """The fold of what is on the tape."""
     past = Past(life.id, life.run.drawn)
     for seq, (_, body) in enumerate(tape.messages, 1):
-        if not past.absorb(Told(seq, body), place):
+        if not past.absorb(seq, decode_run_decision(body), place):
             break
     return past
 

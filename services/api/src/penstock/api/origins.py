@@ -8,7 +8,7 @@ import msgspec
 
 from penstock.api.histories import Histories
 from penstock.api.tails import Told
-from penstock.domain.run.events import RunStarted
+from penstock.domain.run.events import RunQueued, RunStarted
 from penstock.infra.postgres.engine import Engine
 from penstock.infra.postgres.tenant import tenant_session
 from penstock.messages.codec import Undecodable, decode_run_decision
@@ -16,6 +16,7 @@ from penstock.messages.codec import Undecodable, decode_run_decision
 REMEMBERED_MAX = 50_000
 """Runs, of about 300 bytes each."""
 
+BEGINNINGS = frozenset({RunStarted.__name__, RunQueued.__name__})
 FIND = """
 select workflow_id, correlation_id from penstock.runs
 where tenant_id = %(tenant)s and id = %(run)s
@@ -65,7 +66,8 @@ def begun(body: bytes) -> Origin | None:
         decision = decode_run_decision(body)
     except Undecodable:
         return None
-    started = decision.events[0]
+    first = decision.events[0]
+    started = first.start if isinstance(first, RunQueued) else first
     assert isinstance(started, RunStarted), "the tag says so"
     cause = decision.causes[0].correlation_id if decision.causes else ""
     return Origin(started.workflow_id, cause)
@@ -80,4 +82,4 @@ class _Kinds(msgspec.Struct):
 
     @property
     def begins(self) -> bool:
-        return bool(self.events) and self.events[0].type == RunStarted.__name__
+        return bool(self.events) and self.events[0].type in BEGINNINGS

@@ -12,30 +12,38 @@ from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from penstock.api.answers import MS
 from penstock.api.errors import Problem, detail, invalid
 from penstock.api.histories import Histories, RunKey
+from penstock.api.payloads import Allowance, Payloads
 from penstock.api.positions import EVENTS, LAST_NTH, SEQUENCE_DIGITS_MAX, is_position, parse
 from penstock.api.queries_steps import PENDING
 from penstock.api.tails import Told
+from penstock.domain.payload import inline
 from penstock.domain.run.events import (
     TERMINAL,
+    ApprovalDecided,
     ResultDiscarded,
     RunEvent,
+    RunForked,
     StepAbandoned,
     StepDispatched,
     StepError,
     StepLost,
     StepReady,
     StepRetryScheduled,
+    WaitKind,
 )
 from penstock.domain.run.evolve import evolve
+from penstock.domain.run.paths import evaluated_for
 from penstock.domain.run.rest import at_rest
-from penstock.domain.run.state import SETTLED, Run, RunStatus, StepStatus, unborn
+from penstock.domain.run.state import SETTLED, Run, RunStatus, Step, StepStatus, unborn
 from penstock.domain.workflow.graph import Graph
 from penstock.infra.postgres.engine import Row
 from penstock.messages.codec import Undecodable, decode_run_decision
+from penstock.messages.envelope import Decision
 
 FOLDED_MAX = 1_000_000
 """Events; a longer history is not folded while somebody waits for the answer."""
@@ -54,6 +62,8 @@ COUNTED = {
     "skipped": {StepStatus.SKIPPED},
     "running": {StepStatus.RUNNING},
 }
+STILL = frozenset({*SETTLED, StepStatus.WAITING})
+"""Statuses of steps that do not get on by themselves."""
 TIMEOUT = "TIMEOUT"
 ABANDONED = StepError(code="ABANDONED", message="nobody answered the cancel in time")
 
@@ -111,7 +121,7 @@ class Noted(Struct):
 
     def note(self, event: Any, at: int, settled: bool) -> None:
         """One more event of the step, decided at `at`; settled: whether it was the last word."""
-        if isinstance(event, StepDispatched | ResultDiscarded):
+        if isinstance(event, StepDispatched | ResultDiscarded | ApprovalDecided):
             return
         if isinstance(event, StepReady):
             self.ready_at = self.ready_at or at
@@ -157,13 +167,12 @@ class Past:
         """Whether anything had happened yet."""
         return self.run.status is not RunStatus.UNBORN
 
-    def absorb(self, told: Told, until: Until) -> bool:
+    def absorb(self, seq: int, decision: Decision, until: Until) -> bool:
         """One more decision, as far as `until` covers it; whether it covers all of it."""
-        decision = decode_run_decision(told.body)
         for nth, event in enumerate(decision.events):
-            if not until.covers(told.seq, nth, decision.at):
+            if not until.covers(seq, nth, decision.at):
                 return False
-            self._absorb(at_rest(event, f"{told.seq}.{nth}"), decision.at)
+            self._absorb(at_rest(event, f"{seq}.{nth}"), decision.at)
         return True
 
     def _absorb(self, event: RunEvent, at: int) -> None:
@@ -179,14 +188,16 @@ class Past:
     def run_row(self, now: Row) -> Row:
         """The run's row as it was; `now` is the row of the read models."""
         ended = self._ended
-        statuses = [step.status for step in self.run.steps.values()]
+        statuses = [
+            shown(step) for step_id, step in self.run.steps.items() if not evaluated_for(step_id)
+        ]
         counts = {
             name: sum(status in counted for status in statuses) for name, counted in COUNTED.items()
         }
         return {
             **now,
             **counts,
-            "status": str(self.run.status),
+            "status": standing(self.run),
             "finished_at": moment(self._ended_at),
             "output": text(getattr(ended, "output", None)),
             "sinks": list(getattr(ended, "sinks", ())),
@@ -196,14 +207,15 @@ class Past:
 
     async def step_rows(self, step_ids: Sequence[str]) -> list[Row]:
         """The rows of those of the steps that something had happened to."""
-        return [self._step_row(step_id) for step_id in step_ids if step_id in self._noted]
+        steps = self.run.steps
+        return [self._step_row(step_id) for step_id in step_ids if step_id in steps]
 
     def _step_row(self, step_id: str) -> Row:
-        step, noted = self.run.step(step_id), self._noted[step_id]
+        step, noted = self.run.step(step_id), self._noted.get(step_id, Noted())
         return {
             **PENDING,
             "step_id": step_id,
-            "status": str(SHOWN.get(step.status, step.status)),
+            "status": str(shown(step)),
             "attempt": step.attempt,
             "ready_at": moment(noted.ready_at),
             "started_at": moment(noted.started_at),
@@ -215,15 +227,46 @@ class Past:
             "output": text(step.output),
             "error": text(ABANDONED if noted.abandoned else step.error),
             "attempts": text(noted.attempts or None),
+            "edges": text(step.edges),
         }
 
 
-async def folded(histories: Histories, key: RunKey, graph: Graph, until: Until) -> Past:
+def shown(step: Step) -> StepStatus:
+    """A step's status under the name that clients know; the iterations of a loop run."""
+    return StepStatus.RUNNING if is_loop(step) else SHOWN.get(step.status, step.status)
+
+
+def is_loop(step: Step) -> bool:
+    """Whether a step is a loop that goes on."""
+    return step.wait is not None and step.wait.kind is WaitKind.LOOP
+
+
+def standing(run: Run) -> str:
+    """A run's status as clients see it: it waits where some steps do and nothing gets on."""
+    if not run.is_live:
+        return str(run.status)
+    if run.paused and not (run.ending is not None and run.ending.told):
+        return "paused"
+    steps = [step for step in run.steps.values() if not is_loop(step)]
+    waits = any(step.status is StepStatus.WAITING for step in steps)
+    return "running" if not waits or any(map(stirs, steps)) else "waiting"
+
+
+def stirs(step: Step) -> bool:
+    """Whether a step gets on without anybody else's word."""
+    is_untouched = step.status is StepStatus.PENDING and step.attempt == 0
+    return step.status not in STILL and not is_untouched
+
+
+async def folded(
+    histories: Histories, payloads: Payloads, key: RunKey, graph: Graph, until: Until
+) -> Past:
     """The run's history up to `until`. Raises Problem 409 where it cannot be folded here."""
     past, seq = Past(key.run_id, graph), 0
     while page := await histories.page(key, seq):
         for nth, told in enumerate(page):
-            if not absorbed(past, told, until):
+            decision = await whole(decoded(told), payloads)
+            if not past.absorb(told.seq, decision, until):
                 return past
             if nth % BREATH == 0:
                 await asyncio.sleep(0)
@@ -234,10 +277,20 @@ async def folded(histories: Histories, key: RunKey, graph: Graph, until: Until) 
     return past
 
 
-def absorbed(past: Past, told: Told, until: Until) -> bool:
-    """Whether all of a decision was folded. Raises Problem 409 for one that nobody can read."""
+async def whole(decision: Decision, payloads: Payloads) -> Decision:
+    """A decision that holds the state it begins with, where it is a fork's."""
+    events = list(decision.events)
+    for nth, event in enumerate(events):
+        if isinstance(event, RunForked) and not event.state.inline:
+            state = await payloads.text(event.state, Allowance())
+            events[nth] = replace(event, state=inline(bytes(state)))
+    return replace(decision, events=tuple(events))
+
+
+def decoded(told: Told) -> Decision:
+    """A decision. Raises Problem 409 for one that nobody can read."""
     try:
-        return past.absorb(told, until)
+        return decode_run_decision(told.body)
     except Undecodable:
         said = f"the decision at {told.seq} cannot be read by this release"
         raise Problem(409, said, code="HISTORY_UNREADABLE") from None

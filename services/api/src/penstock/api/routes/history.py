@@ -81,15 +81,15 @@ async def get_state(request: Request, run_id: str, caller: RunsReader, at: At = 
     row = await known_run(parts, caller, run_id)
     key = key_of(row, caller)
     graph = await parts.definitions.graph(caller.tenant_id, row["definition"])
-    then = await past.folded(parts.histories, key, graph, place)
+    payloads = Payloads(parts.blobs, partial(parts.histories.decision_of, key))
+    then = await past.folded(parts.histories, payloads, key, graph, place)
     if not then.is_born:
         raise Problem(404, "the run had not begun yet")
-    return answered(await shown_then(parts, key, then, then.run_row(row)))
+    return answered(await shown_then(payloads, then, then.run_row(row)))
 
 
-async def shown_then(parts: Parts, key: RunKey, then: past.Past, row: Row) -> dict[str, Any]:
-    """A run of the past as clients see runs; its payloads may be in the archive only."""
-    payloads = Payloads(parts.blobs, partial(parts.histories.decision_of, key))
+async def shown_then(payloads: Payloads, then: past.Past, row: Row) -> dict[str, Any]:
+    """A run of the past as clients see runs."""
     sinks = {each["step_id"]: each for each in await then.step_rows(row["sinks"])}
     shown = await queries_runs.opened(payloads, row, sinks, Allowance())
     steps = Steps(then.step_rows, payloads, row, then.run.drawn)
