@@ -240,7 +240,7 @@ class Pull:
         """Take no more."""
         self._paused = True
 
-    async def resume(self) -> None:
+    def resume(self) -> None:
         """Take more."""
         self._paused = False
         self._nc.broker.hand_out(self._consumer)
@@ -281,7 +281,7 @@ class Pull:
         if handled is not None:
             self._world.loop.create_task(handled)  # type: ignore[arg-type]
 
-    async def _answer(self, delivery: Delivery, body: bytes, settles: bool) -> None:
+    def _answer(self, delivery: Delivery, body: bytes, settles: bool) -> None:
         world, process = self._world, self._nc.process
         if not process.alive:
             return

@@ -19,11 +19,11 @@ from penstock.domain.run.commands import (
     SuspendStep,
 )
 from penstock.domain.run.events import StepError
-from penstock.executor.errands import Errands
 from penstock.executor.holdings import Held, Holdings
 from penstock.executor.intake import Intake
 from penstock.executor.report import Reporter
 from penstock.infra.nats.dead import DeadLetters
+from penstock.infra.nats.delivery import Delivery
 from penstock.infra.nats.subjects import parse_cancel
 from penstock.messages.envelope import encode
 from penstock.messages.rollcall import RollCall
@@ -182,9 +182,7 @@ class Executor:
         self.process = nc.process
         self._nc = nc
         publisher = Publisher(nc)
-        errands = Errands()
-        self._errands = errands
-        self.holdings = Holdings(lambda delivery: errands.add(delivery.ack))
+        self.holdings = Holdings(Delivery.ack)
         name = nc.process.name
         self._reporter = Reporter(publisher, name, self.holdings.settle)  # type: ignore[arg-type]
         self.hands = Hands(nc.world, self._reporter, name, workflow_of)
@@ -193,14 +191,12 @@ class Executor:
             worker=self.hands,  # type: ignore[arg-type]
             reporter=self._reporter,
             holdings=self.holdings,
-            errands=errands,
             letters=DeadLetters(publisher),  # type: ignore[arg-type]
         )
 
     async def start(self) -> None:
         """Take in work from now on."""
         loop, network = self._nc.world.loop, self._nc.network
-        loop.create_task(self._errands.run())
         loop.create_task(self._intake.keep_alive())
         network.listen(self.process, "penstock.ctl.cancel", self._hear_cancel)
         network.listen(self.process, "penstock.ctl.rollcall", self._hear_roll_call)
@@ -213,7 +209,6 @@ class Executor:
         try:
             async with asyncio.timeout(1.0):
                 await self._reporter.silence()
-                await self._errands.done()
         except TimeoutError:
             self._nc.world.note("left in silence", self.process.name)
         self.process.alive = False

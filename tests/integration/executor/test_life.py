@@ -114,7 +114,7 @@ async def test_a_redelivery_of_what_is_in_hand_changes_nothing(bench: Bench, web
     await bench.send(await slow_task(bench, gate))
     await gate.asked.wait()
     (delivery,) = bench.executor.holdings.deliveries
-    await delivery.nack()
+    delivery.nack()
     await until(lambda: len(bench.executor.holdings.deliveries) == 2)
     gate.open.set()
     said = [(await bench.next()).report]

@@ -136,7 +136,7 @@ async def test_a_stopped_publisher_has_failed_or_sent_everything(nc: Client) -> 
 async def test_a_publish_of_nats_py_only_appends_to_its_buffer(
     nc: Client, nats_server: NatsServer
 ) -> None:
-    """What Publisher builds on: below DIRECT_MAX_BYTES its coroutine runs through at once."""
+    """What Publisher builds on: below BUFFER_MAX_BYTES its coroutine runs through at once."""
     for _ in range(2):
         sending = nc.publish("penstock.nowhere", b"x" * 1000, headers={"A": "b"})
         with pytest.raises(StopIteration):

@@ -41,7 +41,7 @@ class Seen:
 
     async def __call__(self, delivery: Delivery) -> None:
         self.bodies.append(delivery.data)
-        await delivery.ack()
+        delivery.ack()
 
 
 async def publish(publisher: Publisher, *numbers: int) -> None:
@@ -83,7 +83,7 @@ async def test_no_more_comes_than_the_handler_settles(nc: Client, publisher: Pub
         _, owed = await acknowledgements_owed(nc)
         assert (owed, pull.outstanding) == (10, 10)
         for delivery in held[:4]:
-            await delivery.ack()
+            delivery.ack()
         await until(lambda: len(held) == 14)
         assert pull.outstanding == 10
 
@@ -94,7 +94,7 @@ async def test_a_paused_pull_asks_for_nothing(nc: Client, publisher: Publisher) 
         pull.pause()
         await publish(publisher, *range(50))
         assert len(seen.bodies) <= 4
-        await pull.resume()
+        pull.resume()
         await until(lambda: len(seen.bodies) == 50)
 
 
@@ -103,7 +103,7 @@ async def test_what_is_handed_back_comes_again(nc: Client, publisher: Publisher)
 
     async def on_message(delivery: Delivery) -> None:
         seen.append((delivery.data, delivery.num_delivered))
-        await (delivery.nack(0.01) if delivery.num_delivered == 1 else delivery.ack())
+        delivery.nack(0.01) if delivery.num_delivered == 1 else delivery.ack()
 
     await publish(publisher, 7)
     async with pulling(nc, on_message):
@@ -116,7 +116,7 @@ async def test_what_is_terminated_does_not_come_again(nc: Client, publisher: Pub
 
     async def on_message(delivery: Delivery) -> None:
         seen.append(delivery.data)
-        await (delivery.term() if delivery.data == b"1" else delivery.ack())
+        delivery.term() if delivery.data == b"1" else delivery.ack()
 
     await publish(publisher, 1, 2)
     async with pulling(nc, on_message):
@@ -131,7 +131,7 @@ async def test_a_handler_that_fails_loses_nothing(nc: Client, publisher: Publish
         seen[delivery.data] += 1
         if seen[delivery.data] == 1:
             raise RuntimeError("a bug of ours")
-        await delivery.ack()
+        delivery.ack()
 
     await publish(publisher, *range(3))
     async with pulling(nc, on_message) as pull:

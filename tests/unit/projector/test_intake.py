@@ -12,7 +12,7 @@ from penstock.projector.intake import BATCH_MAX, BATCH_MAX_BYTES, HELD_MAX, Inta
 from tests.unit.projector.lives import Life, Tape, chain
 
 
-async def _unanswered(_delivery: Delivery, _body: bytes, _settles: bool) -> None:
+def _unanswered(_delivery: Delivery, _body: bytes, _settles: bool) -> None:
     """A tail's deliveries are not answered."""
 
 

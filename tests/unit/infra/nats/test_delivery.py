@@ -1,23 +1,19 @@
 """A delivery says by its reply subject which one it is."""
 
-from typing import Any, cast
-
 import pytest
-from nats.aio.client import Client
-from nats.aio.msg import Msg
 
 from penstock.infra.nats.delivery import Delivery, delivery_of
+from penstock.infra.nats.reader import Frame
 
 Answers = list[tuple[str, bytes, bool]]
 
 
 def delivered(reply: str, answers: Answers | None = None) -> Delivery:
-    async def answer(delivery: Delivery, body: bytes, settles: bool) -> None:
+    def answer(delivery: Delivery, body: bytes, settles: bool) -> None:
         if answers is not None:
             answers.append((delivery.reply, body, settles))
 
-    nobody = cast("Client", cast("Any", None))
-    return delivery_of(Msg(_client=nobody, subject="s", reply=reply, data=b"d"), answer)
+    return delivery_of(Frame(b"s", reply.encode(), b"", b"d"), answer)
 
 
 V1 = "$JS.ACK.WORK.work-shared-default.2.17.23.1700000000000000000.5"
@@ -37,14 +33,14 @@ def test_what_is_no_delivery_is_refused() -> None:
         delivered("_INBOX.abc")
 
 
-async def test_answers_are_what_jetstream_expects() -> None:
+def test_answers_are_what_jetstream_expects() -> None:
     answers: Answers = []
     delivery = delivered(V1, answers)
-    await delivery.in_progress()
-    await delivery.nack(1.5)
-    await delivery.nack()
-    await delivery.term()
-    await delivery.ack()
+    delivery.in_progress()
+    delivery.nack(1.5)
+    delivery.nack()
+    delivery.term()
+    delivery.ack()
     assert [(body, settles) for _, body, settles in answers] == [
         (b"+WPI", False),
         (b'-NAK {"delay":1500000000}', True),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from time import monotonic
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 from faststream.middlewares import AckPolicy
@@ -21,6 +21,7 @@ from faststream.nats.broker.broker import UNRECOVERABLE_CONNECT_ERRORS
 from nats.aio.client import Client
 from nats.errors import Error
 
+from penstock.infra.nats.wire import wire_of
 from penstock.infra.settings import SharedSettings
 from penstock.infra.subscribers import MessageContext, undecoded
 from penstock.infra.telemetry import logs, metrics
@@ -81,9 +82,12 @@ class Broker(NatsBroker):
         )
 
     async def connect(self) -> Client:
-        """The connection, as soon as a server answers; waits for ever, raises where refused."""
+        """The connection, as soon as a server answers; waits for ever, raises where refused.
+
+        It is read by our own reader from the start, which no subject of a message can end.
+        """
         connection = await super().connect()
-        make_legible(connection)
+        wire_of(connection)
         self.link.connected()
         return connection
 
@@ -163,23 +167,6 @@ class Link:
         """The client will not reconnect any more."""
         if not self.leaving:
             self.on_lost("the client closed the connection")
-
-
-def make_legible(connection: Client) -> None:
-    """Let subjects in that are no UTF-8, as text that tells their bytes; no token is written so.
-
-    The broker takes any bytes as a subject. The client decodes them where it reads from the
-    socket, and an error there ends its reading for good while it counts as connected: one such
-    message in a stream would silence every process that reads it, again after every restart.
-    """
-    build = connection._build_message
-
-    def legible(sid: int, subject: bytes, *rest: Any) -> Any:
-        if not subject.isascii():
-            subject = subject.decode(errors="backslashreplace").encode()
-        return build(sid, subject, *rest)
-
-    connection._build_message = legible  # type: ignore[assignment, method-assign]
 
 
 async def _any_greets(servers: Iterable[str]) -> bool:

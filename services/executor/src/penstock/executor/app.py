@@ -9,7 +9,6 @@ from nats.aio.client import Client
 
 from penstock.executor import control
 from penstock.executor.egress import parse_allowed
-from penstock.executor.errands import Errands
 from penstock.executor.holdings import Holdings
 from penstock.executor.intake import Intake
 from penstock.executor.payloads import Payloads
@@ -22,6 +21,7 @@ from penstock.infra.blobs.choice import BlobsCheck, blobs_of
 from penstock.infra.definitions import Definitions
 from penstock.infra.expressions import Expressions
 from penstock.infra.nats.dead import DeadLetters
+from penstock.infra.nats.delivery import Delivery
 from penstock.infra.nats.direct import Direct
 from penstock.infra.nats.publish import Publisher
 from penstock.infra.nats.streams import EVENTS
@@ -68,10 +68,9 @@ class Executor:
         self._publisher = Publisher(nc)
         self._direct = Direct(nc)
         self._transport = GuardedTransport(parse_allowed(settings.egress_allow))
-        self._errands = Errands()
         blobs = blobs_of(settings, nc)
         self._blobs_check = BlobsCheck(blobs)
-        self.holdings = Holdings(lambda delivery: self._errands.add(delivery.ack))
+        self.holdings = Holdings(Delivery.ack)
         self._reporter = Reporter(self._publisher, self.executor_id, self.holdings.settle)
         self.worker = Worker(
             plans=Plans(Definitions(blobs), Expressions().evaluate, plan_at),
@@ -86,7 +85,6 @@ class Executor:
             worker=self.worker,
             reporter=self._reporter,
             holdings=self.holdings,
-            errands=self._errands,
             letters=DeadLetters(self._publisher),
         )
         self._tasks: list[asyncio.Task[None]] = []
@@ -97,7 +95,6 @@ class Executor:
         await self._publisher.start()
         await self._direct.start()
         self._tasks = [
-            asyncio.create_task(self._errands.run()),
             asyncio.create_task(self._intake.keep_alive()),
         ]
         await self._intake.start()
@@ -109,7 +106,6 @@ class Executor:
         try:
             async with asyncio.timeout(self._farewell.last_words):
                 await self._reporter.silence()
-                await self._errands.done()
                 await self._publisher.stop()
         except TimeoutError:
             _log.warning("left with reports unacknowledged", reports=self._reporter.unacknowledged)

@@ -10,7 +10,6 @@ import asyncio
 import msgspec
 from nats.aio.client import Client
 
-from penstock.executor.errands import Errands
 from penstock.executor.holdings import Held, Holdings, Pack, key_of
 from penstock.executor.measures import measured
 from penstock.executor.report import Reporter
@@ -50,13 +49,11 @@ class Intake:
         worker: Worker,
         reporter: Reporter,
         holdings: Holdings,
-        errands: Errands,
         letters: DeadLetters,
     ) -> None:
         self._worker = worker
         self._reporter = reporter
         self._holdings = holdings
-        self._errands = errands
         self._letters = letters
         self._paused = False
         self._burials: set[asyncio.Task[None]] = set()
@@ -84,7 +81,7 @@ class Intake:
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             for delivery in self._holdings.deliveries:
-                await delivery.in_progress()
+                delivery.in_progress()
 
     def _on_work(self, delivery: Delivery) -> None:
         try:
@@ -153,4 +150,4 @@ class Intake:
     def _go_on(self) -> None:
         if self._paused and self._has_room():
             self._paused = False
-            self._errands.add(self._pull.resume)
+            self._pull.resume()

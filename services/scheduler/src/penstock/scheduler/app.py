@@ -116,7 +116,6 @@ class Scheduler:
         await self._engine.open()
         await self._publisher.start()
         await self._direct.start()
-        self._receipts.start()
         self._cancels.start()
         self._reconciler.start()
         await self._leases.start()

@@ -1,6 +1,6 @@
 """What comes in: the commands, reports and due timers of one partition, as letters to runs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Generic, TypeVar
 
 import msgspec
@@ -66,7 +66,7 @@ class Intake:
         for pull in self._pulls:
             await pull.stop()
 
-    async def take(self, stream: str, delivery: Delivery, inside: list[Addressee]) -> None:
+    def take(self, delivery: Delivery, inside: list[Addressee]) -> None:
         """Hand the letters of one message to their runs, unless they are in hand already."""
         receipt = self._receipts.open(delivery, max(1, len(inside)))
         if receipt is None:
@@ -95,14 +95,17 @@ class Door(Generic[M]):
         self._opened = opened
         self._intake = intake
 
-    async def on_message(self, delivery: Delivery) -> None:
-        """Never raises: a message that cannot be read must not stop those behind it."""
+    def on_message(self, delivery: Delivery) -> Awaitable[None] | None:
+        """Never raises: a message that cannot be read must not stop those behind it.
+
+        Only its burial is worth waiting for.
+        """
         try:
             inside = list(self._opened(delivery))
         except (Undecodable, ValueError) as error:
-            await self._intake.bury(self._stream, delivery, f"undecodable: {error}")
-            return
-        await self._intake.take(self._stream, delivery, inside)
+            return self._intake.bury(self._stream, delivery, f"undecodable: {error}")
+        self._intake.take(delivery, inside)
+        return None
 
 
 def commanded(delivery: Delivery) -> Iterator[Addressee]:

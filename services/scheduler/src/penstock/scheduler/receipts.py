@@ -7,7 +7,6 @@ nothing.
 
 import asyncio
 import contextlib
-from collections import deque
 
 from penstock.infra.nats.delivery import Delivery
 
@@ -45,25 +44,14 @@ class Receipts:
 
     def __init__(self) -> None:
         self._in_hand: dict[tuple[str, int], Receipt] = {}
-        self._settled: deque[tuple[Delivery, float | None]] = deque()
-        self._wake = asyncio.Event()
         self._emptied = asyncio.Event()
-        self._writer: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Answers from now on."""
-        self._writer = asyncio.create_task(self._write())
 
     async def stop(self, within_s: float) -> None:
-        """Answers what is settled within the time given, and no more."""
+        """Returns when all that is in hand is answered, or after the time given."""
         if self._in_hand:
             self._emptied.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._emptied.wait(), within_s)
-        await self._write_settled()
-        if self._writer is not None:
-            self._writer.cancel()
-            await asyncio.gather(self._writer, return_exceptions=True)
 
     def open(self, delivery: Delivery, parts: int) -> Receipt | None:
         """The receipt of a delivery with so many parts; None if the message is in hand already."""
@@ -79,8 +67,10 @@ class Receipts:
     def add(self, delivery: Delivery, delay_s: float | None) -> None:
         """The delivery is settled: done with, or to come again after `delay_s`."""
         del self._in_hand[delivery.consumer, delivery.stream_seq]
-        self._settled.append((delivery, delay_s))
-        self._wake.set()
+        if delay_s is None:
+            delivery.ack()
+        else:
+            delivery.nack(delay_s)
         if not self._in_hand:
             self._emptied.set()
 
@@ -88,17 +78,3 @@ class Receipts:
     def in_hand(self) -> int:
         """How many messages are being worked on."""
         return len(self._in_hand)
-
-    async def _write(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            await self._write_settled()
-
-    async def _write_settled(self) -> None:
-        while self._settled:
-            delivery, delay_s = self._settled.popleft()
-            if delay_s is None:
-                await delivery.ack()
-            else:
-                await delivery.nack(delay_s)

@@ -33,4 +33,4 @@ class DeadLetters:
             DELIVERED: str(delivery.num_delivered),
         }
         await self._publisher.publish(subjects.dead(stream), delivery.data, headers=headers)
-        await delivery.term()
+        delivery.term()

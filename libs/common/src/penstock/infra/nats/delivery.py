@@ -1,9 +1,10 @@
 """A message that a consumer delivered, and what can be answered to it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from msgspec import Struct
-from nats.aio.msg import Msg
+
+from penstock.infra.nats.reader import Frame, legible
 
 _V1_TOKENS = 9
 """`$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>`."""
@@ -12,7 +13,7 @@ _V2_EXTRA = 2
 
 _NANOSECONDS = 1_000_000_000
 
-Answer = Callable[["Delivery", bytes, bool], Awaitable[None]]
+Answer = Callable[["Delivery", bytes, bool], None]
 
 
 class Delivery(Struct, frozen=True, eq=False):
@@ -34,35 +35,36 @@ class Delivery(Struct, frozen=True, eq=False):
     pending: int
     answer: Answer
 
-    async def ack(self) -> None:
+    def ack(self) -> None:
         """It is done with."""
-        await self.answer(self, b"+ACK", True)
+        self.answer(self, b"+ACK", True)
 
-    async def nack(self, delay_s: float = 0.0) -> None:
+    def nack(self, delay_s: float = 0.0) -> None:
         """Deliver it again, not before `delay_s` have passed."""
         body = b'-NAK {"delay":%d}' % int(delay_s * _NANOSECONDS) if delay_s > 0 else b"-NAK"
-        await self.answer(self, body, True)
+        self.answer(self, body, True)
 
-    async def term(self) -> None:
+    def term(self) -> None:
         """Never deliver it again, although nobody handled it."""
-        await self.answer(self, b"+TERM", True)
+        self.answer(self, b"+TERM", True)
 
-    async def in_progress(self) -> None:
+    def in_progress(self) -> None:
         """Somebody is still at work on it: the wait for its answer begins anew."""
-        await self.answer(self, b"+WPI", False)
+        self.answer(self, b"+WPI", False)
 
 
-def delivery_of(msg: Msg, answer: Answer) -> Delivery:
-    """The delivery that `msg` is, told by its reply subject; ValueError when it is none."""
-    tokens = msg.reply.split(".")
+def delivery_of(frame: Frame, answer: Answer) -> Delivery:
+    """The delivery that a frame is, told by its reply subject; ValueError when it is none."""
+    reply = legible(frame.reply)
+    tokens = reply.split(".")
     at = 2 if len(tokens) == _V1_TOKENS else 2 + _V2_EXTRA
     if len(tokens) < _V1_TOKENS or tokens[1] != "ACK":
-        raise ValueError(f"not a delivery: {msg.reply!r}")
+        raise ValueError(f"not a delivery: {reply!r}")
     return Delivery(
-        msg.subject,
-        msg.data,
-        msg.headers,
-        msg.reply,
+        legible(frame.subject),
+        frame.data,
+        frame.headers if frame.head else None,
+        reply,
         tokens[at + 1],
         int(tokens[at + 3]),
         int(tokens[at + 4]),

@@ -11,8 +11,10 @@ from typing import NamedTuple
 import msgspec
 from nats import errors
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
+
+from penstock.infra.nats.reader import Frame
+from penstock.infra.nats.wire import wire_of
 
 READ_TIMEOUT_S = 5.0
 """From the last message heard, not from the beginning."""
@@ -46,27 +48,27 @@ class _Page:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.heard = 0
 
-    def take(self, msg: Msg) -> None:
+    def take(self, frame: Frame) -> None:
         """Adds a message or ends the page."""
         if self.done.done():
             return
         self.heard += 1
-        headers = msg.headers or {}
+        headers = frame.headers
         status = headers.get("Status")
         if status is None:
-            self._add(msg, headers)
+            self._add(frame, headers)
         elif status in {_END_OF_BATCH, _NOT_FOUND}:
             self.done.set_result(None)
         else:
             self.done.set_exception(ReadUnavailable(f"status {status}"))
 
-    def _add(self, msg: Msg, headers: dict[str, str]) -> None:
+    def _add(self, frame: Frame, headers: dict[str, str]) -> None:
         seq = int(headers["Nats-Sequence"])
         before = int(headers.get("Nats-Last-Sequence", "0"))
         if self.messages and before != self.messages[-1].seq:
             self.done.set_exception(ReadUnavailable(f"a message before {seq} did not arrive"))
             return
-        self.messages.append(Recorded(seq, headers["Nats-Subject"], msg.data, headers))
+        self.messages.append(Recorded(seq, headers["Nats-Subject"], frame.data, headers))
         if self.single:
             self.done.set_result(None)
 
@@ -76,21 +78,22 @@ class Direct:
 
     def __init__(self, nc: Client, *, timeout_s: float = READ_TIMEOUT_S) -> None:
         self._nc = nc
+        self._wire = wire_of(nc)
         self._timeout_s = timeout_s
         self._inbox = ""
         self._next = 0
-        self._pages: dict[str, _Page] = {}
+        self._pages: dict[bytes, _Page] = {}
         self._subscription: Subscription | None = None
 
     async def start(self) -> None:
         """Listens for answers; call it once, before the first read."""
         self._inbox = f"{self._nc.new_inbox()}."
-        self._subscription = await self._nc.subscribe(f"{self._inbox}*", cb=self._on_answer)
+        self._subscription = await self._wire.listen(f"{self._inbox}*", self._on_answer)
 
     async def stop(self) -> None:
         """Listens no more."""
-        if self._subscription is not None and not self._nc.is_closed:
-            await self._subscription.unsubscribe()
+        if self._subscription is not None:
+            await self._wire.ignore(self._subscription)
 
     async def last(self, stream: str, subject: str) -> Recorded | None:
         """The last message on a subject, None when there is none."""
@@ -122,15 +125,17 @@ class Direct:
     ) -> list[Recorded]:
         self._next += 1
         key = str(self._next)
-        page = self._pages[key] = _Page(single)
+        page = self._pages[key.encode()] = _Page(single)
         subject = f"$JS.API.DIRECT.GET.{stream}"
         try:
-            await self._nc.publish(subject, msgspec.json.encode(request), self._inbox + key)
+            body, inbox = msgspec.json.encode(request), self._inbox + key
+            if not self._wire.send(subject, body, inbox):
+                await self._nc.publish(subject, body, inbox)
             await self._wait(page)
         except errors.Error as error:
             raise ReadUnavailable(str(error)) from error
         finally:
-            del self._pages[key]
+            del self._pages[key.encode()]
         return page.messages
 
     async def _wait(self, page: _Page) -> None:
@@ -143,7 +148,7 @@ class Direct:
             raise ReadUnavailable(f"no answer in {self._timeout_s} s")
         page.done.result()
 
-    async def _on_answer(self, msg: Msg) -> None:
-        page = self._pages.get(msg.subject[len(self._inbox) :])
+    def _on_answer(self, frame: Frame) -> None:
+        page = self._pages.get(frame.subject[len(self._inbox) :])
         if page is not None:
-            page.take(msg)
+            page.take(frame)

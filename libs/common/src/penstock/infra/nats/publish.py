@@ -7,15 +7,17 @@ out (for histories, `eventlog.transact` does).
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
 from nats import errors
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
+
+from penstock.infra.nats.reader import Frame
+from penstock.infra.nats.wire import BUFFER_MAX_BYTES, run_through, wire_of
 
 PUBLISH_TIMEOUT_S = 5.0
 """Longer than a change of leader takes on a healthy network (4 to 6 s is the broker's worst)."""
@@ -23,14 +25,11 @@ IN_FLIGHT_MAX = 4096
 """Under the 10,000 that a stream takes in before it drops messages without a word."""
 BACKLOG_MAX = 65_536
 """What may wait behind those in flight before `publish` refuses."""
-DIRECT_MAX_BYTES = 1024 * 1024
-"""With less than this in the connection's buffer (nats-py flushes at 2 MiB) a publish of nats-py
-only appends to it and never suspends."""
-
 RECONNECT_PATIENCE_S = 1.0
 """How long what was published before a new connection is still waited for."""
 
 EXPECTED_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
+_EXPECTING = f"NATS/1.0\r\n{EXPECTED_SEQUENCE}: %d\r\n\r\n".encode()
 
 _WRONG_LAST_SEQUENCE = (10071, 10164)
 _NO_RESPONDERS = "503"
@@ -84,6 +83,7 @@ class _Waiting(NamedTuple):
     subject: str
     body: bytes
     headers: dict[str, str] | None
+    expected: int | None
     future: asyncio.Future[int]
 
 
@@ -95,12 +95,13 @@ class Publisher:
 
     def __init__(self, nc: Client, *, timeout_s: float = PUBLISH_TIMEOUT_S) -> None:
         self._nc = nc
+        self._wire = wire_of(nc)
         self._timeout_s = timeout_s
         self._loop: asyncio.AbstractEventLoop
         self._inbox = ""
         self._next = 0
-        self._in_flight: dict[str, asyncio.Future[int]] = {}
-        self._deadlines: deque[tuple[float, str]] = deque()
+        self._in_flight: dict[bytes, asyncio.Future[int]] = {}
+        self._deadlines: deque[tuple[float, bytes]] = deque()
         self._backlog: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
         self._subscription: Subscription | None = None
@@ -110,7 +111,7 @@ class Publisher:
         """Listens for acknowledgements; call it once, before the first publish."""
         self._loop = asyncio.get_running_loop()
         self._inbox = f"{self._nc.new_inbox()}."
-        self._subscription = await self._nc.subscribe(f"{self._inbox}*", cb=self._on_ack)
+        self._subscription = await self._wire.listen(f"{self._inbox}*", self._on_ack)
         self._tasks = [asyncio.create_task(self._write()), asyncio.create_task(self._sweep())]
 
     async def stop(self) -> None:
@@ -125,8 +126,8 @@ class Publisher:
             _fail(future, PublishTimeout("the publisher has stopped"))
         self._backlog.clear()
         self._in_flight.clear()
-        if self._subscription is not None and not self._nc.is_closed:
-            await self._subscription.unsubscribe()
+        if self._subscription is not None:
+            await self._wire.ignore(self._subscription)
 
     @property
     def pending(self) -> int:
@@ -157,17 +158,14 @@ class Publisher:
         if len(self._backlog) >= BACKLOG_MAX:
             future.set_exception(Unavailable(f"{BACKLOG_MAX} messages wait already"))
             return future
-        if expected is not None:
-            headers = {**(headers or {}), EXPECTED_SEQUENCE: str(expected)}
-        if (
-            not self._backlog
-            and len(self._in_flight) < IN_FLIGHT_MAX
-            and self._nc.pending_data_size + len(body) < DIRECT_MAX_BYTES
-        ):
-            _run_through(self._send(subject, body, headers, future))
-        else:
-            self._backlog.append(_Waiting(subject, body, headers, future))
-            self._wake.set()
+        if not self._backlog and len(self._in_flight) < IN_FLIGHT_MAX:
+            if headers is None and self._sent(subject, body, expected, future):
+                return future
+            if self._nc.pending_data_size + len(body) < BUFFER_MAX_BYTES:
+                run_through(self._leave(_Waiting(subject, body, headers, expected, future)))
+                return future
+        self._backlog.append(_Waiting(subject, body, headers, expected, future))
+        self._wake.set()
         return future
 
     async def _write(self) -> None:
@@ -176,36 +174,52 @@ class Publisher:
             await self._wake.wait()
             self._wake.clear()
             while self._backlog and len(self._in_flight) < IN_FLIGHT_MAX:
-                await self._send(*self._backlog[0])
+                await self._leave(self._backlog[0])
                 self._backlog.popleft()
 
-    async def _send(
-        self,
-        subject: str,
-        body: bytes,
-        headers: dict[str, str] | None,
-        future: asyncio.Future[int],
-    ) -> None:
-        self._next += 1
-        key = str(self._next)
-        self._in_flight[key] = future
-        self._deadlines.append((self._loop.time() + self._timeout_s, key))
+    def _sent(
+        self, subject: str, body: bytes, expected: int | None, future: asyncio.Future[int]
+    ) -> bool:
+        """Sends a message now, if it can be; what is then known of it comes with its answer."""
+        key = self._new_key()
+        head = b"" if expected is None else _EXPECTING % expected
+        if not self._wire.send(subject, body, self._inbox + key, head):
+            return False
+        self._await_answer(key, future)
+        return True
+
+    async def _leave(self, waiting: _Waiting) -> None:
+        """Leaves a message to nats-py, which keeps it while the connection is away."""
+        subject, body, headers, expected, future = waiting
+        if expected is not None:
+            headers = {**(headers or {}), EXPECTED_SEQUENCE: str(expected)}
+        key = self._new_key()
+        self._await_answer(key, future)
         try:
             await self._nc.publish(subject, body, self._inbox + key, headers)
         except errors.Error as error:
-            self._in_flight.pop(key, None)
+            self._in_flight.pop(key.encode(), None)
             _fail(future, _unsent(error))
 
-    async def _on_ack(self, msg: Msg) -> None:
-        future = self._in_flight.pop(msg.subject[len(self._inbox) :], None)
+    def _new_key(self) -> str:
+        self._next += 1
+        return str(self._next)
+
+    def _await_answer(self, key: str, future: asyncio.Future[int]) -> None:
+        name = key.encode()
+        self._in_flight[name] = future
+        self._deadlines.append((self._loop.time() + self._timeout_s, name))
+
+    def _on_ack(self, frame: Frame) -> None:
+        future = self._in_flight.pop(frame.subject[len(self._inbox) :], None)
         if self._backlog:
             self._wake.set()
         if future is None or future.done():
             return
         try:
-            ack = _decode_ack(msg.data)
+            ack = _decode_ack(frame.data)
         except msgspec.DecodeError:
-            future.set_exception(_status(msg.headers or {}))
+            future.set_exception(_status(frame.headers))
             return
         if ack.error is None:
             future.set_result(ack.seq)
@@ -233,18 +247,6 @@ class Publisher:
     def _shorten(self, deadline: float) -> None:
         """Acknowledgements sent to the lost connection never come; those of the new one do soon."""
         self._deadlines = deque((min(at, deadline), key) for at, key in self._deadlines)
-
-
-def _run_through(sending: Coroutine[None, None, None]) -> None:
-    """Runs a coroutine that does not suspend, without the cost of a task.
-
-    Should it suspend all the same, its message is already in the connection's buffer.
-    """
-    try:
-        sending.send(None)
-    except StopIteration:
-        return
-    sending.close()
 
 
 def _fail(future: asyncio.Future[int], error: PublishError) -> None:

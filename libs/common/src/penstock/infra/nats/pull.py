@@ -5,12 +5,12 @@ Messages come in a callback, in order; nothing is fetched beyond what the handle
 
 from collections.abc import Awaitable, Callable
 
-from nats import errors
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 
 from penstock.infra.nats.delivery import Delivery, delivery_of
+from penstock.infra.nats.reader import Frame
 from penstock.infra.nats.requests import Flow, PullRequests
+from penstock.infra.nats.wire import wire_of
 
 __all__ = ["Delivery", "OnMessage", "Pull"]
 
@@ -40,7 +40,7 @@ class Pull:
         batch: int = BATCH,
         max_outstanding: int = OUTSTANDING_MAX,
     ) -> None:
-        self._nc = nc
+        self._wire = wire_of(nc)
         self._on_message = on_message
         self._max_outstanding = max_outstanding
         self._paused = False
@@ -71,10 +71,10 @@ class Pull:
         """Asks for nothing more; what was asked for may still come."""
         self._paused = True
 
-    async def resume(self) -> None:
+    def resume(self) -> None:
         """Asks again."""
         self._paused = False
-        await self._requests.ask()
+        self._requests.ask()
 
     async def stop(self) -> None:
         """Asks for nothing more; returns when what was sent already has been delivered.
@@ -87,28 +87,30 @@ class Pull:
     def _wanted(self) -> int:
         return 0 if self._paused else self._max_outstanding - len(self._unsettled)
 
-    async def _on_delivery(self, msg: Msg) -> None:
-        delivery = delivery_of(msg, self._answer)
+    def _on_delivery(self, frame: Frame) -> Awaitable[None] | None:
+        delivery = delivery_of(frame, self._answer)
         self._unsettled.add(delivery.reply)
         try:
             handled = self._on_message(delivery)
-            if handled is not None:
-                await handled
+        except Exception:
+            self._unsettled.discard(delivery.reply)
+            raise
+        return None if handled is None else self._handled(delivery, handled)
+
+    async def _handled(self, delivery: Delivery, handled: Awaitable[None]) -> None:
+        try:
+            await handled
         except Exception:
             self._unsettled.discard(delivery.reply)
             raise
 
-    async def _answer(self, delivery: Delivery, body: bytes, settles: bool) -> None:
+    def _answer(self, delivery: Delivery, body: bytes, settles: bool) -> None:
         """An answer that cannot be sent is no error: the message is delivered again."""
         if settles:
             self._unsettled.discard(delivery.reply)
-        try:
-            await self._nc.publish(delivery.reply, body)
-        except errors.Error:
-            return
-        if settles:
-            await self._requests.ask()
+        if self._wire.offer(delivery.reply, body) and settles:
+            self._requests.ask()
 
 
-async def _wait() -> None:
+def _wait() -> None:
     """A durable consumer is made by `bootstrap` alone; until then the request is repeated."""

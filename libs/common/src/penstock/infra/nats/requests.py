@@ -13,9 +13,12 @@ from typing import NamedTuple
 
 from nats import errors
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js.api import Header
+
+from penstock.infra.nats.reader import Frame
+from penstock.infra.nats.turns import Turns
+from penstock.infra.nats.wire import wire_of
 
 EXPIRES_S = 3.0
 """Short, for a process that freezes goes on being sent what it has asked for: only after this time
@@ -27,8 +30,6 @@ SILENCE_MAX_S = 1.2
 TICK_S = 0.2
 REQUEST_MAX_BYTES = 16 * 1024 * 1024
 """What one request may bring; at most two are answered at the same time."""
-NO_LIMIT = 0
-"""Of nats-py, which would drop messages beyond its own; what is asked for is the bound."""
 DRAIN_MAX_S = 5.0
 RETRY_S = 0.25
 """Pause after the broker said that the consumer is not there or moves."""
@@ -51,8 +52,9 @@ class Flow(NamedTuple):
 class PullRequests:
     """Keeps pull requests to one consumer outstanding and sorts what comes back.
 
-    on_message gets every message; on_missing is awaited when the consumer is not there (it may
-    make it, or do nothing: the request is repeated anyway).
+    on_message gets every message, one at a time: the next one waits for what it answers. on_missing
+    is told when the consumer is not there (it may have it made, or do nothing: the request is
+    repeated anyway).
     """
 
     def __init__(
@@ -60,10 +62,12 @@ class PullRequests:
         nc: Client,
         flow: Flow,
         *,
-        on_message: Callable[[Msg], Awaitable[None]],
-        on_missing: Callable[[], Awaitable[None]],
+        on_message: Callable[[Frame], Awaitable[None] | None],
+        on_missing: Callable[[], None],
     ) -> None:
         self._nc = nc
+        self._wire = wire_of(nc)
+        self._turns = Turns(self._take, self._wire.complain)
         self._flow = flow
         self._on_message = on_message
         self._on_missing = on_missing
@@ -75,7 +79,6 @@ class PullRequests:
         self._reconnects = 0
         self._missing = False
         self._stopped = False
-        self._busy = False
         self._subscription: Subscription | None = None
         self._ticker: asyncio.Task[None] | None = None
 
@@ -94,10 +97,8 @@ class PullRequests:
         """Asks for the first messages."""
         self._inbox = self._nc.new_inbox()
         self._reconnects = self._nc.stats["reconnects"]
-        self._subscription = await self._nc.subscribe(
-            self._inbox, cb=self._on_reply, pending_bytes_limit=NO_LIMIT
-        )
-        await self.ask()
+        self._subscription = await self._wire.listen(self._inbox, self._turns.next)
+        self.ask()
         self._ticker = asyncio.create_task(self._tick())
 
     async def stop(self, *, drain: bool) -> None:
@@ -109,18 +110,19 @@ class PullRequests:
         if self._ticker is not None:
             self._ticker.cancel()
             await asyncio.gather(self._ticker, return_exceptions=True)
-        if self._subscription is None or self._nc.is_closed:
+        if self._subscription is None:
             return
         try:
             async with asyncio.timeout(DRAIN_MAX_S):
+                await self._wire.ignore(self._subscription, drain=drain)
                 if drain:
-                    await self._subscription.drain()  # type: ignore[no-untyped-call]
-                else:
-                    await self._subscription.unsubscribe()
+                    await self._turns.over()
         except (errors.Error, OSError, TimeoutError):
             return
+        finally:
+            self._turns.stop()
 
-    async def ask(self) -> None:
+    def ask(self) -> None:
         """Sends a request when less than half a batch is still to come and there is room."""
         now = asyncio.get_running_loop().time()
         if self._stopped or self._credit * 2 > self._flow.batch or now < self._not_before:
@@ -136,27 +138,31 @@ class PullRequests:
             EXPIRES_S * 1e9,
             HEARTBEAT_S * 1e9,
         )
-        try:
-            await self._nc.publish(self._subject, body, self._inbox)
-        except errors.Error:
+        if not self._wire.offer(self._subject, body, self._inbox):
             self._credit = 0
 
-    async def _on_reply(self, msg: Msg) -> None:
+    def _take(self, frame: Frame) -> Awaitable[None] | None:
         self._heard_at = asyncio.get_running_loop().time()
-        if msg.reply:
+        handled = None
+        if frame.reply:
             self._missing = False
             self._credit = max(0, self._credit - 1)
-            self._busy = True
-            try:
-                await self._on_message(msg)
-            finally:
-                self._busy = False
-                self._heard_at = asyncio.get_running_loop().time()
-        elif msg.headers:
-            await self._on_status(msg.headers)
-        await self.ask()
+            handled = self._on_message(frame)
+        elif frame.head:
+            self._on_status(frame.headers)
+        if handled is not None:
+            return self._handled(handled)
+        self.ask()
+        return None
 
-    async def _on_status(self, headers: dict[str, str]) -> None:
+    async def _handled(self, handled: Awaitable[None]) -> None:
+        try:
+            await handled
+        finally:
+            self._heard_at = asyncio.get_running_loop().time()
+            self.ask()
+
+    def _on_status(self, headers: dict[str, str]) -> None:
         status, said = headers.get("Status", ""), headers.get(Header.DESCRIPTION, "")
         if status == _HEARTBEAT:
             self._missing = False
@@ -169,7 +175,7 @@ class PullRequests:
         self._not_before = self._heard_at + RETRY_S
         if status == _NO_RESPONDERS or said == _DELETED:
             self._missing = True
-            await self._on_missing()
+            self._on_missing()
 
     async def _tick(self) -> None:
         """Notices what nobody says: a new connection, a silent broker, room that came back."""
@@ -179,10 +185,10 @@ class PullRequests:
             if reconnects != self._reconnects or self._is_silent():
                 self._reconnects = reconnects
                 self._credit = 0
-            await self.ask()
+            self.ask()
 
     def _is_silent(self) -> bool:
         """Whether nothing comes although nobody here holds it up."""
-        if self._busy or self._subscription is None or self._subscription.pending_msgs:
+        if self._turns.are_on or self._subscription is None:
             return False
         return asyncio.get_running_loop().time() - self._heard_at > SILENCE_MAX_S

@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from nats import errors
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import APIError
 
 from penstock.infra.nats.delivery import Delivery, delivery_of
+from penstock.infra.nats.reader import Frame
 from penstock.infra.nats.requests import Flow, PullRequests
 from penstock.infra.nats.streams import OF_RECORD
 
@@ -104,27 +104,33 @@ class Tail:
     def _wanted(self) -> int:
         return 0 if self._renewing or self._ended.done() else self._batch
 
-    async def _on_delivery(self, msg: Msg) -> None:
-        delivery = delivery_of(msg, _no_answer)
+    def _on_delivery(self, frame: Frame) -> Awaitable[None] | None:
+        delivery = delivery_of(frame, _no_answer)
         if self._ended.done() or delivery.consumer != self._consumer:
-            return
+            return None
         self._consumer_seq += 1
         if delivery.consumer_seq != self._consumer_seq:
-            await self._renew_soon()
-            return
+            self._renew_soon()
+            return None
         if self._whole and delivery.stream_seq != self._next:
             last = delivery.stream_seq + delivery.pending
             self._end(Gap(self._stream, self._next, delivery.stream_seq, last))
-            return
+            return None
         self._next = delivery.stream_seq + 1
         try:
             handled = self._on_message(delivery)
-            if handled is not None:
-                await handled
+        except Exception as error:  # noqa: BLE001 - whoever waits for the tail gets it
+            self._end(error)
+            return None
+        return None if handled is None else self._handled(handled)
+
+    async def _handled(self, handled: Awaitable[None]) -> None:
+        try:
+            await handled
         except Exception as error:  # noqa: BLE001 - whoever waits for the tail gets it
             self._end(error)
 
-    async def _renew_soon(self) -> None:
+    def _renew_soon(self) -> None:
         """Goes on with a new consumer, made by a task of its own: the inbox must not wait."""
         if self._renewing or self._ended.done():
             return
@@ -143,7 +149,7 @@ class Tail:
                 return
             except (errors.Error, TimeoutError):
                 await asyncio.sleep(RETRY_S)
-        await self._requests.ask()
+        self._requests.ask()
 
     async def _renew(self) -> None:
         """A new consumer from the next wanted number on."""
@@ -180,5 +186,5 @@ class Tail:
             self._ended.set_exception(error)
 
 
-async def _no_answer(_delivery: Delivery, _body: bytes, _settles: bool) -> None:
+def _no_answer(_delivery: Delivery, _body: bytes, _settles: bool) -> None:
     """Nobody waits for an answer to a tail's delivery."""
