@@ -66,7 +66,8 @@ def test_a_repeated_request_makes_no_second_variable() -> None:
 
 
 def test_what_is_not_there_cannot_be_changed() -> None:
-    for history in ([], [CREATED, DELETED]):
+    histories: list[list[VariableEvent]] = [[], [CREATED, DELETED]]
+    for history in histories:
         with pytest.raises(NotFound):
             decided(ChangeVariable(value=TWO), *history)
 
