@@ -6,7 +6,6 @@ import pytest
 
 from penstock.domain.run.events import WaitKind
 from penstock.domain.workflow.graph import Graph
-from penstock.domain.workflow.model import UNSET
 from penstock.executor.outcome import Done, Rest, StepFault
 from penstock.executor.planning import plan_at
 from penstock.executor.plans import Plans
@@ -18,9 +17,9 @@ SHOWN = {**ERROR, "retryable": False, "details": None}
 
 
 def looping(
-    *body: dict[str, Any], edges: list[dict[str, Any]] | None = None, **config: Any
+    *body: dict[str, Any], edges: list[dict[str, Any]] | None = None, goes_on: str = ""
 ) -> Graph:
-    """A loop `l` behind a node `a`."""
+    """A loop `l` behind a node `a`, over its input or as long as `goes_on` holds."""
     drawn = {"nodes": list(body), "edges": edges or []}
     more = {"while": goes_on} if goes_on else {"items": "{{ input }}"}
     return drawing(
@@ -241,7 +240,6 @@ def test_a_runs_output_is_what_its_template_says() -> None:
 
 
 def test_a_runs_output_without_a_template_is_its_sinks() -> None:
-    assert drawing({"id": "a", "type": "noop"}).definition.output is UNSET
     one = drawing({"id": "a", "type": "noop"})
     assert done(tried(one, "@output", nodes__a__output=5)[0]) == 5
     assert done(tried(one, "@output")[0]) is None
