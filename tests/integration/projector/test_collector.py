@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 
+import msgspec
 import nats
 import psycopg
 import pytest
@@ -174,6 +175,23 @@ async def test_what_another_run_works_on_stays_until_that_goes_too(house: House)
     house.forget("borrower")
     assert await house.collect() == 1
     assert await house.there() == set()
+
+
+async def test_what_a_state_names_that_a_run_went_on_from_stays(house: House) -> None:
+    """A fork of a fork knows of the first run by its state alone."""
+    never, fork = derived(TENANT, "first of three"), derived(TENANT, "third")
+    lent, own = await house.kept(never), await house.kept(never, b"of no use to others")
+    state = await house.kept(fork, b'{"steps":{"a":{"output":{"blob":"%s"}}}}' % lent.encode())
+    payload = {"size": 1, "sha256": state.rpartition("/")[2], "blob": state}
+    body = msgspec.json.encode({"events": [{"type": "RunForked", "state": payload}]})
+    await house.nc.jetstream().publish(subjects.run_events(TENANT, fork), body)
+    await house.project()
+    await house.age_out()
+    assert await house.collect() == 1
+    assert await house.there() == {lent, state}
+    assert own not in await house.there()
+    house.forget("third")
+    assert await house.collect() == 2
 
 
 async def test_what_is_young_stays(house: House) -> None:

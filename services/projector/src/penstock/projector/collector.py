@@ -5,7 +5,8 @@ An object is removed if, and only if, all of this holds:
 - it was made for a run, `GRACE_S` before now and before the oldest command that still waits to be
   read: the object is there before the command that begins its run;
 - its run has no row, no message in the archive and none in the log;
-- no message in the archive speaks of it: forks and children work on what other runs have made;
+- no message in the archive names it, nor does a state that a run there has gone on from: forks and
+  children work on what other runs have made;
 - the rows are as far as the log was when the pass began;
 - nobody has put it again meanwhile.
 
@@ -15,10 +16,10 @@ What belongs to no run, a definition, is not even looked at. One replica collect
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from nats import errors as nats_errors
@@ -27,7 +28,15 @@ from nats.js.errors import Error as JetStreamError
 from psycopg import AsyncConnection
 from psycopg import Error as PostgresError
 
-from penstock.infra.blobs.port import Blobs, BlobsUnavailable, Owner, Stored, owner_of
+from penstock.infra.blobs.port import (
+    BlobCorrupt,
+    BlobMissing,
+    Blobs,
+    BlobsUnavailable,
+    Owner,
+    Stored,
+    owner_of,
+)
 from penstock.infra.nats.direct import Direct, ReadUnavailable
 from penstock.infra.nats.streams import COMMANDS, EVENTS
 from penstock.infra.nats.subjects import run_events
@@ -67,6 +76,9 @@ where tenant_id = any (%s::uuid[]) and position('/runs/'::bytea in body) > 0
 REACHED = "select seq from penstock.checkpoints where log = 'events'"
 
 _NAME = re.compile(rb"[A-Za-z0-9_-]{1,64}/runs/[A-Za-z0-9_-]{1,64}/[0-9a-f]{64}")
+
+_STATE = re.compile(rb'"state":\{[^{}]*"blob":"([^"]+)"')
+"""A payload is flat, and has no bytes of its own where it is an object."""
 
 _log = logs.logger(__name__)
 
@@ -121,8 +133,9 @@ class Collector:
                 gone |= {each.name: each for each in await self._without_run(connection, page)}
                 if len(gone) >= GONE_MAX:
                     break
-            for name in await spoken_of(connection, gone):
-                del gone[name]
+            named = await named_in_archive(connection, gone)
+            for name in named.objects | await self._named_in(named.states):
+                gone.pop(name, None)
             return await self._remove(gone) + await self._blobs.sweep(horizon)
 
     @asynccontextmanager
@@ -167,6 +180,14 @@ class Collector:
             if await self._direct.last(EVENTS, run_events(owner.tenant, owner.run_id)) is not None:
                 gone.discard(owner)
         return [each for each in page if owners[each.name] in gone]
+
+    async def _named_in(self, states: set[str]) -> set[str]:
+        """The objects that states name; one that is gone itself names none."""
+        named: set[str] = set()
+        for state in states:
+            with suppress(BlobMissing, BlobCorrupt):
+                named |= names_in(await self._blobs.get(state))
+        return named
 
     async def _remove(self, gone: dict[str, Stored]) -> int:
         removed = 0
@@ -213,15 +234,28 @@ async def reached(connection: Connection) -> int:
     return int(row[0]) if row else 0
 
 
-async def spoken_of(connection: Connection, gone: dict[str, Stored]) -> set[str]:
-    """Those objects that some message in the archive names, whosever it is."""
+class Named(NamedTuple):
+    """What messages name: objects, and those of them that are states to go on from."""
+
+    objects: set[str]
+    states: set[str]
+
+
+def names_in(text: bytes) -> set[str]:
+    """The objects of runs that a text names."""
+    return {name.decode() for name in _NAME.findall(text)}
+
+
+async def named_in_archive(connection: Connection, gone: Iterable[str]) -> Named:
+    """What the archive names of the tenants that some object is of."""
     tenants = sorted({name.partition("/")[0] for name in gone})
-    named: set[str] = set()
+    named = Named(set(), set())
     if not tenants:
         return named
     async with connection.transaction(), connection.cursor("speaking") as cursor:
         cursor.itersize = ROWS
         await cursor.execute(SPEAKING, [tenants])
         async for (body,) in cursor:
-            named.update(name.decode() for name in _NAME.findall(body))
-    return named & gone.keys()
+            named.objects.update(names_in(body))
+            named.states.update(state.decode() for state in _STATE.findall(body))
+    return named
