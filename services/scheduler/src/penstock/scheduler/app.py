@@ -26,6 +26,7 @@ from penstock.scheduler.children import Children, Sources
 from penstock.scheduler.dispatch import Dispatch
 from penstock.scheduler.effects import Effects, Ways
 from penstock.scheduler.emissions import Emissions
+from penstock.scheduler.forks import Forks
 from penstock.scheduler.intake import Intake
 from penstock.scheduler.leases import Leases
 from penstock.scheduler.ledger import run_ledger
@@ -93,7 +94,7 @@ class Scheduler:
             Emissions(log, payloads, me=me, now=wall_ms),
         )
         self._runs = Runs(
-            run_ledger(log, definitions, wall_ms),
+            run_ledger(log, definitions, Forks(payloads), wall_ms),
             log,
             Effects(ways, me=me, now=wall_ms),
             self._watch,

@@ -168,7 +168,7 @@ class Children:
 
     async def _end(self, key: RunKey, run: Run) -> int:
         """Say how the child has ended."""
-        parent = run.started.parent if run.started is not None else None
+        parent = run.start.parent if run.start is not None else None
         assert parent is not None, "only a child has somebody to tell"
         output, error = None, None
         if run.status is RunStatus.SUCCEEDED:
@@ -247,7 +247,8 @@ def output_of(run: Run) -> Payload:
 
 def error_of(run: Run) -> StepError:
     """What the end of a child that has not succeeded is to the step that waits for it."""
-    why = run.ending.error if run.ending is not None else RunError(code="FAILED", message="failed")
+    never = RunError(code="NOT_ADMITTED", message="it ended before it could start")
+    why = run.ending.error if run.ending is not None else never
     details = {
         "runId": run.id,
         "status": str(run.status),

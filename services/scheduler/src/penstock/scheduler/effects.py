@@ -125,7 +125,7 @@ class Effects:
                 settlement.expect_future(setting)
         if not run.is_live:
             self._cancels.end(key)
-            if run.is_over and run.started is not None and run.started.parent is not None:
+            if run.is_over and run.start is not None and run.start.parent is not None:
                 settlement.expect_future(self._children.end(key, run))
         elif is_owed(run):
             settlement.expect_future(self.continue_run(key))

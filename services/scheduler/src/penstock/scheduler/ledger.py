@@ -5,17 +5,18 @@ from collections.abc import Callable, Sequence
 from penstock.domain.decider import Decider
 from penstock.domain.run.commands import RunCommand, StartRun
 from penstock.domain.run.decide import decide, play
-from penstock.domain.run.events import RunEvent, RunStarted
+from penstock.domain.run.events import RunEvent, RunQueued, RunStarted
 from penstock.domain.run.evolve import evolve
 from penstock.domain.run.rest import at_rest, names_its_place
 from penstock.domain.run.state import Run, unborn
 from penstock.infra.definitions import Definitions
 from penstock.infra.eventlog.cache import Cache
 from penstock.infra.eventlog.log import EventLog
-from penstock.infra.eventlog.transact import Addressed, Ledger
+from penstock.infra.eventlog.transact import Addressed, Elsewhere, Ledger
 from penstock.infra.nats import subjects
 from penstock.messages.catalogue import RUN as RUN_KIND
 from penstock.messages.codec import codec_for
+from penstock.scheduler.forks import Forks, kept
 
 RUN: Decider[RunCommand, RunEvent, Run] = Decider(
     initial=unborn("", None),
@@ -38,14 +39,16 @@ class Beginnings:
     ) -> Run:
         """The unborn run of a subject; its definition is told by its start, past or to come."""
         about = subjects.parse_events(subject)
-        hashes = [event.definition for event in events if isinstance(event, RunStarted)]
+        starts = [event.start for event in events if isinstance(event, RunQueued)]
+        starts += [event for event in events if isinstance(event, RunStarted)]
+        hashes = [start.definition for start in starts]
         hashes += [c.command.definition for c in commands if isinstance(c.command, StartRun)]
         graph = await self._definitions.graph(about.tenant, hashes[0]) if hashes else None
         return unborn(about.id, graph)
 
 
 def run_ledger(
-    log: EventLog, definitions: Definitions, now: Callable[[], int]
+    log: EventLog, definitions: Definitions, forks: Forks, now: Callable[[], int]
 ) -> Ledger[RunCommand, RunEvent, Run]:
     """The ledger of runs over a log; now: ms since the epoch."""
     return Ledger(
@@ -57,6 +60,7 @@ def run_ledger(
         begin=Beginnings(definitions).begin,
         is_new=begins,
         trace_of=trace_of,
+        elsewhere=Elsewhere(forks.asked, forks.told, kept),
     )
 
 

@@ -188,7 +188,8 @@ class Runs:
             first = 0
             for cause in decision.causes:
                 if cause.id == causation_id:
-                    numbered = enumerate(decision.events[first : first + cause.events], first)
+                    led_to = await self._ledger.whole(decision.events[first : first + cause.events])
+                    numbered = enumerate(led_to, first)
                     found += [(f"{message.seq}.{i}", event) for i, event in numbered]
                 first += cause.events
         return found

@@ -84,6 +84,18 @@ Absent = Callable[[str, Sequence[Addressed[C]]], Awaitable[None]]
 """Asked before anything is decided on an empty history: may it truly be new? Raises if not."""
 
 
+class Elsewhere(NamedTuple, Generic[C, E]):
+    """What of commands and events lies elsewhere, because it is too large for the log.
+
+    asked, told: commands and events with it, as the rules need them; may raise Refused, or what
+    says that it cannot be had now. kept: events without it, as the log keeps them.
+    """
+
+    asked: Callable[[Sequence[Addressed[C]]], Awaitable[Sequence[Addressed[C]]]]
+    told: Callable[[Sequence[E]], Awaitable[Sequence[E]]]
+    kept: Callable[[Sequence[E]], Sequence[E]]
+
+
 def _uuid7() -> str:
     return str(uuid_utils.uuid7())
 
@@ -109,6 +121,7 @@ class Ledger(Generic[C, E, S]):
     is_new: IsNew[C] | None = None
     new_id: Callable[[], str] = _uuid7
     trace_of: Callable[[S], str] = untraced
+    elsewhere: Elsewhere[C, E] | None = None
 
     async def transact(self, subject: str, commands: Sequence[Addressed[C]]) -> Outcome[E, S]:
         """Decides the commands in turn and appends what they add, as one decision.
@@ -117,6 +130,11 @@ class Ledger(Generic[C, E, S]):
         any of them the same commands may be sent again. A refused command adds nothing and stops
         nobody: its answer says so.
         """
+        if self.elsewhere is not None:
+            try:
+                commands = await self.elsewhere.asked(commands)
+            except Refused as refusal:
+                return self._refused(refusal, commands)
         for attempt in range(ATTEMPTS_MAX):
             if attempt > 1:
                 await asyncio.sleep(attempt * PAUSE_S)
@@ -169,7 +187,7 @@ class Ledger(Generic[C, E, S]):
         """The draft as a message, cut to as many commands as fit."""
         while draft.events:
             body = self.codec.encode(
-                draft.events,
+                draft.events if self.elsewhere is None else self.elsewhere.kept(draft.events),
                 draft.causes,
                 decision_id=self.new_id(),
                 at=draft.at,
@@ -241,13 +259,19 @@ class Ledger(Generic[C, E, S]):
             for message, decision in zip(stored, decisions, strict=True)
             for index, event in enumerate(decision.events)
         ]
+        positions = [position for position, _ in placed]
+        events = await self.whole([event for _, event in placed])
         state = self.decider.initial
         if self.begin is not None:
-            state = await self.begin(subject, [event for _, event in placed], commands)
-        for position, event in placed:
+            state = await self.begin(subject, events, commands)
+        for position, event in zip(positions, events, strict=True):
             state = self.decider.evolve(state, self.decider.at_rest(event, position))
         seq = stored[-1].seq if stored else 0
         return Held(seq, last_hash, placed[-1][0] if placed else None, state)
+
+    async def whole(self, events: Sequence[E]) -> Sequence[E]:
+        """Events of a history as the rules need them."""
+        return events if self.elsewhere is None else await self.elsewhere.told(events)
 
     def _verified(self, subject: str, stored: Sequence[Stored]) -> tuple[list[Recorded[E]], str]:
         """The decisions, and the hash of the last one."""
