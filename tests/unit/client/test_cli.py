@@ -133,3 +133,23 @@ def test_what_fails_is_1(tmp_path: Path) -> None:
             penstock("run", "w.yaml", far=far, folder=tmp_path).returncode,
         ]
     assert codes == [1, 1, 1]
+
+
+def test_all_that_match_are_cancelled_however_many_requests_it_takes() -> None:
+    answers = says({"matched": 10_000, "more": True}, 202), says({"matched": 7}, 202)
+    words = ("runs", "cancel-all", "--tag", "x", "--workflow", "w", "--reason", "enough")
+    with FarSide(*answers) as far:
+        done = penstock(*words, "--json", far=far)
+        bodies = [json.loads(seen.body) for seen in far.seen]
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"matched": 10_007})
+    wanted = {"filter": {"tag": "x", "workflowId": "w"}, "action": "cancel", "reason": "enough"}
+    assert bodies == [wanted, wanted]
+
+
+def test_a_run_is_shown_as_it_once_stood() -> None:
+    run = {**RUN, "status": "running", "progress": {"total": 1}, "steps": []}
+    with FarSide(says(run)) as far:
+        done = penstock("runs", "state", "r-1", "--at", "17.0", "--json", far=far)
+        path = far.seen[0].path
+    assert (done.returncode, json.loads(done.stdout)["status"]) == (0, "running")
+    assert path == "/api/runs/r-1/state?at=17.0"

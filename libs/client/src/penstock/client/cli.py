@@ -142,6 +142,21 @@ def watch_run(context: typer.Context, run_id: RunId) -> None:
     raise typer.Exit(running.watch(context.obj, run_id, events_as_json=True))
 
 
+@runs.command("state", cls=Command)
+def get_state(
+    context: typer.Context,
+    run_id: RunId,
+    *,
+    at: Annotated[
+        str | None, typer.Option(help="A position such as 17.0, or a time; else as it stands.")
+    ] = None,
+) -> None:
+    """Show a run as it once stood."""
+    from penstock.client.commands import reports  # noqa: PLC0415 - help needs none of it
+
+    raise typer.Exit(reports.get_state(context.obj, run_id, at=at))
+
+
 @runs.command("cancel", cls=Command)
 def cancel_run(
     context: typer.Context,
@@ -151,9 +166,27 @@ def cancel_run(
     wait: Annotated[bool, typer.Option("--wait", help="Watch it until it has ended.")] = False,
 ) -> None:
     """Ask a run to stop."""
-    from penstock.client.commands import reports  # noqa: PLC0415 - help needs none of it
+    from penstock.client.commands import stopping  # noqa: PLC0415 - help needs none of it
 
-    raise typer.Exit(reports.cancel_run(context.obj, run_id, reason=reason, wait=wait))
+    raise typer.Exit(stopping.cancel_one(context.obj, run_id, reason=reason, wait=wait))
+
+
+@runs.command("cancel-all", cls=Command)
+def cancel_runs(
+    context: typer.Context,
+    *,
+    status: Annotated[str | None, typer.Option(help="Only those with this status.")] = None,
+    workflow: Annotated[
+        str | None, typer.Option(help="Only this workflow's, by key or id.")
+    ] = None,
+    tag: Annotated[str | None, typer.Option(help="Only those with this tag.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Why; kept in their histories.")] = None,
+) -> None:
+    """Ask every run to stop that has not ended and that matches; all of them without an option."""
+    from penstock.client.commands import stopping  # noqa: PLC0415 - help needs none of it
+
+    filters = {"status": status, "workflow": workflow, "tag": tag}
+    raise typer.Exit(stopping.cancel_all(context.obj, reason=reason, **filters))
 
 
 add_controls(runs)

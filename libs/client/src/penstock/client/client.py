@@ -54,6 +54,8 @@ class Runs(Noun):
     steps = Sends(runs.steps)
     events = Sends(runs.events)
     cancel = Sends(runs.cancel)
+    cancel_all = Sends(runs.cancel_all)
+    state = Sends(runs.state)
     pause = Sends(control.pause)
     resume = Sends(control.resume)
     signal = Sends(control.signal)

@@ -144,6 +144,13 @@ class Subject(Model, frozen=True, kw_only=True):
     id: str
 
 
+class CancelledRuns(Model, frozen=True, kw_only=True):
+    """How many runs were asked to stop; `more`: others match, for the next request."""
+
+    matched: int
+    more: bool = False
+
+
 class Event(Model, frozen=True, kw_only=True):
     """Something that happened. `position` orders events; steps are named in `data["stepId"]`."""
 

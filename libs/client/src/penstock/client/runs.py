@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from penstock.client.calls import Call, get, json_body, nothing, reading, segment
-from penstock.client.models import Accepted, Event, Page, Run, RunStatus, Step
+from penstock.client.calls import Call, get, given, json_body, nothing, reading, segment
+from penstock.client.models import Accepted, CancelledRuns, Event, Page, Run, RunStatus, Step
 
 
 class Start(Struct, omit_defaults=True):
@@ -60,6 +61,14 @@ def get_run(run_id: str, *, read_after: str | None = None) -> Call[Run]:
     return call if read_after is None else replace(call, headers={"X-Read-After": read_after})
 
 
+def state(run_id: str, *, at: str | datetime | None = None) -> Call[Run]:
+    """The run as it stood at a position or a time, that one included; as it stands without one.
+
+    Raises NotFound (unknown, or not begun by then), Invalid.
+    """
+    return get(f"/api/runs/{segment(run_id)}/state", Run, at=at)
+
+
 def list_runs(
     *,
     status: RunStatus | str | None = None,
@@ -97,6 +106,30 @@ def cancel(run_id: str, *, reason: str | None = None) -> Call[None]:
     path = f"/api/runs/{segment(run_id)}/cancel"
     body, headers = json_body(reason=reason)
     return Call(method="POST", path=path, read=nothing, body=body, headers=headers)
+
+
+def cancel_all(
+    *,
+    status: RunStatus | str | None = None,
+    workflow: str | None = None,
+    tag: str | None = None,
+    trigger: str | None = None,
+    reason: str | None = None,
+) -> Call[CancelledRuns]:
+    """Ask every run to stop that matches and has not ended; without a filter, all of them.
+
+    One request tells 10,000 runs; ask again while the answer says `more`.
+    """
+    filters = given(status=status, workflowId=workflow, tag=tag, trigger=trigger)
+    body, headers = json_body(filter=filters, action="cancel", reason=reason)
+    return Call(
+        method="POST",
+        path="/api/runs/bulk",
+        read=reading(CancelledRuns),
+        body=body,
+        headers=headers,
+        repeatable=True,
+    )
 
 
 def open_stream(run_id: str, *, after: str | None = None) -> Call[None]:

@@ -7,7 +7,7 @@ import msgspec
 from rich.table import Column, Table
 from rich.text import Text
 
-from penstock.client.commands.running import TONES, tell_result, watch
+from penstock.client.commands.running import TONES, tell_result
 from penstock.client.commands.session import Session
 from penstock.client.models import Event, Run, Step
 from penstock.client.pages import LIMIT_MAX
@@ -63,6 +63,16 @@ def get_run(session: Session, run_id: str) -> int:
     run = session.client.runs.get(run_id)
     if len(run.steps) < (run.progress.total or 0):
         run = msgspec.structs.replace(run, steps=tuple(session.client.pages(steps(run_id))))
+    return tell_run(session, run)
+
+
+def get_state(session: Session, run_id: str, *, at: str | None) -> int:
+    """`penstock runs state`: one run with its first steps, as it stood."""
+    return tell_run(session, session.client.runs.state(run_id, at=at))
+
+
+def tell_run(session: Session, run: Run) -> int:
+    """A run with the steps that it has."""
     if session.as_json:
         session.answer(run)
         return 0
@@ -87,18 +97,6 @@ def step_row(step: Step) -> list[Text]:
         note or (step.branch or ""),
     ]
     return [Text(cell) for cell in cells]
-
-
-def cancel_run(session: Session, run_id: str, *, reason: str | None, wait: bool) -> int:
-    """`penstock runs cancel`; with `wait` until the run has ended, which is then a success."""
-    session.client.runs.cancel(run_id, reason=reason)
-    if wait:
-        watch(session, run_id)
-    elif session.as_json:
-        session.answer({"runId": run_id, "cancelRequested": True})
-    else:
-        session.say(f"run {run_id} is asked to stop")
-    return 0
 
 
 def list_events(session: Session, run_id: str, *, follow: bool) -> int:
