@@ -1,9 +1,35 @@
 """What a scheduler keeps an eye on between decisions; each case was a forgotten run once."""
 
-from penstock.domain.run.commands import RunCommand
+from typing import Any
+
+from msgspec.structs import replace
+
+from penstock.domain.payload import NULL
+from penstock.domain.run.commands import (
+    DecideApproval,
+    EndChild,
+    PauseRun,
+    ResumeRun,
+    RunCommand,
+    SignalRun,
+    SuspendStep,
+)
+from penstock.domain.run.events import Verdict, WaitKind
+from penstock.domain.workflow.graph import Graph
+from penstock.domain.workflow.model import Definition, Node
 from penstock.infra.eventlog.transact import Outcome
 from penstock.scheduler.watch import Attempt, RunKey, Watch
-from tests.unit.domain.run.story import Story, begin, complete, drawing, fail, lost, start
+from tests.unit.domain.run.story import (
+    AT,
+    Story,
+    begin,
+    complete,
+    drawing,
+    fail,
+    lost,
+    start,
+    suspend,
+)
 
 KEY = RunKey("acme", "r-1")
 
@@ -71,3 +97,90 @@ def test_a_run_of_a_partition_that_was_lost_is_not_watched() -> None:
     assert watched.when(start()) == []
     assert watched.watch.runs == {}
     assert Attempt(KEY, "a", 1) not in watched.watch.attempts
+
+
+# --- waits ---------------------------------------------------------------------------------------
+
+
+def waits(step_id: str, kind: WaitKind, **members: Any) -> SuspendStep:
+    """The report that a step waits, without a time limit."""
+    return replace(suspend(step_id), kind=kind, until=0, output=None, **members)
+
+
+def unowned(watched: Watched) -> int:
+    """How many runs nobody owes a move, as far as the clock says."""
+    return watched.watch.unowned(AT - 1)
+
+
+def test_a_child_run_owns_the_wait_for_it_and_is_asked_for_after_a_while() -> None:
+    watched = Watched("a")
+    watched.when(start())
+    assert watched.when(waits("a", WaitKind.CHILD, workflow_id="w")) == []
+    assert unowned(watched) == 0
+    watch = watched.watch
+    assert watch.silent(before=-1.0, now=1.0, most=10) == []
+    assert watch.silent(before=0.0, now=5.0, most=10) == [Attempt(KEY, "a", 1)]
+    assert watch.silent(before=4.0, now=6.0, most=10) == []
+
+
+def test_a_child_that_is_looked_after_here_is_not_asked_for() -> None:
+    watched = Watched("a")
+    watched.when(start())
+    watched.when(waits("a", WaitKind.CHILD, workflow_id="w"))
+    (child,) = watched.watch.children.values()
+    other = Story(drawing("x"))
+    other.when(start())
+    watched.watch.begin(child.run, other.run, 9, 0.0)
+    assert watched.watch.silent(before=0.0, now=5.0, most=10) == []
+
+
+def test_a_child_is_asked_for_no_more_when_its_step_has_its_last_word() -> None:
+    watched = Watched("a>b")
+    watched.when(start())
+    watched.when(waits("a", WaitKind.CHILD, workflow_id="w"))
+    wait = watched.story.run.step("a").wait
+    assert wait is not None
+    ended = EndChild(step_id="a", attempt=1, child_id=wait.child_id)
+    assert watched.when(ended) == [("b", 1)]
+    assert watched.watch.children == {}
+
+
+def test_the_children_of_a_run_that_is_taken_over_are_known() -> None:
+    watched = Watched("a", "b")
+    watched.when(start(), unseen=True)
+    watched.when(waits("a", WaitKind.CHILD, workflow_id="w"), unseen=True)
+    assert watched.when(waits("b", WaitKind.SIGNAL, name="s")) == []
+    assert list(watched.watch.children) == [Attempt(KEY, "a", 1)]
+    watched.watch.forget(KEY)
+    assert watched.watch.children == {}
+
+
+def test_somebody_owns_the_wait_for_a_signal_but_not_what_comes_after_it() -> None:
+    watched = Watched("a>b")
+    watched.when(start())
+    watched.when(waits("a", WaitKind.SIGNAL, name="s"))
+    assert unowned(watched) == 0
+    said = SignalRun(name="s", signal_id="1", payload=NULL)
+    assert watched.when(said) == [("b", 1)]
+    assert watched.watch.runs[KEY].waits == set()
+
+
+def test_a_decision_that_comes_early_leaves_the_attempt_with_whom_it_is() -> None:
+    watched = Watched("a")
+    watched.story = Story(approval())
+    watched.when(start())
+    early = DecideApproval(step_id="a", decision=Verdict.APPROVE, output=NULL)
+    assert watched.when(early) == [("a", 1)]
+
+
+def test_a_paused_run_has_an_owner_until_it_is_resumed() -> None:
+    watched = Watched("a>b")
+    watched.when(start(), PauseRun())
+    assert watched.when(complete("a")) == []
+    assert unowned(watched) == 0
+    assert watched.when(ResumeRun()) == [("b", 1)]
+
+
+def approval() -> Graph:
+    """A graph of one approval, `a`."""
+    return Graph.of(Definition(name="asks", nodes=(Node(id="a", type="approval"),), edges=()))

@@ -1,6 +1,6 @@
 """`penstock runs pause` and the like: how they are called; what they do is in `commands.control`.
 
-They are added to the runs' commands by `penstock.client.cli`.
+`penstock.client.cli` adds them to the commands of runs.
 """
 
 from typing import Annotated
