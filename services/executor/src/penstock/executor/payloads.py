@@ -25,6 +25,9 @@ CACHED_MAX = 64
 CACHED_BYTES_MAX = 256 * 1024
 """A larger payload is not cached, so that the cache stays under 16 MiB."""
 
+DECISIONS_MAX = 16
+"""Each is a message, so of 1 MiB at the most."""
+
 ReadEvents = Callable[[int], Awaitable[bytes | None]]
 """The body of the decision at a position of EVENTS, None where there is none."""
 
@@ -44,6 +47,7 @@ class Payloads:
         self._blobs = blobs
         self._read_events = read_events
         self._cached: OrderedDict[str, Payload] = OrderedDict()
+        self._decisions: OrderedDict[int, RawDecision] = OrderedDict()
 
     async def opened(self, payload: Payload, tenant: str) -> Payload:
         """`payload` with its bytes inline. Raises StepFault, retryable, when they are not there."""
@@ -112,13 +116,23 @@ class Payloads:
         """What the event at `place`, `<sequence>.<index>/<member>`, holds there."""
         position, _, member = place.partition("/")
         sequence, _, index = position.partition(".")
-        body = await self._read_events(int(sequence))
-        if body is None:
-            raise Unavailable(f"the log holds nothing at {sequence}")
-        held = payload_at(decode_event(decode_decision(body).events[int(index)]), member)
+        decision = await self._decision_at(int(sequence))
+        held = payload_at(decode_event(decision.events[int(index)]), member)
         if held is None or (not held.inline and held.blob is None):
             raise Unavailable(f"no payload is held at {place}")
         return held
+
+    async def _decision_at(self, sequence: int) -> RawDecision:
+        """The decision at a place; many steps of a loop may have ended in the same one."""
+        decision = self._decisions.get(sequence)
+        if decision is None:
+            body = await self._read_events(sequence)
+            if body is None:
+                raise Unavailable(f"the log holds nothing at {sequence}")
+            decision = self._decisions[sequence] = decode_decision(body)
+            if len(self._decisions) > DECISIONS_MAX:
+                self._decisions.popitem(last=False)
+        return decision
 
     def _remember(self, payload: Payload) -> None:
         if payload.size > CACHED_BYTES_MAX:
