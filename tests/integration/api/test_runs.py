@@ -141,7 +141,8 @@ async def test_a_step_shows_what_its_own_template_came_to(tenant: AsyncClient) -
     path = f"/api/executions/{resting}/execute?timeoutMs=500"
     run_id = (await tenant.post(path, json={"n": 1})).json()["runId"]
     run = (await tenant.get(f"/api/runs/{run_id}")).json()
-    assert run["steps"][1]["input"] is None
+    assert (run["steps"][1]["status"], run["steps"][1]["input"]) == ("waiting", {"mine": 1})
+    assert run["status"] == "waiting"
     await tenant.post(f"/api/runs/{run_id}/cancel")
 
 

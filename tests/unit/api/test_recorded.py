@@ -77,7 +77,17 @@ def test_only_an_event_ends_a_run_and_no_word_in_a_payload() -> None:
 
 
 @pytest.mark.parametrize(
-    ("step_id", "node_id"), [("a", "a"), ("loop.3.inner", "inner"), ("loop.3", "loop"), ("7", "7")]
+    ("step_id", "node_id"),
+    [
+        ("a", "a"),
+        ("7", "7"),
+        ("loop.3.inner", "inner"),
+        ("loop.3.7", "7"),
+        ("loop.3@while", "loop"),
+        ("outer.2.loop@collect", "loop"),
+        ("a@edges", "a"),
+        ("@output", None),
+    ],
 )
-def test_a_path_names_its_node(step_id: str, node_id: str) -> None:
+def test_a_path_names_its_node(step_id: str, node_id: str | None) -> None:
     assert node_of(step_id) == node_id

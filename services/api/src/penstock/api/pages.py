@@ -22,7 +22,8 @@ from penstock.infra.postgres.engine import Row
 
 LIMIT_MAX = 200
 LIMIT_DEFAULT = 50
-CURSOR_MAX_CHARACTERS = 256
+CURSOR_MAX_CHARACTERS = 1024
+"""As many as the deepest path of a step takes."""
 MICROSECONDS = 1_000_000
 MARK_BYTES = 9
 """As much of a digest as keeps lists apart; a cursor is no secret."""

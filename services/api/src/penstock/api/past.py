@@ -21,7 +21,7 @@ from penstock.api.payloads import Allowance, Payloads
 from penstock.api.positions import EVENTS, LAST_NTH, SEQUENCE_DIGITS_MAX, is_position, parse
 from penstock.api.queries_steps import PENDING
 from penstock.api.tails import Told
-from penstock.domain.payload import inline
+from penstock.domain.payload import Payload, inline
 from penstock.domain.run.events import (
     TERMINAL,
     ApprovalDecided,
@@ -34,10 +34,11 @@ from penstock.domain.run.events import (
     StepLost,
     StepReady,
     StepRetryScheduled,
+    StepWaiting,
     WaitKind,
 )
 from penstock.domain.run.evolve import evolve
-from penstock.domain.run.paths import evaluated_for
+from penstock.domain.run.paths import evaluated_for, iteration_of, scope_of
 from penstock.domain.run.rest import at_rest
 from penstock.domain.run.state import SETTLED, Run, RunStatus, Step, StepStatus, unborn
 from penstock.domain.workflow.graph import Graph
@@ -80,12 +81,12 @@ class Until(NamedTuple):
         return (seq, nth) <= (self.seq, self.nth) and at <= self.at
 
 
-def until(text: str | None) -> Until:
+def until(text: str | None, pointer: str = "/query/at") -> Until:
     """The place that `at` names, a position or a time; the end for none. Raises Problem 400."""
     if text is None:
         return Until()
     if is_position(text):
-        position = parse(text, "/query/at")
+        position = parse(text, pointer)
         if position.log == EVENTS:
             return Until(seq=position.seq, nth=position.nth)
     try:
@@ -93,7 +94,7 @@ def until(text: str | None) -> Until:
         return Until(at=(moment - EPOCH) // timedelta(milliseconds=1))
     except (ValueError, TypeError, OverflowError):
         said = "must be a position of a run, such as 17.0, or a time with its offset from UTC"
-        fault = detail("/query/at", "SCHEMA_INVALID", said)
+        fault = detail(pointer, "SCHEMA_INVALID", said)
         raise invalid("that is no place in a history", fault) from None
 
 
@@ -109,7 +110,10 @@ class Attempt(Struct, rename="camel", omit_defaults=True):
 
 
 class Noted(Struct):
-    """When and where a step got on; moments in ms, 0 for not yet."""
+    """When and where a step got on; moments in ms, 0 for not yet.
+
+    opened, items: of a loop, its iterations of which something was heard, and what it goes over.
+    """
 
     ready_at: int = 0
     started_at: int = 0
@@ -118,6 +122,8 @@ class Noted(Struct):
     executor_id: str = ""
     attempts: list[Attempt] = field(default_factory=list)
     abandoned: bool = False
+    opened: int = 0
+    items: Payload | None = None
 
     def note(self, event: Any, at: int, settled: bool) -> None:
         """One more event of the step, decided at `at`; settled: whether it was the last word."""
@@ -127,6 +133,8 @@ class Noted(Struct):
             self.ready_at = self.ready_at or at
             self.attempt_started_at, self.executor_id = 0, ""
             return
+        if isinstance(event, StepWaiting):
+            self.items = event.items
         self.attempt_started_at = getattr(event, "started_at", 0) or self.attempt_started_at
         self.started_at = self.started_at or self.attempt_started_at
         self.executor_id = getattr(event, "executor_id", "") or self.executor_id
@@ -153,14 +161,24 @@ class Noted(Struct):
 
 
 class Past:
-    """A run's history up to some place, folded."""
+    """A run's history up to some place, folded.
+
+    position: of its last event. history: its events, each with the moment of its decision, ms.
+    """
 
     def __init__(self, run_id: str, graph: Graph) -> None:
         self.run: Run = unborn(run_id, graph)
-        self.events = 0
+        self.position = ""
+        self.history: list[tuple[int, RunEvent]] = []
         self._ended: Any = None
         self._ended_at = 0
         self._noted: dict[str, Noted] = {}
+        self._scopes: set[str] = set()
+
+    @property
+    def events(self) -> int:
+        """How many events there were."""
+        return len(self.history)
 
     @property
     def is_born(self) -> bool:
@@ -172,18 +190,36 @@ class Past:
         for nth, event in enumerate(decision.events):
             if not until.covers(seq, nth, decision.at):
                 return False
-            self._absorb(at_rest(event, f"{seq}.{nth}"), decision.at)
+            self.position = f"{seq}.{nth}"
+            self._absorb(at_rest(event, self.position), decision.at)
         return True
 
     def _absorb(self, event: RunEvent, at: int) -> None:
         self.run = evolve(self.run, event)
-        self.events += 1
+        self.history.append((at, event))
         if isinstance(event, TERMINAL):
             self._ended, self._ended_at = event, at
         step_id: str = getattr(event, "step_id", "")
         if step_id:
+            self._count_iteration(step_id)
             settled = self.run.step(step_id).status in SETTLED
             self._noted.setdefault(step_id, Noted()).note(event, at, settled)
+
+    def _count_iteration(self, step_id: str) -> None:
+        scope = scope_of(step_id)
+        if scope and "@" not in step_id and scope not in self._scopes:
+            self._scopes.add(scope)
+            loop_id, index = iteration_of(scope)
+            loop = self._noted.setdefault(loop_id, Noted())
+            loop.opened = max(loop.opened, index + 1)
+
+    def _total(self) -> int:
+        """The steps of the definition, and those of the iterations that something was heard of."""
+        graph, inside = self.run.drawn, 0
+        for scope in self._scopes.union(self.run.flow.scopes):
+            around, loop = graph.scope(iteration_of(scope)[0])
+            inside += len(around.bodies[loop].order)
+        return len(graph.order) + inside
 
     def run_row(self, now: Row) -> Row:
         """The run's row as it was; `now` is the row of the read models."""
@@ -197,6 +233,7 @@ class Past:
         return {
             **now,
             **counts,
+            "total": self._total(),
             "status": standing(self.run),
             "finished_at": moment(self._ended_at),
             "output": text(getattr(ended, "output", None)),
@@ -212,6 +249,8 @@ class Past:
 
     def _step_row(self, step_id: str) -> Row:
         step, noted = self.run.step(step_id), self._noted.get(step_id, Noted())
+        loop = self.run.flow.loops.get(step_id)
+        opened = max(noted.opened, loop.opened if loop is not None else 0)
         return {
             **PENDING,
             "step_id": step_id,
@@ -228,6 +267,8 @@ class Past:
             "error": text(ABANDONED if noted.abandoned else step.error),
             "attempts": text(noted.attempts or None),
             "edges": text(step.edges),
+            "items": text(noted.items or (loop.items if loop is not None else None)),
+            "loop": text({"opened": opened}) if opened else None,
         }
 
 

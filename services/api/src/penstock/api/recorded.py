@@ -11,6 +11,7 @@ from penstock.api.answers import MS, moment, moment_of_ms
 from penstock.api.histories import RunKey
 from penstock.api.positions import EVENTS, Position
 from penstock.api.tails import Told
+from penstock.domain.run import paths
 from penstock.domain.run.events import TERMINAL
 from penstock.messages.catalogue import EVENT_TYPES, RUN
 from penstock.messages.envelope import Cause, RawDecision
@@ -81,9 +82,12 @@ def with_moments(data: Shown) -> Shown:
     return told
 
 
-def node_of(step_id: str) -> str:
-    """The node that a step belongs to: the last part of its path that is no item's number."""
-    return next((part for part in reversed(step_id.split(".")) if not part.isdecimal()), step_id)
+def node_of(step_id: str) -> str | None:
+    """The node that a step belongs to; of an evaluation, that of the step it is done for.
+
+    None for what is evaluated for the run itself.
+    """
+    return paths.node_of(paths.owner_of(step_id)) or None
 
 
 def version_of(name: str, catalogue: int) -> int:

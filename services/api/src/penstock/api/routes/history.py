@@ -93,7 +93,7 @@ async def shown_then(payloads: Payloads, then: past.Past, row: Row) -> dict[str,
     sinks = {each["step_id"]: each for each in await then.step_rows(row["sinks"])}
     shown = await queries_runs.opened(payloads, row, sinks, Allowance())
     steps = Steps(then.step_rows, payloads, row, then.run.drawn)
-    return {**shown, "steps": await steps.page(0, STEPS_SHOWN_MAX)}
+    return {**shown, "steps": (await steps.page(None, STEPS_SHOWN_MAX))[0]}
 
 
 @router.get("/stream", responses=STREAM, response_class=StreamingResponse)

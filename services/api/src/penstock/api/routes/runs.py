@@ -93,17 +93,19 @@ async def list_steps(
     limit: Limit = pages.LIMIT_DEFAULT,
     cursor: Cursor = None,
 ) -> Response:
-    """A run's steps, in the order of the definition."""
+    """A run's steps, in the order of the definition; those inside a loop right behind it."""
     parts = parts_of(request)
     await read_after(request, parts)
     row = await known_run(parts, caller, run_id)
     of = pages.listing(request)
-    first = first_of(cursor, of)
+    after = after_of(cursor, of)
     graph = await parts.definitions.graph(caller.tenant_id, row["definition"])
     steps = Steps(stored_steps(parts.engine, row), parts.payloads, row, graph)
-    items = await steps.page(first, limit)
-    more = first + limit < len(graph.order)
-    following = pages.sealed([first + limit], of) if more else None
+    try:
+        items, last = await steps.page(after, limit)
+    except ValueError:
+        raise pages.bad_cursor() from None
+    following = None if last is None else pages.sealed([last], of)
     return answered({"items": items, "nextCursor": following})
 
 
@@ -178,7 +180,7 @@ async def whole_run(parts: Parts, row: Row) -> dict[str, Any]:
     (shown,) = await queries_runs.shown(parts.engine, parts.payloads, [row])
     graph = await parts.definitions.graph(str(row["tenant_id"]), row["definition"])
     steps = Steps(stored_steps(parts.engine, row), parts.payloads, row, graph)
-    return {**shown, "steps": await steps.page(0, STEPS_SHOWN_MAX)}
+    return {**shown, "steps": (await steps.page(None, STEPS_SHOWN_MAX))[0]}
 
 
 async def known_run(parts: Parts, caller: Caller, text: str) -> Row:
@@ -231,12 +233,12 @@ def unknown() -> Problem:
     return Problem(404, "there is no such run")
 
 
-def first_of(cursor: str | None, of: str) -> int:
-    """The number of the first step on a page of the list `of`. Raises Problem 400."""
+def after_of(cursor: str | None, of: str) -> str | None:
+    """The last step on the page before, in the list `of`. Raises Problem 400."""
     if cursor is None:
-        return 0
+        return None
     match pages.opened(cursor, of):
-        case [int(first)] if first > 0:
-            return first
+        case [str(step_id)]:
+            return step_id
         case _:
             raise pages.bad_cursor()
