@@ -8,13 +8,14 @@ from typing import Any
 import httpx
 import psycopg
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from uuid_utils import uuid7
 
 from penstock.domain import payload
 from penstock.domain.run.commands import StartRun
 from penstock.infra.nats import subjects
 from penstock.infra.nats.publish import Publisher
+from penstock.infra.nats.reader import Frame
+from penstock.infra.nats.wire import wire_of
 from penstock.messages.envelope import CommandMessage, encode
 
 INPUT = {"n": 1}
@@ -44,22 +45,22 @@ class Ends:
     async def listen(self, nc: Client, tenant: str) -> None:
         """Begin to listen."""
         subject = subjects.live(f"penstock.evt.{subjects.token(tenant)}.run.*")
-        await nc.subscribe(subject, cb=self._hear, pending_msgs_limit=-1, pending_bytes_limit=-1)
+        await wire_of(nc).listen(subject, self._hear)
 
     async def next(self) -> tuple[str, float, bool]:
         """Run, moment (monotonic) and whether it succeeded, of the next run that ends."""
         return await asyncio.wait_for(self._ended.get(), END_TIMEOUT_S)
 
-    async def _hear(self, msg: Msg) -> None:
-        run_id, at = msg.subject.rpartition(".")[2], time.perf_counter()
-        if FINISHED in msg.data:
+    def _hear(self, frame: Frame) -> None:
+        run_id, at = frame.subject.decode().rpartition(".")[2], time.perf_counter()
+        if FINISHED in frame.data:
             before = self._finished_at.get(run_id)
             if before is not None:
                 self.gaps_ms.append((at - before) * 1000)
             self._finished_at[run_id] = at
-        if any(end in msg.data for end in ENDS):
+        if any(end in frame.data for end in ENDS):
             self._finished_at.pop(run_id, None)
-            self._ended.put_nowait((run_id, at, ENDS[0] in msg.data))
+            self._ended.put_nowait((run_id, at, ENDS[0] in frame.data))
 
 
 class Commands:
