@@ -12,12 +12,13 @@ from nats.aio.client import Client
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from penstock.api import schemas, schemas_registry
+from penstock.api import schemas, schemas_control, schemas_registry
 from penstock.api.answers import POSITION_HEADER, REPLAYED_HEADER
 from penstock.api.capacity import Capacity
 from penstock.api.checkpoint import Checkpoint
 from penstock.api.commands import Commands
 from penstock.api.credentials import pepper_of
+from penstock.api.crew import Crew
 from penstock.api.door import Door
 from penstock.api.errors import HANDLED, handle
 from penstock.api.histories import Histories
@@ -34,7 +35,9 @@ from penstock.api.routes import (
     bulk,
     control,
     executions,
+    explain,
     exports,
+    forks,
     health,
     history,
     keys,
@@ -71,7 +74,7 @@ again. Any replica answers, so no change of leader has to be waited for."""
 EXPOSED = ["ETag", "Location", POSITION_HEADER, REPLAYED_HEADER, "Retry-After", "X-Request-Id"]
 MODELS = [
     model
-    for model in {**vars(schemas), **vars(schemas_registry)}.values()
+    for model in {**vars(schemas), **vars(schemas_control), **vars(schemas_registry)}.values()
     if isinstance(model, type) and issubclass(model, schemas.Wire) and model is not schemas.Wire
 ]
 
@@ -81,6 +84,8 @@ ROUTED = (
     runs,
     history,
     control,
+    forks,
+    explain,
     bulk,
     workflows,
     versions,
@@ -149,6 +154,7 @@ class Api:
             presence=Presence(self._engine),
             origins=Origins(self._engine, histories),
             capacity=Capacity(),
+            crew=Crew(self._nc),
             runnables=Runnables(self._engine, checkpoint),
             probes=Probes("api", self.ready),
             pepper=pepper,

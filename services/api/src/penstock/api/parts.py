@@ -8,6 +8,7 @@ from nats.aio.client import Client
 from penstock.api.capacity import Capacity
 from penstock.api.checkpoint import Checkpoint
 from penstock.api.commands import Commands, Sender
+from penstock.api.crew import Crew
 from penstock.api.errors import Unavailable
 from penstock.api.histories import Histories
 from penstock.api.keys import Keys
@@ -39,6 +40,7 @@ class Parts:
     presence: Presence
     origins: Origins
     capacity: Capacity
+    crew: Crew
     runnables: Runnables
     probes: Probes
     pepper: bytes

@@ -1,0 +1,91 @@
+"""Why a run is where it is, and where its time went: its history, told by cause."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from penstock.api import past
+from penstock.api.answers import MS
+from penstock.api.auth import Caller
+from penstock.api.histories import RunKey
+from penstock.api.parts import Parts
+from penstock.api.payloads import Payloads
+from penstock.api.registry import now_ms
+from penstock.domain.run.explain import Waiting, explained
+from penstock.domain.run.timeline import Cause, Timeline, timeline
+from penstock.infra.postgres.engine import Row
+
+SPANS_MAX = 1_000
+"""Spans that are told one by one; the totals are of all."""
+
+NOBODY = "no executor takes work from the queue"
+
+
+async def explanation(parts: Parts, caller: Caller, row: Row) -> dict[str, Any]:
+    """The answer to `GET /runs/{id}/explain`."""
+    key = RunKey(
+        caller.tenant_id, str(row["id"]), row["created_at"], row["correlation_id"] or str(row["id"])
+    )
+    graph = await parts.definitions.graph(caller.tenant_id, row["definition"])
+    payloads = Payloads(parts.blobs, partial(parts.histories.decision_of, key))
+    then = await past.folded(parts.histories, payloads, key, graph, past.Until())
+    waits = explained(then.run, then.history)
+    served = await parts.crew.queues() if any(w.cause is Cause.EXECUTOR for w in waits) else None
+    spent = timeline(then.history, until=now_ms())
+    return {
+        "runId": then.run.id,
+        "status": past.standing(then.run),
+        "waits": [waiting_shown(each, served) for each in waits],
+        **timeline_shown(spent),
+    }
+
+
+def waiting_shown(waiting: Waiting, served: frozenset[str] | None) -> dict[str, Any]:
+    """One thing that waits, as clients see it. served: queues with executors, if that is known."""
+    detail = waiting.detail
+    if waiting.cause is Cause.EXECUTOR and served is not None and not served & set(waiting.on):
+        detail = f"{NOBODY} {', '.join(waiting.on)}"
+    return {
+        "stepId": waiting.step_id or None,
+        "cause": str(waiting.cause),
+        "since": moment(waiting.since),
+        "until": moment(waiting.until),
+        "on": list(waiting.on),
+        "detail": detail,
+    }
+
+
+def timeline_shown(spent: Timeline) -> dict[str, Any]:
+    """Where the time went, as clients see it."""
+    return {
+        "from": moment(spent.begin),
+        "to": moment(spent.end),
+        "totalMs": spent.end - spent.begin,
+        "totals": [{"cause": str(cause), "ms": ms} for cause, ms in spent.totals.items()],
+        "timeline": [
+            {
+                "from": moment(span.begin),
+                "to": moment(span.end),
+                "cause": str(span.cause),
+                "ms": span.end - span.begin,
+            }
+            for span in longest(spent)
+        ],
+    }
+
+
+def longest(spent: Timeline) -> Iterable[Any]:
+    """All spans where they are few, else the longest ones, in order."""
+    if len(spent.spans) <= SPANS_MAX:
+        return spent.spans
+    kept = sorted(spent.spans, key=lambda span: span.end - span.begin, reverse=True)[:SPANS_MAX]
+    return sorted(kept)
+
+
+def moment(at_ms: int) -> str | None:
+    """Milliseconds since the epoch as RFC 3339; None for 0."""
+    if not at_ms:
+        return None
+    text = datetime.fromtimestamp(at_ms / MS, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")

@@ -1,0 +1,195 @@
+"""Retry and fork: a new run that begins where another one stood.
+
+What is kept of the other run is found by folding its history here, and travels as a snapshot with
+the command. The other run is only read.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+from fastapi import Request
+from uuid_utils import uuid7
+
+from penstock.api import past, queries_runs
+from penstock.api.auth import Caller
+from penstock.api.drawings import accepted, stored
+from penstock.api.errors import Problem, detail, invalid
+from penstock.api.histories import RunKey
+from penstock.api.idempotency import derived_id, key_of, request_hash
+from penstock.api.parts import Parts, sender_of
+from penstock.api.payloads import Payloads
+from penstock.api.registry import now_ms
+from penstock.api.schemas_control import Fork
+from penstock.api.starts import variables_read
+from penstock.domain.payload import Payload
+from penstock.domain.run.commands import StartRun
+from penstock.domain.run.events import Origin, RunStarted
+from penstock.domain.run.rewind import Plan, for_fork, for_retry, planned, rewound, unchanged
+from penstock.domain.run.snapshot import encoded
+from penstock.domain.run.state import Run, RunStatus, StepStatus
+from penstock.domain.workflow.graph import Graph
+from penstock.domain.workflow.model import Definition
+from penstock.infra.postgres.engine import Row
+from penstock.infra.schemas import check_value
+from penstock.messages.envelope import Reply
+
+RETRY = "retry"
+FORK = "fork"
+
+_payload = msgspec.json.Decoder(Payload).decode
+
+
+class Beginning(NamedTuple):
+    """Where a new run begins. state: of the run it goes on from, as the new one takes it over."""
+
+    origin: Origin
+    started: RunStarted
+    state: Run
+    plan: Plan
+    definition: Definition | None = None
+
+
+class Asked(NamedTuple):
+    """One request for a new run. sent: the body as it came; what: `retry` or `fork`."""
+
+    request: Request
+    parts: Parts
+    caller: Caller
+    row: Row
+    sent: Any
+    what: str
+
+
+async def stood(parts: Parts, caller: Caller, row: Row, place: past.Until) -> past.Past:
+    """The run of a row as it stood at a place. Raises Problem 404 where it had not begun."""
+    key = RunKey(
+        caller.tenant_id, str(row["id"]), row["created_at"], row["correlation_id"] or str(row["id"])
+    )
+    graph = await parts.definitions.graph(caller.tenant_id, row["definition"])
+    payloads = Payloads(parts.blobs, partial(parts.histories.decision_of, key))
+    then = await past.folded(parts.histories, payloads, key, graph, place)
+    if then.run.started is None:
+        raise Problem(404, "the run had not begun yet")
+    return then
+
+
+async def retried(parts: Parts, caller: Caller, row: Row) -> Beginning:
+    """Where the retry of a run begins. Raises Problem 409 unless it has ended without success."""
+    then = await stood(parts, caller, row, past.Until())
+    run = then.run
+    if not run.is_over:
+        raise Problem(409, "the run has not ended: cancel it first", code="RUN_NOT_FINISHED")
+    if run.status is RunStatus.SUCCEEDED:
+        raise Problem(409, "the run has succeeded: nothing is left to retry", code="RUN_SUCCEEDED")
+    return beginning(then, for_retry(run), run.drawn)
+
+
+async def forked(parts: Parts, caller: Caller, row: Row, asked: Fork) -> Beginning:
+    """Where a fork of a run begins.
+
+    Raises Problem 404 for a place or a step that it does not have, 400 for a definition that is
+    not valid or an input that does not fit.
+    """
+    definition = None
+    if asked.definition is not None:
+        named = row["workflow_name"]
+        definition = accepted(asked.definition, name=named, at="/definition").definition
+    then = await stood(parts, caller, row, past.until(asked.at, pointer="/at"))
+    run = then.run
+    graph = run.drawn if definition is None else Graph.of(definition)
+    if "input" in asked.model_fields_set:
+        refuse_input(graph, asked.input)
+    if asked.from_step is not None:
+        return beginning(then, for_fork(run, asked.from_step), graph, definition)
+    if definition is not None or (asked.at is None and run.is_over):
+        return beginning(then, for_retry(run), graph, definition)
+    if run.is_over:
+        raise Problem(409, "the run had ended there: nothing is left to run", code="RUN_FINISHED")
+    assert run.started is not None
+    settled = frozenset(s for s in graph.order if run.step(s).status is StepStatus.SUCCEEDED)
+    plan = planned(run, graph, settled)
+    return Beginning(origin_of(then), run.started, run, plan)
+
+
+def beginning(
+    then: past.Past, kept: frozenset[str], graph: Graph, definition: Definition | None = None
+) -> Beginning:
+    """A beginning that keeps some steps of a run, as far as its drawing still has them."""
+    run = then.run
+    assert run.started is not None
+    if graph is not run.drawn:
+        kept = unchanged(run.drawn, graph, kept)
+    state = rewound(run, kept, graph=graph, started=run.started)
+    return Beginning(origin_of(then), run.started, state, planned(run, graph, kept), definition)
+
+
+def origin_of(then: past.Past) -> Origin:
+    """The place that a history was folded up to."""
+    return Origin(run_id=then.run.id, position=then.position)
+
+
+def refuse_input(graph: Graph, value: Any) -> None:
+    """Raise Problem 400 unless an input is what the definition asks for."""
+    schema = graph.definition.input_schema
+    findings = [] if schema is None else check_value(schema, value)
+    if findings:
+        faults = [detail(f"/input{at}", "SCHEMA_INVALID", said) for at, said in findings]
+        raise invalid("the input does not fit the workflow's inputSchema", *faults)
+
+
+async def begun(asked: Asked, begin: Beginning, given: Any = ...) -> tuple[UUID, Reply | None]:
+    """The new run's id and the scheduler's answer. given: its input, the other run's if missing.
+
+    Raises Problem 409 for an Idempotency-Key that stands for another request.
+    """
+    request, parts, caller, row, sent, _ = asked
+    await parts.require_servers()
+    key = key_of(request)
+    run_id = UUID(str(uuid7())) if key is None else derived_id(request, caller.tenant_id, key)
+    hashed = "" if key is None else request_hash(request, key, sent)
+    definition, tenant = row["definition"], caller.tenant_id
+    graph = begin.state.drawn
+    if begin.definition is not None:
+        definition = (await stored(parts, tenant, begin.definition)).content_hash
+    state = await parts.payloads.made(tenant, str(run_id), encoded(begin.state))
+    entry = begin.started.input
+    if given is not ...:
+        entry = await parts.payloads.made(tenant, str(run_id), msgspec.json.encode(given))
+    sender = sender_of(request, caller.actor)
+    command = StartRun(
+        workflow_id=begin.started.workflow_id,
+        workflow_name=begin.started.workflow_name,
+        version=begin.started.version,
+        definition=definition,
+        input=entry,
+        created_at=now_ms(),
+        vars=await variables_read(parts, tenant, run_id, graph),
+        trigger=asked.what,
+        tags=begin.started.tags,
+        priority=begin.started.priority,
+        request_hash=hashed,
+        traceparent=sender.traceparent,
+        forked_from=begin.origin,
+        state=state,
+    )
+    reply = await parts.commands.send(
+        tenant, str(run_id), command, id=f"{run_id}/start", sender=sender
+    )
+    return run_id, reply
+
+
+def preview(begin: Beginning) -> dict[str, Any]:
+    """What a fork would do, without doing it."""
+    return {
+        "forkedFrom": {"runId": begin.origin.run_id, "position": begin.origin.position},
+        "kept": list(begin.plan.kept),
+        "runsAgain": list(begin.plan.again),
+        "repeatsEffects": list(begin.plan.repeats),
+    }
+
+
+async def row_of(parts: Parts, caller: Caller, run_id: UUID) -> Row | None:
+    """The new run's row, None while the read models do not have it."""
+    return await queries_runs.find(parts.engine, caller.tenant_id, run_id)
