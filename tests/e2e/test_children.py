@@ -91,12 +91,13 @@ async def test_a_child_is_found_by_its_key_and_runs_the_version_that_is_named(
     assert run["output"] == {"pinned": "one", "newest": "two"}
 
 
+@pytest.mark.parametrize("size", [5_000, 100_000])
 async def test_a_child_with_several_sinks_says_them_all_and_large_values_go_both_ways(
-    api: httpx.AsyncClient,
+    api: httpx.AsyncClient, size: int
 ) -> None:
     nodes = [node("a"), node("b")]
     inner = await made(api, drawn("two sinks", nodes))
-    text = "x" * 50_000
+    text = "x" * size
     run = await executed(
         api,
         drawn("around", [child("inner", inner), node("last")], edge("inner", "last")),

@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
+from penstock.dev.stack import Stack
 from tests.chaos.receiver import Receiver
 from tests.e2e.histories import history, of_type
 from tests.e2e.runs import (
@@ -218,3 +219,47 @@ async def test_controls_of_a_run_that_is_not_there_are_404(api: httpx.AsyncClien
     nowhere = "018f0000-0000-7000-8000-000000000000"
     for path in ("pause", "resume", "signals/x", "approvals/x"):
         assert await refused(api, nowhere, path) == (404, "NOT_FOUND")
+
+
+# --- steps that are given up ---------------------------------------------------------------------
+
+
+async def test_what_a_join_needs_no_more_is_stopped_where_it_runs(
+    api: httpx.AsyncClient, stack: Stack, receiver: Receiver
+) -> None:
+    join = {"atLeast": 1, "cancelOthers": True}
+    nodes = [
+        call("slow", f"{receiver.url}/held/x/slow"),
+        node("quick", "delay", config={"durationMs": 700}),
+        node("first", join=join),
+        node("long", "wait_for_signal", config={"name": "end"}),
+    ]
+    edges = [edge("slow", "first"), edge("quick", "first"), edge("first", "long")]
+    before = await stopped(stack)
+    run_id = await started(api, await made(api, drawn("race", nodes, *edges)))
+
+    async def found() -> bool:
+        return await stopped(stack) > before
+
+    await until(found, within_s=NOTICED_WITHIN_S, what="an executor that stops the step")
+    assert (await shown(api, run_id))["status"] in {"running", "waiting"}
+    await told(api, run_id, "signals/end")
+    run = await ended(api, run_id)
+    assert run["status"] == "succeeded", run["error"]
+    assert step(run, "slow")["status"] == "cancelled"
+
+
+async def stopped(stack: Stack) -> float:
+    """How many attempts the executors have stopped so far, because they were told to."""
+    total = 0.0
+    async with httpx.AsyncClient(trust_env=False) as browser:
+        for name, url in stack.metrics_urls.items():
+            if name.startswith("executor"):
+                lines = (await browser.get(url)).text.splitlines()
+                total += sum(float(line.split()[-1]) for line in lines if is_stop(line))
+    return total
+
+
+def is_stop(line: str) -> bool:
+    """Whether a line of the metrics counts attempts that were stopped."""
+    return line.startswith("penstock_executor_steps_total") and 'status="cancelled"' in line

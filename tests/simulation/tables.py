@@ -75,11 +75,10 @@ def row_after(row: Row | None, tenant: str, seq: int, decision: Decision) -> Row
             workflow_id=b"",
             started=started,  # type: ignore[arg-type]
             started_at=decision.at,
-            total=None,
             correlation_id="",
             traceparent="",
         )
-        row = Row(tenant, born(origin), (0,) * len(COUNTERS), {})
+        row = Row(tenant, born(origin, None), (0,) * len(COUNTERS), {})
     run, counts, steps = row.run, list(row.counts), dict(row.steps)
     for event in decision.events:
         if type(event) in OF_THE_RUN:

@@ -134,7 +134,9 @@ class Children:
             workflow_name=found.workflow_name,
             version=found.version,
             definition=found.content_hash,
-            input=await self._payloads.carried(order.input),
+            input=await self._payloads.handed(
+                order.input, tenant=child.tenant, run_id=child.run_id
+            ),
             created_at=self._now(),
             vars=await self._variables(child, graph),
             trigger=TRIGGER,
@@ -172,7 +174,8 @@ class Children:
         assert parent is not None, "only a child has somebody to tell"
         output, error = None, None
         if run.status is RunStatus.SUCCEEDED:
-            output = await self._payloads.carried(output_of(run))
+            said = output_of(run)
+            output = await self._payloads.handed(said, tenant=key.tenant, run_id=parent.run_id)
         else:
             error = error_of(run)
         command = EndChild(
