@@ -181,11 +181,6 @@ class Past:
         return len(self.history)
 
     @property
-    def events(self) -> int:
-        """How many events there were."""
-        return len(self.history)
-
-    @property
     def is_born(self) -> bool:
         """Whether anything had happened yet."""
         return self.run.status is not RunStatus.UNBORN
