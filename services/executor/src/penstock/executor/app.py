@@ -64,6 +64,8 @@ class Executor:
 
     def __init__(self, nc: Client, settings: ExecutorSettings) -> None:
         self.executor_id = settings.instance
+        self.queues = tuple(dict.fromkeys(settings.executor_queues))
+        self.concurrency = settings.executor_concurrency
         self._farewell = farewell(settings.graceful_timeout_s)
         self._publisher = Publisher(nc)
         self._direct = Direct(nc)
@@ -82,6 +84,7 @@ class Executor:
         )
         self._intake = Intake(
             nc,
+            self.queues,
             worker=self.worker,
             reporter=self._reporter,
             holdings=self.holdings,
@@ -116,8 +119,10 @@ class Executor:
         await self._direct.stop()
 
     async def ready(self) -> Mapping[str, bool]:
-        """Whether its stream, its consumer and the object store are there."""
-        return {"streams": not self._intake.missing, **await self._blobs_check.answer()}
+        """Whether its stream, the consumer of each of its queues and the object store are there."""
+        missing = self._intake.missing
+        queues = {f"queue {queue}": False for queue in missing}
+        return {"streams": not missing, **queues, **await self._blobs_check.answer()}
 
     async def _events_at(self, sequence: int) -> bytes | None:
         recorded = await self._direct.by_seq(EVENTS, sequence)
@@ -134,4 +139,5 @@ async def build(context: Context[ExecutorSettings]) -> Executor:
 
 def subscribers(executor: Executor) -> NatsRouter:
     """What it hears besides work."""
-    return control.router(executor.executor_id, executor.worker, executor.holdings)
+    about = control.About(executor.executor_id, executor.queues, executor.concurrency)
+    return control.router(about, executor.worker, executor.holdings)

@@ -4,26 +4,29 @@ Both are repeated by whoever sends them, so a lost one does no harm, and one tha
 finds nothing left to do.
 """
 
+from typing import NamedTuple
+
 import msgspec
 from faststream.nats import NatsMessage, NatsRouter
 
 from penstock.executor.holdings import Holdings
 from penstock.executor.worker import Worker
-from penstock.infra.nats.streams import DEFAULT_QUEUE
 from penstock.infra.nats.subjects import ANY_CANCEL, ROLL_CALL, parse_cancel
 from penstock.infra.telemetry.logs import logger
 from penstock.messages.codec import Undecodable, read
-from penstock.messages.envelope import encode
+from penstock.messages.envelope import StepCancels, encode
 from penstock.messages.rollcall import RollCall
 
 
-class Cancel(msgspec.Struct, frozen=True):
-    """The body of a cancel. steps: path and attempt of those that stop."""
+class About(NamedTuple):
+    """Who an executor is, and what it can do: the queues that it serves, and steps at once."""
 
-    steps: tuple[tuple[str, int], ...]
+    executor_id: str
+    queues: tuple[str, ...]
+    capacity: int
 
 
-decode_cancel = msgspec.json.Decoder(Cancel).decode
+decode_steps = msgspec.json.Decoder(StepCancels).decode
 _log = logger(__name__)
 
 
@@ -32,10 +35,10 @@ def steps_of(body: bytes) -> frozenset[tuple[str, int]] | None:
 
     Raises Undecodable.
     """
-    return frozenset(read(decode_cancel, body).steps) if body else None
+    return frozenset(read(decode_steps, body).steps) if body else None
 
 
-def router(executor_id: str, worker: Worker, holdings: Holdings) -> NatsRouter:
+def router(about: About, worker: Worker, holdings: Holdings) -> NatsRouter:
     """The subscribers of an executor; every executor hears every message."""
     made = NatsRouter()
 
@@ -54,10 +57,11 @@ def router(executor_id: str, worker: Worker, holdings: Holdings) -> NatsRouter:
     @made.subscriber(ROLL_CALL, title="RollCall", description="Say which attempts are in hand")
     async def on_roll_call(message: NatsMessage) -> bytes:
         answer = RollCall(
-            executor_id=executor_id,
+            executor_id=about.executor_id,
             held=holdings.keys,
-            queues=(DEFAULT_QUEUE,),
+            queues=about.queues,
             free=worker.free,
+            capacity=about.capacity,
         )
         return encode(answer)
 

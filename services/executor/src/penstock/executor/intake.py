@@ -6,6 +6,7 @@ decides on new ones. Those that this very process holds it just goes on with.
 """
 
 import asyncio
+from collections.abc import Iterable
 
 import msgspec
 from nats.aio.client import Client
@@ -18,7 +19,7 @@ from penstock.executor.worker import Worker
 from penstock.infra.nats.dead import DeadLetters
 from penstock.infra.nats.delivery import Delivery
 from penstock.infra.nats.pull import Pull
-from penstock.infra.nats.streams import DEFAULT_QUEUE, SHARED, WORK, work_consumer
+from penstock.infra.nats.streams import SHARED, WORK, work_consumer
 from penstock.infra.telemetry.logs import logger
 from penstock.infra.telemetry.metrics import nats_dead_letters
 from penstock.messages.codec import Undecodable, read
@@ -40,11 +41,12 @@ _log = logger(__name__)
 
 
 class Intake:
-    """Pulls work and hands it to the worker, as much as that can hold."""
+    """Pulls work of some queues and hands it to the worker, as much as that can hold."""
 
     def __init__(
         self,
         nc: Client,
+        queues: Iterable[str],
         *,
         worker: Worker,
         reporter: Reporter,
@@ -57,24 +59,33 @@ class Intake:
         self._letters = letters
         self._paused = False
         self._burials: set[asyncio.Task[None]] = set()
-        consumer = work_consumer(SHARED, DEFAULT_QUEUE)
-        self._pull = Pull(
-            nc, WORK, consumer, self._on_work, batch=BATCH, max_outstanding=MESSAGES_MAX
-        )
+        self._pulls = {
+            queue: Pull(
+                nc,
+                WORK,
+                work_consumer(SHARED, queue),
+                self._on_work,
+                batch=BATCH,
+                max_outstanding=MESSAGES_MAX,
+            )
+            for queue in queues
+        }
         holdings.when_eased(self._go_on)
 
     @property
-    def missing(self) -> bool:
-        """Whether the broker has no such consumer."""
-        return self._pull.missing
+    def missing(self) -> list[str]:
+        """The queues for which the broker has no consumer."""
+        return [queue for queue, pull in self._pulls.items() if pull.missing]
 
     async def start(self) -> None:
         """Take in work from now on."""
-        await self._pull.start()
+        for pull in self._pulls.values():
+            await pull.start()
 
     async def stop(self) -> None:
         """Take in nothing more."""
-        await self._pull.stop()
+        for pull in self._pulls.values():
+            await pull.stop()
 
     async def keep_alive(self) -> None:
         """Until cancelled, tell the broker that the messages in hand are being worked on."""
@@ -95,7 +106,8 @@ class Intake:
             self._take(work, delivery)
         if not self._has_room():
             self._paused = True
-            self._pull.pause()
+            for pull in self._pulls.values():
+                pull.pause()
 
     def _take(self, work: Work, delivery: Delivery) -> None:
         """Begin all tasks; one that is in hand already came in a message that was sent twice."""
@@ -150,4 +162,5 @@ class Intake:
     def _go_on(self) -> None:
         if self._paused and self._has_room():
             self._paused = False
-            self._pull.resume()
+            for pull in self._pulls.values():
+                pull.resume()
