@@ -140,6 +140,22 @@ async def test_an_old_run_is_read_from_the_archive_and_on_from_the_log(
     assert await heard(histories, run, 1, after=first) == [3]
 
 
+async def test_what_another_run_of_the_tenant_said_is_found_when_the_log_has_it_no_more(
+    histories: Histories, api_urls: dict[str, str]
+) -> None:
+    run, gone = new_run(), 987_654_321
+    with psycopg.connect(api_urls["penstock_projector"], autocommit=True) as connection:
+        connection.execute("select penstock.add_archive_partition('standard', now()::date)")
+        connection.execute(
+            "insert into penstock.event_archive values (%s, 'events', %s, 'run', %s, now(), 1, "
+            "%s, '', '', '', '', 'standard')",
+            (run.tenant_id, gone, run.run_id, b"said"),
+        )
+    assert await histories.decision(gone) is None
+    assert await histories.decision_in(run.tenant_id, gone) == b"said"
+    assert await histories.decision_in(new_run().tenant_id, gone) is None
+
+
 async def test_the_log_knows_which_runs_there_are(
     histories: Histories, publisher: Publisher
 ) -> None:

@@ -31,6 +31,11 @@ where tenant_id = %(tenant)s and log = %(log)s and kind = 'run' and subject_id =
 order by seq limit %(limit)s
 """
 
+ARCHIVED_ONE = """
+select body from penstock.event_archive
+where tenant_id = %(tenant)s and log = %(log)s and seq = %(seq)s and kind = 'run'
+"""
+
 
 class RunKey(NamedTuple):
     """A run as its history is found.
@@ -103,6 +108,16 @@ class Histories:
             return found
         archived = await self._archived(run, seq - 1)
         return archived[0].body if archived and archived[0].seq == seq else None
+
+    async def decision_in(self, tenant_id: str, seq: int) -> bytes | None:
+        """A decision about any run of the tenant, from the archive where the log has it no more."""
+        found = await self.decision(seq)
+        if found is not None:
+            return found
+        wanted = {"tenant": tenant_id, "log": EVENTS_LOG, "seq": seq}
+        async with tenant_session(self._engine, tenant_id) as session:
+            row = await session.one(ARCHIVED_ONE, wanted)
+        return None if row is None else bytes(row["body"])
 
     async def now(self) -> int:
         """The last sequence of the log of events."""

@@ -1,6 +1,7 @@
 """Runs: listed, read with their steps, cancelled."""
 
 import asyncio
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from penstock.api.errors import Problem, Unavailable
 from penstock.api.openapi import gives, gives_page_of, problem, takes
 from penstock.api.pages import Asked, Cursor, Limit
 from penstock.api.parts import Parts, parts_of, sender_of
+from penstock.api.payloads import Payloads
 from penstock.api.positions import EVENTS, parse
 from penstock.api.queries_runs import Filter
 from penstock.api.queries_steps import STEPS_SHOWN_MAX, Steps, stored_steps
@@ -100,7 +102,7 @@ async def list_steps(
     of = pages.listing(request)
     after = after_of(cursor, of)
     graph = await parts.definitions.graph(caller.tenant_id, row["definition"])
-    steps = Steps(stored_steps(parts.engine, row), parts.payloads, row, graph)
+    steps = Steps(stored_steps(parts.engine, row), payloads_of(parts, row), row, graph)
     try:
         items, last = await steps.page(after, limit)
     except ValueError:
@@ -175,11 +177,17 @@ async def page_of_runs(
     return {"items": shown, "nextCursor": following}
 
 
+def payloads_of(parts: Parts, row: Row) -> Payloads:
+    """What opens a run's payloads: those of a fork may lie in the history of another, older run."""
+    find = partial(parts.histories.decision_in, str(row["tenant_id"]))
+    return Payloads(parts.blobs, find)
+
+
 async def whole_run(parts: Parts, row: Row) -> dict[str, Any]:
     """A run with its first steps."""
-    (shown,) = await queries_runs.shown(parts.engine, parts.payloads, [row])
+    (shown,) = await queries_runs.shown(parts.engine, payloads_of(parts, row), [row])
     graph = await parts.definitions.graph(str(row["tenant_id"]), row["definition"])
-    steps = Steps(stored_steps(parts.engine, row), parts.payloads, row, graph)
+    steps = Steps(stored_steps(parts.engine, row), payloads_of(parts, row), row, graph)
     return {**shown, "steps": (await steps.page(None, STEPS_SHOWN_MAX))[0]}
 
 
