@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from penstock.domain.event.decide import EVENT
 from penstock.domain.idempotency import IDEMPOTENCY
 from penstock.domain.run.evolve import evolve
 from penstock.domain.run.rest import at_rest
@@ -32,8 +33,9 @@ EVOLVES: dict[str, Any] = {
     catalogue.WORKFLOW: WORKFLOW.evolve,
     catalogue.VARIABLE: VARIABLE.evolve,
     catalogue.IDEMPOTENCY: IDEMPOTENCY.evolve,
+    catalogue.EVENT: EVENT.evolve,
 }
-"""By kind, the fold of what lives in the registry."""
+"""By kind, the fold of all that is no run."""
 
 
 class History(Struct, frozen=True, kw_only=True):

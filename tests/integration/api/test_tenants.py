@@ -164,6 +164,9 @@ async def test_a_repeated_request_makes_one_key_and_shows_it_again(tenant: Async
 async def test_a_repeated_request_makes_one_tenant(house: House) -> None:
     headers = {"Idempotency-Key": "tenant-once"}
     first = await house.admin("POST", "/api/tenants", json={"name": "once"}, headers=headers)
+    renamed = {"name": "renamed since"}
+    changed = await house.admin("PATCH", f"/api/tenants/{first.json()['id']}", json=renamed)
+    assert changed.json()["name"] == "renamed since"
     again = await house.admin("POST", "/api/tenants", json={"name": "once"}, headers=headers)
     assert (again.status_code, again.json()) == (201, first.json())
     async with house.caller(again.json()["adminApiKey"]) as client:

@@ -10,6 +10,7 @@ from penstock.domain.identity import Role
 from penstock.domain.workflow.events import Visibility
 
 DESCRIPTION_MAX = 1000
+WEIGHT_MAX = 100
 
 
 def without_nul(text: str) -> str:
@@ -31,9 +32,10 @@ class LimitsChange(Wire):
 
 
 class ConfigChange(Wire):
-    """Configuration of a tenant."""
+    """Configuration of a tenant. weight: its share of busy executors, in proportion to others'."""
 
     limits: LimitsChange = LimitsChange()
+    weight: Annotated[int, Field(strict=True, ge=1, le=WEIGHT_MAX)] = 1
 
 
 class NewTenant(Wire):
