@@ -194,12 +194,16 @@ def fallback_of(run: Run, step_id: str, node_id: str) -> Payload | None:
 
 
 def brought_inline(wanted: dict[str, Payload], recent: Mapping[str, Raw]) -> dict[str, Payload]:
-    """The payloads, those at hand inline as long as the task stays within its bound."""
+    """The payloads, those at hand inline as long as the task stays within its bound.
+
+    A loop's items stay where they are: all of its iterations read the same, and an executor that
+    has read them once has them.
+    """
     size = sum(p.size for p in wanted.values() if p.inline)
     brought = {}
     for name, payload in wanted.items():
         held = recent.get(payload.at) if payload.at is not None else None
-        if held is not None and size + payload.size <= TASK_MAX_BYTES:
+        if held is not None and name != ITEMS and size + payload.size <= TASK_MAX_BYTES:
             size += payload.size
             payload = replace(payload, inline=held, at=None)  # noqa: PLW2901
         brought[name] = payload
