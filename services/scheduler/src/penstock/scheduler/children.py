@@ -25,6 +25,7 @@ from penstock.infra.nats import subjects
 from penstock.infra.nats.publish import Publisher
 from penstock.infra.schemas import check_value
 from penstock.infra.telemetry import logs
+from penstock.messages.codec import Undecodable
 from penstock.messages.envelope import CommandMessage, encode
 from penstock.scheduler.payloads import Payloads
 from penstock.scheduler.registry import Registry, Runnable, Unrunnable
@@ -35,6 +36,9 @@ NOT_STARTED = "CHILD_NOT_STARTED"
 
 FINDINGS_MAX = 5
 """Of what is wrong with an input, told in an error's message."""
+
+LOST = (BlobMissing, BlobCorrupt, Undecodable, msgspec.MsgspecError)
+"""What no further attempt would mend: a definition, an input or a history cannot be read."""
 
 CODES = {
     RunStatus.FAILED: "CHILD_FAILED",
@@ -112,10 +116,10 @@ class Children:
         child = RunKey(order.key.tenant, order.wait.child_id)
         try:
             command = await self._start(child, order)
-        except Unrunnable as why:
+        except (Unrunnable, *LOST) as why:
             if await self._log.read(subjects.run_events(*child)):
                 return await self._send(child, ContinueRun(), id=f"{child.run_id}/ask")
-            return await self._send(order.key, not_started(order, str(why)), id=child.run_id)
+            return await self._send(order.key, not_started(order, told(why)), id=child.run_id)
         return await self._send(
             child, command, id=f"{child.run_id}/start", traceparent=order.traceparent
         )
@@ -124,10 +128,7 @@ class Children:
         """The command that begins the child. Raises `Unrunnable`."""
         wait = order.wait
         found = await self._registry.runnable(child.tenant, wait.workflow_id, wait.version)
-        try:
-            graph = await self._definitions.graph(child.tenant, found.content_hash)
-        except (BlobMissing, BlobCorrupt) as error:
-            raise Unrunnable(f"the definition of {found.workflow_name} is lost") from error
+        graph = await self._definitions.graph(child.tenant, found.content_hash)
         await self._refuse_input(found, graph, order.input)
         return StartRun(
             workflow_id=found.workflow_id,
@@ -228,6 +229,11 @@ def request_hash(order: Order) -> str:
     version = "" if order.wait.version is None else str(order.wait.version)
     text = f"{order.wait.workflow_id}\0{version}\0{order.input.sha256}"
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def told(why: Exception) -> str:
+    """Why there can be no child, in words."""
+    return str(why) if isinstance(why, Unrunnable) else f"what it needs is lost: {why!r}"
 
 
 def not_started(order: Order, why: str) -> EndChild:

@@ -13,6 +13,7 @@ from penstock.domain.event.decide import EVENT, EmitEvent
 from penstock.domain.event.events import EventEmitted
 from penstock.domain.ids import derived
 from penstock.domain.payload import NULL, Payload
+from penstock.infra.blobs.port import BlobCorrupt, BlobMissing
 from penstock.infra.eventlog.cache import Cache
 from penstock.infra.eventlog.log import EventLog
 from penstock.infra.eventlog.transact import Addressed, Ledger
@@ -73,7 +74,7 @@ class Emissions:
         event_id = derived(key.run_id, step_id, "event")
         try:
             said = read(decode_said, bytes(await self._payloads.text(output)))
-        except Undecodable:
+        except (Undecodable, BlobMissing, BlobCorrupt):
             logger.exception("no event", run_id=key.run_id, step_id=step_id)
             return 0
         data = await self._payloads.made(bytes(said.data), tenant=key.tenant, run_id=key.run_id)

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from penstock.domain.payload import INLINE_MAX_BYTES, Payload, inline
 from penstock.domain.run.rest import payload_at
-from penstock.infra.blobs.port import Blobs, Owner, owner_of
+from penstock.infra.blobs.port import BlobCorrupt, BlobMissing, Blobs, Owner, owner_of
 from penstock.infra.eventlog.log import LogUnavailable
 from penstock.infra.nats.direct import Direct, ReadUnavailable
 from penstock.infra.nats.streams import EVENTS
@@ -45,12 +45,15 @@ class Payloads:
     async def handed(self, payload: Payload, *, tenant: str, run_id: str) -> Payload:
         """The payload as another run's own: what is an object is copied, for it goes with its run.
 
-        Raises as `text` does, and `BlobsUnavailable`.
+        One that is lost keeps its name. Raises `LogUnavailable`, `BlobsUnavailable`.
         """
         carried = await self.carried(payload)
         if carried.blob is None or owner_of(carried.blob) == Owner(tenant, run_id):
             return carried
-        data = await self._blobs.get(carried.blob)
+        try:
+            data = await self._blobs.get(carried.blob)
+        except (BlobMissing, BlobCorrupt):
+            return carried
         name = await self._blobs.put(data, tenant=tenant, run_id=run_id)
         return replace(carried, blob=name)
 
