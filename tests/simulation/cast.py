@@ -45,7 +45,7 @@ class Cast:
         world.note("started", role)
         with world.loop.acting_as(process):
             if role.startswith("scheduler"):
-                settings = SimpleNamespace(instance=role, database_url="")
+                settings = SimpleNamespace(instance=role, database_url="", queues=("default",))
                 context = SimpleNamespace(nc=self.connection(process), settings=settings)
                 scheduler = Scheduler(context)  # type: ignore[arg-type]
                 self.schedulers[role] = (process, scheduler)

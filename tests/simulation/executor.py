@@ -188,6 +188,7 @@ class Executor:
         self.hands = Hands(nc.world, self._reporter, name, workflow_of)
         self._intake = Intake(
             nc,  # type: ignore[arg-type]
+            ("default",),
             worker=self.hands,  # type: ignore[arg-type]
             reporter=self._reporter,
             holdings=self.holdings,
@@ -222,6 +223,7 @@ class Executor:
             held=self.holdings.keys,
             queues=("default",),
             free=self.hands.free,
+            capacity=self.hands.free,
         )
         self._nc.network.say(reply, encode(answer))
 

@@ -16,6 +16,7 @@ from penstock.domain.payload import Payload
 from penstock.domain.run.commands import CancelRun, RunCommand
 from penstock.domain.run.consequences import is_owed
 from penstock.domain.run.decide import decide
+from penstock.domain.run.draft import none
 from penstock.domain.run.events import (
     ResultDiscarded,
     RunEvent,
@@ -237,7 +238,7 @@ class Oracle:
     def _check_effect(self, told: Told, letter: Letter, message: Message) -> None:
         command = letter.command
         try:
-            more = decide(command, told.state, at=self._world.true_ms())
+            more = decide(command, told.state, at=self._world.true_ms(), room=none)
         except Refused as refusal:
             self._check_refusal(told, command, refusal, message)
             return

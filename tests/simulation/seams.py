@@ -19,7 +19,7 @@ from penstock.executor import intake as executor_intake
 from penstock.infra.eventlog import draft as log_draft
 from penstock.infra.eventlog import transact
 from penstock.infra.nats import subjects
-from penstock.scheduler import app, effects, leases
+from penstock.scheduler import app, effects, leases, windows
 from penstock.scheduler import intake as scheduler_intake
 from tests.simulation import doors
 from tests.simulation.network import Network
@@ -66,6 +66,8 @@ def narrowed(world: World) -> list[tuple[Any, str, object]]:
         (consequences, "HELD_MAX", random.randint(1, 4)),
         (log_draft, "EVENTS_MAX", random.randint(3, 20)),
         (transact, "BYTES_MAX", random.randint(600, 6_000)),
+        (windows, "WINDOW_MIN", random.randint(1, 4)),
+        (windows, "WINDOW_MAX", random.randint(4, 8)),
     ]
 
 

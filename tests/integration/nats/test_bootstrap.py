@@ -30,8 +30,8 @@ async def test_a_missing_consumer_and_stream_are_named(nc: Client) -> None:
 
 
 async def test_a_queue_of_its_own_has_a_consumer(nc: Client) -> None:
-    queues = [("acme", "gpu")]
-    assert await verify(nc, queues=queues) == ("WORK/work-acme-gpu",)
+    queues = ["gpu"]
+    assert await verify(nc, queues=queues) == ("WORK/work-shared-gpu",)
     await bootstrap(nc, queues=queues)
     assert await verify(nc, queues=queues) == ()
 

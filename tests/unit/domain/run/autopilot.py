@@ -26,6 +26,7 @@ from penstock.domain.run.commands import (
     SuspendStep,
 )
 from penstock.domain.run.decide import play
+from penstock.domain.run.draft import Room
 from penstock.domain.run.events import RunEvent, StepError, Verdict, WaitKind
 from penstock.domain.run.evolve import fold
 from penstock.domain.run.paths import Evaluation, evaluated_for
@@ -132,7 +133,8 @@ class Life:
 
     def say(self, command: RunCommand) -> None:
         """One command, decided and folded; what is refused has no effect."""
-        room = self.random.choice((0, 1, 1000, 1000))
+        steps = self.random.choice((0, 1, 1000, 1000))
+        room: Room = lambda _queue: steps  # noqa: E731 - as many of whatever queue
         try:
             events, run = play(command, self.run, at=AT + len(self.history), room=room)
         except Refused:

@@ -4,7 +4,7 @@ import pytest
 
 from penstock.domain.errors import Conflict, NotFound
 from penstock.domain.run.commands import CancelRun, ContinueRun, FireTimer
-from penstock.domain.run.consequences import HELD_MAX, is_owed
+from penstock.domain.run.consequences import HELD_MAX, demand, is_owed
 from penstock.domain.run.draft import CONSEQUENCES_MAX
 from penstock.domain.run.events import (
     RunCancelRequested,
@@ -214,7 +214,7 @@ def test_a_decision_is_bounded_and_the_rest_follows_on_request() -> None:
     first = story.when(start())
     assert len(first) == CONSEQUENCES_MAX
     rounds = 0
-    while is_owed(story.run):
+    while is_owed(story.run) or demand(story.run):
         assert len(story.when(ContinueRun())) <= CONSEQUENCES_MAX
         rounds += 1
         assert rounds < 10

@@ -46,13 +46,13 @@ def test_everything_survives_the_server() -> None:
 
 
 def test_no_consumer_ever_gives_up_on_a_message() -> None:
-    made = list(streams.consumers([("acme", "gpu")]))
+    made = list(streams.consumers(["gpu"]))
     assert all(each.config.max_deliver == -1 for each in made)
     assert all(each.config.ack_policy == AckPolicy.EXPLICIT for each in made)
     assert all(each.config.max_ack_pending for each in made)
     names = [each.name for each in made]
     assert len(names) == len(set(names)) == 3 * 16 + 2
-    assert "work-acme-gpu" in names
+    assert "work-shared-gpu" in names
 
 
 def test_what_a_queue_takes_in_is_what_its_consumers_read() -> None:
@@ -67,6 +67,13 @@ def test_what_a_queue_takes_in_is_what_its_consumers_read() -> None:
         assert len(subjects) == PARTITIONS
 
 
+def test_work_is_taken_in_for_the_queues_that_are_there() -> None:
+    (work,) = [c for c in streams.streams(1, ["gpu"]) if c.name == "WORK"]
+    assert work.subjects == ["penstock.work.shared.default.*", "penstock.work.shared.gpu.*"]
+    read = {each.config.filter_subject for each in streams.consumers(["gpu"])}
+    assert read >= set(work.subjects)
+
+
 def test_the_default_queue_is_made_once() -> None:
-    again = [(streams.SHARED, streams.DEFAULT_QUEUE)]
+    again = [streams.DEFAULT_QUEUE]
     assert len(list(streams.consumers(again))) == len(list(streams.consumers()))

@@ -31,12 +31,15 @@ PREFIX = "PENSTOCK_"
 FILE_SUFFIX = "_FILE"
 FILE_BYTES_MAX = 64 * 1024
 """A secret file is a key or a URL; anything larger is the wrong file."""
+QUEUES_MAX = 64
+"""Each has a consumer of its own, and a window in every scheduler."""
 KEY_BYTES = 32
 """AES-256."""
 PRODUCTION_KEY_CHARACTERS_MIN = 32
 
 _PORT = re.compile(r"(?<=[^:]):\d{1,5}$")
 """After a host or a bracketed address; a bare IPv6 address has none."""
+_QUEUE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*\.?")
 
 
@@ -93,6 +96,12 @@ def _http_url(value: str) -> str:
     return _url_with(frozenset({"http", "https"}), value) if value else value
 
 
+def _queues(values: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(_QUEUE.fullmatch(value) for value in values):
+        raise ValueError("must be names of 1 to 64 of [A-Za-z0-9_-], separated by commas")
+    return values
+
+
 def _key(value: SecretStr) -> SecretStr:
     key_bytes(value)
     return value
@@ -139,6 +148,7 @@ S3Endpoint = Annotated[str, AfterValidator(_http_url)]
 PostgresUrl = Annotated[str, AfterValidator(_postgres_url)]
 KeyEncryptionKey = Annotated[SecretStr, AfterValidator(_key)]
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+Queues = Annotated[Listed, Field(min_length=1, max_length=QUEUES_MAX), AfterValidator(_queues)]
 EgressAllow = Annotated[Listed, AfterValidator(_hosts_and_networks)]
 
 
@@ -204,6 +214,10 @@ class SharedSettings(BaseSettings):
         8, ge=1, le=600, description="Seconds to finish or hand back work after SIGTERM"
     )
 
+    queues: Queues = Field(
+        ("default",),
+        description="Queues of work that there are, `default` always; one set for all processes",
+    )
     s3_bucket: str = Field(
         "",
         pattern=r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$",
@@ -273,6 +287,9 @@ class ExecutorSettings(SharedSettings):
 
     executor_concurrency: int = Field(
         128, ge=1, le=10_000, description="Steps that one executor runs at the same time"
+    )
+    executor_queues: Queues = Field(
+        ("default",), description="Queues that this executor takes work from"
     )
     egress_allow: EgressAllow = Field(
         (),

@@ -12,10 +12,11 @@ class RollCall(Wire, frozen=True, kw_only=True):
 
     held: (run, step, attempt) of each attempt that it owes a word about, those included whose
     outcome is on the way. queues: the work queues that it pulls from. free: how many attempts it
-    could begin now.
+    could begin now. capacity: how many it runs at the same time.
     """
 
     executor_id: str
     held: tuple[tuple[str, str, int], ...] = ()
     queues: tuple[str, ...] = ()
     free: int = 0
+    capacity: int = 0

@@ -15,6 +15,7 @@ from collections.abc import Callable
 import psycopg
 
 from penstock.infra.nats.bootstrap import bootstrap
+from penstock.infra.settings import UpSettings, load
 
 MIGRATE = "penstock.projector.migrate:migrate"
 HAS_CHECKPOINT = "SELECT coalesce(max(seq), 0) > 0 FROM penstock.checkpoints"
@@ -28,7 +29,8 @@ def main() -> None:
     try:
         migrate(database, passwords)
         known = has_checkpoint(database)
-        asyncio.run(bootstrap(os.environ["PENSTOCK_NATS_URL"], database_has_checkpoint=known))
+        nats, queues = os.environ["PENSTOCK_NATS_URL"], load(UpSettings).queues
+        asyncio.run(bootstrap(nats, database_has_checkpoint=known, queues=queues))
     except Exception as error:  # noqa: BLE001  whatever it is, the supervisor shows this line
         sys.exit(f"{type(error).__name__}: {error}")
 

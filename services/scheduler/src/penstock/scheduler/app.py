@@ -16,10 +16,12 @@ from penstock.infra.nats.bootstrap import Topology
 from penstock.infra.nats.dead import DeadLetters
 from penstock.infra.nats.direct import Direct, ReadUnavailable
 from penstock.infra.nats.publish import Publisher
+from penstock.infra.nats.streams import DEFAULT_QUEUE
 from penstock.infra.postgres.engine import DatabaseUnavailable, Engine
 from penstock.infra.service import Context
 from penstock.infra.settings import SchedulerSettings
 from penstock.infra.telemetry import logs
+from penstock.scheduler.admission import Admission
 from penstock.scheduler.aside import Aside
 from penstock.scheduler.cancels import Cancels
 from penstock.scheduler.children import Children, Sources
@@ -40,6 +42,7 @@ from penstock.scheduler.registry import Registry
 from penstock.scheduler.runs import Clock, Runs
 from penstock.scheduler.timers import Timers
 from penstock.scheduler.watch import RunKey, Watch
+from penstock.scheduler.weights import Weights
 
 DRAIN_S = 4.0
 """What a graceful stop gives the letters in hand."""
@@ -50,6 +53,9 @@ ADOPT_TOGETHER = 64
 ADOPT_RETRY_S = 2.0
 
 DATABASE_CONNECTIONS_MAX = 2
+
+ADMISSION = "scheduler:admission"
+"""Who has runs go on that waited for room at the executors."""
 
 logger = logs.logger(__name__)
 
@@ -66,7 +72,7 @@ class Scheduler:
         nc, me = context.nc, context.settings.instance
         clock = Clock(wall_ms, time.monotonic)
         self._nc = nc
-        self._topology = Topology(nc)
+        self._topology = Topology(nc, context.settings.queues)
         self._publisher = Publisher(nc)
         self._direct = Direct(nc)
         self._engine = Engine(
@@ -79,12 +85,15 @@ class Scheduler:
         self._dead = DeadLetters(self._publisher)
         self._receipts = Receipts()
         self._cancels = Cancels(nc)
-        self._watch = Watch(self._holds)
-        dispatch = Dispatch(self._publisher, self._blobs)
         log = JetStreamLog(self._publisher, self._direct)
+        registry = Registry(log, clock.monotonic)
+        weights = Weights(registry.weight, clock.monotonic)
+        queues = (DEFAULT_QUEUE, *context.settings.queues)
+        self._watch = Watch(self._holds, Admission(queues, self._admit, weights.of))
+        dispatch = Dispatch(self._publisher, self._blobs)
         definitions = Definitions(self._blobs)
         payloads = Payloads(self._blobs, self._direct)
-        sources = Sources(Registry(log, clock.monotonic), definitions, payloads, log)
+        sources = Sources(registry, definitions, payloads, log)
         ways = Ways(
             self._publisher,
             dispatch,
@@ -103,9 +112,8 @@ class Scheduler:
         )
         self._mailboxes: Mailboxes[RunKey, Letter] = Mailboxes(self._runs.work_off)
         self._live_runs = LiveRuns(self._engine, self._direct)
-        self._reconciler = Reconciler(
-            nc, self._watch, dispatch, clock, (self._mailboxes.post, self._mailboxes.is_busy)
-        )
+        mailbox = (self._mailboxes.post, self._mailboxes.is_busy)
+        self._reconciler = Reconciler(nc, self._watch, dispatch, clock, mailbox, self._share)
         self._leases = Leases(
             self._publisher, self._direct, me, on_taken=self._take, on_lost=self._lose
         )
@@ -183,6 +191,14 @@ class Scheduler:
     def _holds(self, key: RunKey) -> bool:
         """Whether a run is in a partition of this replica's."""
         return subjects.partition_of(key.run_id) in self._intakes
+
+    def _share(self) -> float:
+        """How much of all partitions is this replica's."""
+        return len(self._intakes) / subjects.PARTITIONS
+
+    def _admit(self, key: RunKey) -> None:
+        """Have a run go on that was granted room at the executors."""
+        self._mailboxes.post(key, Letter(Addressed(ContinueRun(), "admission", ADMISSION)))
 
     async def _find(self, partition: int) -> list[RunKey]:
         """The live runs of a partition, as soon as they can be known."""

@@ -6,6 +6,7 @@ that being wrong costs a repetition and never a wrong history.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import islice
 
@@ -66,7 +67,15 @@ class RollCalls:
     def __init__(self, nc: Client, now: Callable[[], float]) -> None:
         self._nc = nc
         self._now = now
-        self._heard_at: dict[str, float] = {}
+        self._heard: dict[str, tuple[float, RollCall]] = {}
+
+    @property
+    def capacity(self) -> dict[str, int]:
+        """How many steps the executors that were heard of lately run at once, by queue."""
+        found: Counter[str] = Counter()
+        for _, answer in self._heard.values():
+            found.update(dict.fromkeys(answer.queues, answer.capacity))
+        return found
 
     async def call(self) -> tuple[set[Attempt] | None, int]:
         """The attempts that are held, None if somebody who should be there did not answer.
@@ -87,14 +96,14 @@ class RollCalls:
             await asyncio.sleep(ANSWER_S)
         await hearing.unsubscribe()
         now = self._now()
-        self._heard_at.update({answer.executor_id: now for answer in answers})
-        self._heard_at = {e: at for e, at in self._heard_at.items() if now - at < SILENCE_S}
+        self._heard.update({answer.executor_id: (now, answer) for answer in answers})
+        self._heard = {e: heard for e, heard in self._heard.items() if now - heard[0] < SILENCE_S}
         held = {
             Attempt(RunKey("", run_id), step_id, attempt)
             for answer in answers
             for run_id, step_id, attempt in answer.held
         }
-        complete = bool(answers) and len(self._heard_at) == len({a.executor_id for a in answers})
+        complete = bool(answers) and len(self._heard) == len({a.executor_id for a in answers})
         return (held if complete else None), len(answers)
 
 
@@ -102,7 +111,7 @@ class Reconciler:
     """Looks after the runs of the partitions that this scheduler holds.
 
     mailbox: where letters to runs go, and whether a run has letters that are being worked on;
-    such a run is looked at next time.
+    such a run is looked at next time. share: how much of all partitions that is, 0 to 1.
     """
 
     def __init__(
@@ -112,12 +121,14 @@ class Reconciler:
         dispatch: Dispatch,
         clock: Clock,
         mailbox: tuple[Post, Callable[[RunKey], bool]],
+        share: Callable[[], float] = lambda: 1.0,
     ) -> None:
         self._nc = nc
         self._watch = watch
         self._dispatch = dispatch
         self._clock = clock
         self._post, self._is_busy = mailbox
+        self._share = share
         self._calls = RollCalls(nc, clock.monotonic)
         self._looker: asyncio.Task[None] | None = None
 
@@ -144,6 +155,7 @@ class Reconciler:
         """One round."""
         held, executors = await self._calls.call()
         self._dispatch.executors = max(1, executors)
+        self._watch.admission.heard(self._calls.capacity, self._share())
         at = self._clock.wall() - OVERDUE_MS
         metrics.scheduler_live_runs.set(len(self._watch.runs))
         metrics.scheduler_timers_waiting.set(self._watch.timers_waiting)
@@ -196,6 +208,8 @@ class Reconciler:
             yield key, timer_fired(timer_id), "timer"
         for key in list(self._watch.owed()):
             yield key, Addressed(ContinueRun(), id="continue", actor=ACTOR), "continue"
+        for key in list(self._watch.overlooked()):
+            yield key, Addressed(ContinueRun(), id="admission", actor=ACTOR), "admission"
 
 
 def vanished(attempt: Attempt) -> Addressed[RunCommand]:

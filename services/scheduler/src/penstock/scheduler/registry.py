@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from penstock.domain.ids import derived
+from penstock.domain.tenant.state import Tenant, evolve_tenant
 from penstock.domain.variable.state import Variable
 from penstock.domain.variable.state import evolve as evolve_variable
 from penstock.domain.workflow.state import Workflow, newest_published
@@ -28,6 +29,7 @@ HELD_MAX = 1_000
 EVOLVES: Mapping[str, Callable[[Any, Any], Any]] = {
     catalogue.WORKFLOW: evolve_workflow,
     catalogue.VARIABLE: evolve_variable,
+    catalogue.TENANT: evolve_tenant,
 }
 
 
@@ -89,6 +91,11 @@ class Registry:
         variable_id = derived(tenant, catalogue.VARIABLE, name)
         found: Variable | None = await self._state(tenant, catalogue.VARIABLE, variable_id)
         return None if found is None or found.deleted_at is not None else found
+
+    async def weight(self, tenant: str) -> int:
+        """A tenant's weight where tenants take turns; 1 of one without a history."""
+        found: Tenant | None = await self._state(tenant, catalogue.TENANT, tenant)
+        return 1 if found is None else found.config.weight
 
     async def _workflow(self, tenant: str, workflow_id: str) -> Workflow | None:
         """A workflow that lives, None for any other id."""

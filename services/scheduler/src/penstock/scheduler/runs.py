@@ -22,6 +22,7 @@ from penstock.infra.nats.publish import PublishError
 from penstock.infra.telemetry import logs, metrics
 from penstock.messages.codec import decode_run_decision
 from penstock.messages.envelope import Refusal, Reply, encode
+from penstock.scheduler.allowance import Allowance
 from penstock.scheduler.effects import Effects
 from penstock.scheduler.letters import Letter
 from penstock.scheduler.receipts import RETRY_DELAY_S
@@ -112,20 +113,26 @@ class Runs:
         """Decide about letters in turn; each is taken off the list when it is seen to."""
         subject = subjects.run_events(key.tenant, key.run_id)
         while letters:
-            with metrics.scheduler_append_seconds.time():
-                outcome = await self._ledger.transact(subject, [item.addressed for item in letters])
+            with Allowance(self._watch.admission, key) as allowance:
+                with metrics.scheduler_append_seconds.time():
+                    asked = [item.addressed for item in letters]
+                    outcome = await self._ledger.transact(subject, asked, allowance.rules)
+                self._take_in(key, outcome)
             await self._follow(key, outcome, letters[: outcome.taken])
             del letters[: outcome.taken]
+
+    def _take_in(self, key: RunKey, outcome: Outcome[RunEvent, Run]) -> None:
+        """Keep an eye on what the decision has left open."""
+        if outcome.seq < self._watch.seq(key):
+            self.forget(key)
+            raise LogUnavailable(f"{key.run_id}: the replica that was read is behind")
+        self._watch.follow(key, outcome, self._clock.monotonic())
 
     async def _follow(
         self, key: RunKey, outcome: Outcome[RunEvent, Run], letters: Sequence[Letter]
     ) -> None:
         """Publish what the decision owes, answer the senders, settle all letters or none."""
         run = outcome.state
-        if outcome.seq < self._watch.seq(key):
-            self.forget(key)
-            raise LogUnavailable(f"{key.run_id}: the replica that was read is behind")
-        self._watch.follow(key, outcome, self._clock.monotonic())
         recorded = list(outcome.events)
         handled: list[Letter] = []
         back: list[Letter] = []

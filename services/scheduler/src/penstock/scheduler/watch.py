@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from penstock.domain.run.consequences import is_owed, queue_of
+from penstock.domain.run.consequences import demand, is_owed, queue_of
 from penstock.domain.run.events import (
     ApprovalDecided,
     ResultDiscarded,
@@ -27,19 +27,16 @@ from penstock.domain.run.events import (
 from penstock.domain.run.state import HELD, Run, Timer
 from penstock.domain.run.timers import timers_begun
 from penstock.infra.eventlog.transact import Outcome
+from penstock.scheduler.admission import Admission
+from penstock.scheduler.keys import RunKey
+
+__all__ = ["Attempt", "Child", "RunKey", "Waited", "Watch", "Watched"]
 
 CHANGES_NO_HOLDER = (StepStarted, ResultDiscarded, ApprovalDecided)
 """What is said of a step whose present attempt stays with whom it is."""
 
 FOR_SOMEBODY = (WaitKind.SIGNAL, WaitKind.APPROVAL)
 """Waits that a person or another system ends, whenever that may be."""
-
-
-class RunKey(NamedTuple):
-    """A run, wherever it is named."""
-
-    tenant: str
-    run_id: str
 
 
 class Attempt(NamedTuple):
@@ -69,7 +66,7 @@ class Watched(Struct):
     """The open ends of one run, as of the message `seq` of its history.
 
     children: attempts that wait for a child run, by step. waits: steps that wait for somebody's
-    word. is_paused: it is, and may stay so.
+    word. is_paused: it is, and may stay so. wants_room: it has steps for which executors have none.
     """
 
     seq: int
@@ -77,6 +74,7 @@ class Watched(Struct):
     timers: dict[str, Timer]
     is_owed: bool
     is_paused: bool = False
+    wants_room: bool = False
     children: dict[str, int] = {}
     waits: set[str] = set()
 
@@ -84,11 +82,17 @@ class Watched(Struct):
 class Watch:
     """The open ends of every live run of the partitions that this scheduler holds.
 
-    holds: whether a run is in one of these; of others, letters may still be in hand.
+    holds: whether a run is in one of these; of others, letters may still be in hand. admission:
+    who owns the next move of runs that wait for room at the executors.
     """
 
-    def __init__(self, holds: Callable[[RunKey], bool] = lambda _: True) -> None:
+    def __init__(
+        self,
+        holds: Callable[[RunKey], bool] = lambda _: True,
+        admission: Admission | None = None,
+    ) -> None:
         self._holds = holds
+        self.admission = Admission() if admission is None else admission
         self.runs: dict[RunKey, Watched] = {}
         self.attempts: dict[Attempt, Waited] = {}
         self.children: dict[Attempt, Child] = {}
@@ -116,10 +120,11 @@ class Watch:
         for event in events:
             step_id = getattr(event, "step_id", None)
             if step_id is not None and not isinstance(event, CHANGES_NO_HOLDER):
-                self._settle(key, watched, step_id)
+                self._settle(key, watched, step_id, now)
             if isinstance(event, StepDispatched):
-                watched.attempts[event.step_id] = event.attempt
-                self.attempts[Attempt(key, event.step_id, event.attempt)] = Waited(event.queue, now)
+                self._send_out(
+                    watched, Attempt(key, event.step_id, event.attempt), event.queue, now
+                )
             elif isinstance(event, StepWaiting):
                 self._wait(key, watched, event, now)
         for event_timer_id, timer in timers_begun(events):
@@ -128,6 +133,7 @@ class Watch:
             del watched.timers[timer_id]
         watched.is_owed = is_owed(run)
         watched.is_paused = is_resting(run)
+        self._enlist(key, watched, run, now)
 
     def begin(self, key: RunKey, run: Run, seq: int, now: float) -> None:
         """Take in a run whole: at its start, and after a take-over."""
@@ -138,28 +144,42 @@ class Watch:
         self.runs[key] = watched
         for step_id, step in run.steps.items():
             if step.status in HELD:
-                watched.attempts[step_id] = step.attempt
-                queue = queue_of(run, step_id)
-                self.attempts[Attempt(key, step_id, step.attempt)] = Waited(queue, now)
+                attempt = Attempt(key, step_id, step.attempt)
+                self._send_out(watched, attempt, queue_of(run, step_id), now)
             elif step.wait is not None and step.wait.kind in FOR_SOMEBODY:
                 watched.waits.add(step_id)
             elif step.wait is not None and step.wait.kind is WaitKind.CHILD:
                 attempt = Attempt(key, step_id, step.attempt)
                 self._expect(watched, attempt, step.wait.child_id, now)
+        self._enlist(key, watched, run, now)
 
     def forget(self, key: RunKey) -> None:
         """Let go of a run: it has ended, or its partition is somebody else's."""
         watched = self.runs.pop(key, None)
         if watched is not None:
+            self.admission.forget(key)
             for step_id, attempt in watched.attempts.items():
-                self.attempts.pop(Attempt(key, step_id, attempt), None)
+                waited = self.attempts.pop(Attempt(key, step_id, attempt))
+                self.admission.lost_sight(waited.queue)
             for step_id, attempt in watched.children.items():
                 self.children.pop(Attempt(key, step_id, attempt), None)
 
-    def _settle(self, key: RunKey, watched: Watched, step_id: str) -> None:
+    def _enlist(self, key: RunKey, watched: Watched, run: Run, now: float) -> None:
+        """Have the run wait for room where it has steps for which there is none."""
+        watched.wants_room = run.waiting.head is not None and demand(run) is not None
+        self.admission.follow(key, run, now)
+
+    def _send_out(self, watched: Watched, attempt: Attempt, queue: str, now: float) -> None:
+        """Take in that an executor owes a word about an attempt."""
+        watched.attempts[attempt.step_id] = attempt.attempt
+        self.attempts[attempt] = Waited(queue, now)
+        self.admission.went_out(queue)
+
+    def _settle(self, key: RunKey, watched: Watched, step_id: str, now: float) -> None:
         attempt = watched.attempts.pop(step_id, None)
         if attempt is not None:
-            self.attempts.pop(Attempt(key, step_id, attempt), None)
+            waited = self.attempts.pop(Attempt(key, step_id, attempt))
+            self.admission.came_back(waited.queue, now)
         elif watched.children or watched.waits:
             watched.waits.discard(step_id)
             attempt = watched.children.pop(step_id, 0)
@@ -216,16 +236,22 @@ class Watch:
         """The runs that wait for a `ContinueRun`."""
         return (key for key, watched in self.runs.items() if watched.is_owed)
 
+    def overlooked(self) -> Iterator[RunKey]:
+        """The runs that want room at the executors, and that nobody has enlisted for it."""
+        wanting = (key for key, watched in self.runs.items() if watched.wants_room)
+        return (key for key in wanting if key not in self.admission)
+
     def unowned(self, at: int) -> int:
         """How many live runs have nobody who owes their next move.
 
         An attempt has an owner while roll calls find it, a timer until it is overdue, a wait for a
-        child run that child, and a run that waits for somebody's word, or is paused, that somebody.
+        child run that child, a run that waits for somebody's word, or is paused, that somebody, and
+        one that wants room at the executors whoever gives that away.
         """
         return sum(1 for key, watched in self.runs.items() if not self._has_owner(key, watched, at))
 
     def _has_owner(self, key: RunKey, watched: Watched, at: int) -> bool:
-        if watched.is_owed:
+        if watched.is_owed or key in self.admission:
             return True
         missing = [
             step_id

@@ -1,12 +1,13 @@
 """What follows from the state of a run alone, one event at a time.
 
 What does not fit into one decision stays where it is, and `is_owed` says that a `ContinueRun`
-must come for it.
+must come for it. Steps that only wait for room at the executors are owed by whoever admits them:
+`demand` says how many.
 """
 
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
-from penstock.domain.run.draft import Draft, call_off
+from penstock.domain.run.draft import Draft, Room, call_off, none
 from penstock.domain.run.events import (
     SINKS_MAX,
     CancelCause,
@@ -33,6 +34,19 @@ HELD_MAX = 512
 """Steps of one run that executors hold at once; the others wait, ready, in the run."""
 
 
+class Demand(NamedTuple):
+    """What a run waits for: room for so many of its steps at the executors of a queue.
+
+    until: the number, in the run's order of becoming ready, of the first step that it does not
+    count, for it is not ready yet. since: the number of the one that comes next.
+    """
+
+    queue: str
+    steps: int
+    since: int
+    until: int
+
+
 def settle(draft: Draft) -> None:
     """Everything that follows, until nothing is left or the decision is full."""
     while draft.has_room and draft.run.ending is None:
@@ -44,10 +58,11 @@ def settle(draft: Draft) -> None:
         bring_to_end(draft)
 
 
-def next_consequence(run: Run, *, at: int = 0, room: int = HELD_MAX) -> RunEvent | None:
+def next_consequence(run: Run, *, at: int = 0, room: Room = none) -> RunEvent | None:
     """What follows next in a run that is not being ended; None if all depends on others now.
 
-    room: how many more of its steps may be dispatched.
+    room: how many more of its steps may be dispatched. A loop opens one more iteration only when
+    nothing is ready and waits.
     """
     if not run.is_live or run.ending is not None:
         return None
@@ -62,7 +77,7 @@ def next_consequence(run: Run, *, at: int = 0, room: int = HELD_MAX) -> RunEvent
         return joined(run, step_id)
     if run.waiting.head is not None:
         return dispatch(run, room)
-    if run.flow.hungry and run.held < HELD_MAX and room > 0:
+    if run.flow.hungry and run.held < HELD_MAX:
         return next_iteration(run, run.flow.hungry[0])
     return succeeded(run) if run.unsettled == 0 else None
 
@@ -89,13 +104,32 @@ def joined(run: Run, step_id: str) -> RunEvent:
     return StepSkipped(step_id=step_id)
 
 
-def dispatch(run: Run, room: int) -> RunEvent | None:
+def dispatch(run: Run, room: Room) -> RunEvent | None:
     """The step that has been ready for longest goes to the executors, if they may have more."""
     step_id = run.waiting.head
-    if step_id is None or run.held >= HELD_MAX or room <= 0:
+    if step_id is None or run.held >= HELD_MAX:
         return None
     queue = queue_of(run, step_id)
+    if room(queue) <= 0:
+        return None
     return StepDispatched(step_id=step_id, attempt=run.step(step_id).attempt, queue=queue)
+
+
+def demand(run: Run) -> Demand | None:
+    """The room at executors that a run waits for, None where it does not wait for that.
+
+    It waits for the queue of the step that has been ready for longest. What its loops would open
+    counts too, for they open more when there is room for it.
+    """
+    step_id = run.waiting.head
+    if step_id is None or run.held >= HELD_MAX or run.paused or run.ending or not run.is_live:
+        return None
+    steps = len(run.waiting)
+    for loop_id in run.flow.hungry:
+        loop = run.flow.loops[loop_id]
+        steps += min(loop.width - len(loop.active), (loop.count or 0) - loop.opened)
+    most = min(steps, HELD_MAX - run.held)
+    return Demand(queue_of(run, step_id), most, run.waiting.first, run.waiting.end)
 
 
 def queue_of(run: Run, step_id: str) -> str:

@@ -30,7 +30,7 @@ from penstock.domain.run.commands import (
 )
 from penstock.domain.run.consequences import settle
 from penstock.domain.run.control import control, end_child
-from penstock.domain.run.draft import DISPATCHES_MAX, Draft, call_off
+from penstock.domain.run.draft import Draft, Room, ample, call_off
 from penstock.domain.run.events import (
     CancelCause,
     RunError,
@@ -48,17 +48,18 @@ from penstock.domain.run.reports import report
 from penstock.domain.run.state import HELD, Run, TimerKind
 
 
-def decide(command: RunCommand, run: Run, *, at: int, room: int = DISPATCHES_MAX) -> list[RunEvent]:
+def decide(command: RunCommand, run: Run, *, at: int, room: Room = ample) -> list[RunEvent]:
     """The events that `command` adds to a run's history; none if there is nothing to add.
 
-    at: the moment of the decision, ms since the epoch. room: how many steps it may dispatch.
+    at: the moment of the decision, ms since the epoch. room: how many steps of a queue it may
+    dispatch, the same for every question about that queue.
     Raises Refused where whoever asks for something must hear that it cannot be.
     """
     return play(command, run, at=at, room=room)[0]
 
 
 def play(
-    command: RunCommand, run: Run, *, at: int, room: int = DISPATCHES_MAX
+    command: RunCommand, run: Run, *, at: int, room: Room = ample
 ) -> tuple[list[RunEvent], Run]:
     """What `decide` answers, and the run after it, which deciding has found on the way."""
     draft = Draft(run, at, room)

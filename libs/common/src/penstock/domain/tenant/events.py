@@ -33,9 +33,13 @@ class Limits(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class TenantConfig(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What an operator sets for one tenant."""
+    """What an operator sets for one tenant.
+
+    weight: its share of the executors where several tenants wait for them, in proportion.
+    """
 
     limits: Limits = Limits()
+    weight: int = 1
 
 
 class TenantCreated(Event, frozen=True):

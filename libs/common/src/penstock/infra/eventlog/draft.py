@@ -6,7 +6,7 @@ Pure: what is drafted becomes history only when the ledger has appended it.
 from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from penstock.domain.decider import Decider, unchanged
+from penstock.domain.decider import Decider, Play, unchanged
 from penstock.domain.errors import Refused
 from penstock.infra.eventlog.cache import Held
 from penstock.messages.envelope import Cause
@@ -60,7 +60,8 @@ def untraced(_state: object) -> str:
 class Draft(Generic[C, E, S]):
     """Events that the first `taken` commands add to a held history at a moment (ms).
 
-    trace_of: the traceparent of an aggregate, for commands that bring none.
+    trace_of: the traceparent of an aggregate, for commands that bring none. play: the decider's,
+    or what takes its place.
     """
 
     def __init__(
@@ -69,9 +70,11 @@ class Draft(Generic[C, E, S]):
         held: Held[S],
         at: int,
         trace_of: Callable[[S], str] = untraced,
+        play: Play[C, S, E] | None = None,
     ) -> None:
         self.held = held
         self.at = at
+        self._play = play
         self._trace_of = trace_of
         self.events: list[E] = []
         self.causes: list[Cause] = []
@@ -139,8 +142,8 @@ class Draft(Generic[C, E, S]):
         Where a payload has to become a reference the fold is done again after the append, when
         its position is known.
         """
-        if self._decider.play is not None:
-            events, state = self._decider.play(command, self._state, at=self.at)
+        if self._play is not None:
+            events, state = self._play(command, self._state, at=self.at)
             if any(map(self._decider.names_its_place, events)):
                 self._settled = False
             return events, state

@@ -12,7 +12,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import uuid_utils
 
-from penstock.domain.decider import Decider
+from penstock.domain.decider import Decider, Play
 from penstock.domain.errors import Contention, Refused
 from penstock.infra.eventlog.cache import Cache, Held
 from penstock.infra.eventlog.draft import (
@@ -123,8 +123,15 @@ class Ledger(Generic[C, E, S]):
     trace_of: Callable[[S], str] = untraced
     elsewhere: Elsewhere[C, E] | None = None
 
-    async def transact(self, subject: str, commands: Sequence[Addressed[C]]) -> Outcome[E, S]:
+    async def transact(
+        self,
+        subject: str,
+        commands: Sequence[Addressed[C]],
+        rules: Callable[[], Play[C, S, E] | None] | None = None,
+    ) -> Outcome[E, S]:
         """Decides the commands in turn and appends what they add, as one decision.
+
+        rules: asked at every try for the decider's `play`, where that depends on the moment.
 
         Raises `Contention`, `LogUnavailable`, `AppendRefused`, `BrokenChain`, `Undecodable`; after
         any of them the same commands may be sent again. A refused command adds nothing and stops
@@ -144,7 +151,8 @@ class Ledger(Generic[C, E, S]):
                 )
             except Refused as refusal:
                 return self._refused(refusal, commands)
-            draft = Draft(self.decider, held, self.now(), self.trace_of)
+            play = self.decider.play if rules is None else rules()
+            draft = Draft(self.decider, held, self.now(), self.trace_of, play)
             draft.take(commands)
             outcome = await self._append(subject, draft, commands)
             if outcome is not None:

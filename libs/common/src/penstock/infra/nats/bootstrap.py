@@ -31,26 +31,27 @@ async def bootstrap(
     *,
     replicas: int = 1,
     database_has_checkpoint: bool = False,
-    queues: Iterable[tuple[str, str]] = (),
+    queues: Iterable[str] = (),
 ) -> None:
     """Creates or updates everything on the server at a URL or connection.
 
-    queues: (scope, queue) beyond (`shared`, `default`). Raises `LostLog` before it changes
+    queues: of work, beyond `default`. Raises `LostLog` before it changes
     anything when the database has a checkpoint and a log of record is missing.
     """
     async with AsyncExitStack() as stack:
         js = (await _connection(at, stack)).jetstream(timeout=ADMIN_TIMEOUT_S)
-        present = {config.name for config in streams.streams(replicas) if await _has(js, config)}
+        wanted = streams.streams(replicas, queues)
+        present = {config.name for config in wanted if await _has(js, config)}
         lost = [name for name in streams.OF_RECORD if name not in present]
         if database_has_checkpoint and lost:
             raise LostLog(f"{', '.join(lost)} missing, but the database has read from there")
-        for config in streams.streams(replicas):
+        for config in wanted:
             await (js.update_stream if config.name in present else js.add_stream)(config)
         for consumer in streams.consumers(queues):
             await js.add_consumer(consumer.stream, consumer.config)
 
 
-async def verify(nc: Client, *, queues: Iterable[tuple[str, str]] = ()) -> tuple[str, ...]:
+async def verify(nc: Client, *, queues: Iterable[str] = ()) -> tuple[str, ...]:
     """The names of streams, and of consumers as `<stream>/<consumer>`, that are missing."""
     js = nc.jetstream(timeout=ADMIN_TIMEOUT_S)
     missing = [str(config.name) for config in streams.streams(1) if not await _has(js, config)]
@@ -63,17 +64,21 @@ async def verify(nc: Client, *, queues: Iterable[tuple[str, str]] = ()) -> tuple
 
 
 class Topology:
-    """Whether everything that bootstrap makes is there, as a process that serves asks it."""
+    """Whether everything that bootstrap makes is there, as a process that serves asks it.
 
-    def __init__(self, nc: Client) -> None:
+    queues: of work, beyond `default`.
+    """
+
+    def __init__(self, nc: Client, queues: Iterable[str] = ()) -> None:
         self._nc = nc
+        self._queues = tuple(queues)
         self._good_until = 0.0
 
     async def is_whole(self) -> bool:
         """A good answer is believed for `BELIEVED_S`, for a look costs some sixty requests."""
         if not self._nc.is_connected:
             return False
-        if self._good_until < monotonic() and not await verify(self._nc):
+        if self._good_until < monotonic() and not await verify(self._nc, queues=self._queues):
             self._good_until = monotonic() + BELIEVED_S
         return self._good_until > monotonic()
 

@@ -96,14 +96,14 @@ def stream_of(subject: str) -> str:
     return EVENTS if subject.startswith("penstock.evt.") else REGISTRY
 
 
-def streams(replicas: int) -> tuple[StreamConfig, ...]:
-    """Every stream, to be kept on `replicas` servers."""
+def streams(replicas: int, queues: Iterable[str] = ()) -> tuple[StreamConfig, ...]:
+    """Every stream, to be kept on `replicas` servers; queues: of work, beyond `default`."""
     return (
         _queue(COMMANDS, _partitioned(COMMANDS_OF), replicas),
         _hasty(_queue(REPORTS, _partitioned(REPORTS_OF), replicas)),
         _log(EVENTS, "evt", replicas).evolve(max_age=EVENTS_WINDOW_S),
         _log(REGISTRY, "reg", replicas),
-        _hasty(_queue(WORK, ["penstock.work.*.*.*"], replicas)),
+        _hasty(_queue(WORK, [work_of(queue) for queue in all_queues(queues)], replicas)),
         _hasty(
             _stream(TIMERS, [*_partitioned(TIMERS_SET_OF), *_partitioned(TIMERS_DUE_OF)], replicas)
         ).evolve(allow_msg_schedules=True, allow_msg_ttl=True, allow_direct=True),
@@ -123,20 +123,30 @@ def streams(replicas: int) -> tuple[StreamConfig, ...]:
     )
 
 
-def consumers(queues: Iterable[tuple[str, str]] = ()) -> Iterator[Consumer]:
-    """Every durable consumer; `queues` are (scope, queue) beyond the shared default one."""
+def consumers(queues: Iterable[str] = ()) -> Iterator[Consumer]:
+    """Every durable consumer; queues: of work, beyond `default`."""
     for partition in range(PARTITIONS):
         yield _scheduler(COMMANDS, partition, COMMANDS_OF.format(partition))
         yield _scheduler(REPORTS, partition, REPORTS_OF.format(partition))
         yield _scheduler(TIMERS, partition, TIMERS_DUE_OF.format(partition))
-    for scope, queue in sorted({(SHARED, DEFAULT_QUEUE), *queues}):
+    for queue in all_queues(queues):
         yield _consumer(
             WORK,
-            work_consumer(scope, queue),
-            filter_subject=f"penstock.work.{scope}.{queue}.*",
+            work_consumer(SHARED, queue),
+            filter_subject=work_of(queue),
             ack_wait_s=WORK_ACK_WAIT_S,
             ack_pending_max=WORK_ACK_PENDING_MAX,
         )
+
+
+def all_queues(queues: Iterable[str]) -> list[str]:
+    """The queues of an installation, `default` first; each needs a consumer of its own."""
+    return [DEFAULT_QUEUE, *sorted({*queues} - {DEFAULT_QUEUE})]
+
+
+def work_of(queue: str) -> str:
+    """The subjects of a queue's work, of every tenant."""
+    return f"penstock.work.{SHARED}.{token(queue)}.*"
 
 
 def _partitioned(subject: str) -> list[str]:

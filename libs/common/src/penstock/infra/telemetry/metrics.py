@@ -88,6 +88,13 @@ scheduler_mended_runs = _counter(
 )
 scheduler_roll_call_seconds = _histogram("scheduler_roll_call_seconds", "One roll call")
 
+scheduler_window_steps = _gauge(
+    "scheduler_window_steps", "Steps that may be with the executors of a queue", "queue"
+)
+scheduler_waiting_steps = _gauge(
+    "scheduler_waiting_steps", "Steps that are ready and wait for room at the executors", "queue"
+)
+
 # --- executor ------------------------------------------------------------------------------------
 
 executor_steps = _counter("executor_steps_total", "Attempts reported", "type", "status")

@@ -1,0 +1,151 @@
+"""Who is given room at the executors when there is less of it than runs ask for.
+
+A decision dispatches what is ready as long as nobody waits and the window of the queue has room: as
+much as its executors run at once, and what they finish in a moment on top of it. So the queue in
+front of them stays short, and whose turn it is gets decided here, as late as can be. A run that
+does not get all it asks for is enlisted; when reports make room, those whose turn it is get a
+letter that lets them go on. All of this is found anew from the runs themselves after a restart.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from penstock.domain.run.consequences import demand
+from penstock.domain.run.state import Run
+from penstock.infra.nats.streams import DEFAULT_QUEUE
+from penstock.infra.telemetry import metrics
+from penstock.scheduler import windows
+from penstock.scheduler.fairness import Turns, even
+from penstock.scheduler.keys import RunKey
+from penstock.scheduler.windows import Window
+
+
+class Place(NamedTuple):
+    """Where a run waits; until: number of the first of its steps that became ready later."""
+
+    queue: str
+    until: int
+
+
+def nobody(_key: RunKey) -> None:
+    """Tell nobody."""
+
+
+class Admission:
+    """The windows of all queues, and the runs that wait for one of them.
+
+    queues: those that the installation has. go_on: has a run decide anew, for it has been granted
+    room. weight: of a tenant. Moments are seconds of the monotonic clock.
+    """
+
+    def __init__(
+        self,
+        queues: Iterable[str] = (DEFAULT_QUEUE,),
+        go_on: Callable[[RunKey], None] = nobody,
+        weight: Callable[[str], int] = even,
+    ) -> None:
+        self._go_on = go_on
+        self._windows = {name: Window(Turns(weight), windows.WINDOW_MIN) for name in queues}
+        self._shut = Window(Turns(weight), 0)
+        self._places: dict[RunKey, Place] = {}
+        self._is_due = False
+
+    def __contains__(self, key: RunKey) -> bool:
+        return key in self._places
+
+    def window(self, queue: str) -> Window:
+        """The window of a queue; all that the installation does not have share one that is shut."""
+        return self._windows.get(queue, self._shut)
+
+    # --- what becomes of steps -------------------------------------------------------------------
+
+    def went_out(self, queue: str) -> None:
+        """A step was dispatched."""
+        self.window(queue).out += 1
+
+    def came_back(self, queue: str, now: float) -> None:
+        """A step is not with the executors any more."""
+        window = self.window(queue)
+        window.finish(now)
+        if window.turns:
+            self.give_soon()
+
+    def lost_sight(self, queue: str) -> None:
+        """A step that is out is not looked after here any more."""
+        self.window(queue).out -= 1
+
+    def heard(self, capacity: Mapping[str, int], share: float) -> None:
+        """How many steps executors run at once, by queue, and the share of it that is ours."""
+        for queue, window in self._windows.items():
+            window.capacity = capacity.get(queue, 0) * share
+            window.adapt()
+            metrics.scheduler_window_steps.labels(queue).set(window.size)
+            metrics.scheduler_waiting_steps.labels(queue).set(window.turns.steps)
+        self.give_soon()
+
+    # --- runs that wait --------------------------------------------------------------------------
+
+    def follow(self, key: RunKey, run: Run, now: float) -> None:
+        """Take in what a run waits for after a decision."""
+        place = self._places.get(key)
+        if place is None and run.waiting.head is None:
+            return
+        wanted = demand(run)
+        if wanted is None:
+            self._leave(key)
+            return
+        if place is not None and (place.queue != wanted.queue or wanted.since >= place.until):
+            self._leave(key)
+            place = None
+        if place is None:
+            self._places[key] = Place(wanted.queue, wanted.until)
+        window = self.window(wanted.queue)
+        steps = wanted.steps - window.granted.get(key, 0)
+        if steps <= 0:
+            window.turns.withdraw(key)
+            return
+        priority = 0 if run.started is None else run.started.priority
+        window.turns.claim(key.tenant, key, steps, priority=priority, at=now)
+        if window.free > 0:
+            self.give_soon()
+
+    def forget(self, key: RunKey) -> None:
+        """A run has ended, or is not looked after here any more."""
+        for _, steps, window in self.taken(key):
+            window.reserved -= steps
+        self._leave(key)
+
+    def taken(self, key: RunKey) -> Iterator[tuple[str, int, Window]]:
+        """What a run has been granted and not made use of, by queue: it is the caller's now."""
+        for queue, window in self._windows.items():
+            steps = window.granted.pop(key, 0)
+            if steps:
+                yield queue, steps, window
+
+    def _leave(self, key: RunKey) -> None:
+        """The run waits no more where it did; what it was granted stays its own."""
+        place = self._places.pop(key, None)
+        if place is not None:
+            self.window(place.queue).turns.withdraw(key)
+
+    # --- turns -----------------------------------------------------------------------------------
+
+    def give_soon(self) -> None:
+        """Give away what room there is at the end of this turn of the event loop."""
+        if not self._is_due and self._places:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self.give)
+
+    def give(self) -> None:
+        """Let those go on whose turn it is."""
+        self._is_due = False
+        for window in self._windows.values():
+            if not window.turns or window.free <= 0:
+                continue
+            for key, steps in window.turns.grants(window.free).items():
+                before = window.granted.get(key, 0)
+                window.granted[key] = before + steps
+                window.reserved += steps
+                if not before:
+                    self._go_on(key)

@@ -1,0 +1,136 @@
+"""Whose steps are next where executors have less room than is asked for: turns, as a plain value.
+
+Tenants take turns in proportion to their weights (deficit round robin, counted in steps). Within a
+tenant the claim of the highest rank comes first, and the oldest of equals. Waiting raises a rank
+as fast for everybody, so that which of two claims is ahead never changes while they wait: a heap
+holds them. Nothing here reads a clock, and the same calls in the same order lead to the same turns.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from heapq import heapify, heappop, heappush
+from itertools import count
+from typing import Generic, NamedTuple, TypeVar
+
+from msgspec import Struct
+
+QUANTUM = 8
+"""Steps of a turn of a tenant of weight 1: few, so that the next one's turn comes soon."""
+
+AGEING_S = 5.0
+"""Waiting for so long counts as much as one more of priority."""
+
+SPARE = 64
+"""Claims that were withdrawn and are still in a heap, above which it is made anew."""
+
+R = TypeVar("R", bound=Hashable)
+
+
+def even(_tenant: str) -> int:
+    """Every tenant weighs the same."""
+    return 1
+
+
+class Claim(Struct, Generic[R], eq=False):
+    """A run of a tenant that waits for room for some steps; for none where it was withdrawn."""
+
+    tenant: str
+    run: R
+    steps: int
+
+
+class Place(NamedTuple, Generic[R]):
+    """Where a claim stands in its tenant's line: the lower, the sooner."""
+
+    rank: float
+    number: int
+    claim: Claim[R]
+
+
+class Line(Struct, Generic[R], eq=False):
+    """The claims of one tenant.
+
+    open: how many of them have not been withdrawn. left: steps that its present turn has left,
+    0 between its turns.
+    """
+
+    places: list[Place[R]]
+    open: int = 0
+    left: int = 0
+
+
+class Turns(Generic[R]):
+    """The claims on the executors of one queue. weight: of a tenant, 1 or more."""
+
+    def __init__(self, weight: Callable[[str], int] = even) -> None:
+        self._weight = weight
+        self._claims: dict[R, Claim[R]] = {}
+        self._lines: OrderedDict[str, Line[R]] = OrderedDict()
+        self._numbers = count()
+
+    def __len__(self) -> int:
+        return len(self._claims)
+
+    def __contains__(self, run: R) -> bool:
+        return run in self._claims
+
+    @property
+    def steps(self) -> int:
+        """How many steps wait."""
+        return sum(claim.steps for claim in self._claims.values())
+
+    def claim(self, tenant: str, run: R, steps: int, *, priority: int, at: float) -> None:
+        """A run waits for room for `steps`, 1 or more; one that waits already keeps its place.
+
+        at: a moment, in seconds of whatever clock.
+        """
+        claim = self._claims.get(run)
+        if claim is not None:
+            claim.steps = steps
+            return
+        claim = self._claims[run] = Claim(tenant, run, steps)
+        line = self._lines.get(tenant)
+        if line is None:
+            line = self._lines[tenant] = Line([])
+        line.open += 1
+        heappush(line.places, Place(at - priority * AGEING_S, next(self._numbers), claim))
+
+    def withdraw(self, run: R) -> None:
+        """A run does not wait any more."""
+        claim = self._claims.pop(run, None)
+        if claim is None:
+            return
+        claim.steps = 0
+        line = self._lines[claim.tenant]
+        line.open -= 1
+        if not line.open:
+            del self._lines[claim.tenant]
+        elif len(line.places) > 2 * line.open + SPARE:
+            line.places = [place for place in line.places if place.claim.steps]
+            heapify(line.places)
+
+    def grants(self, room: int) -> dict[R, int]:
+        """Gives `room` steps away, as far as there are claims: how many each run may go on with."""
+        granted: dict[R, int] = {}
+        while room > 0 and self._lines:
+            tenant, line = next(iter(self._lines.items()))
+            if not line.left:
+                line.left = QUANTUM * max(1, self._weight(tenant))
+            claim = first(line)
+            steps = min(room, line.left, claim.steps)
+            granted[claim.run] = granted.get(claim.run, 0) + steps
+            room -= steps
+            line.left -= steps
+            claim.steps -= steps
+            if not line.left:
+                self._lines.move_to_end(tenant)
+            if not claim.steps:
+                self.withdraw(claim.run)
+        return granted
+
+
+def first(line: Line[R]) -> Claim[R]:
+    """The claim that is next in a line that has one."""
+    while not line.places[0].claim.steps:
+        heappop(line.places)
+    return line.places[0].claim
