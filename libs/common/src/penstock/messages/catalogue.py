@@ -15,6 +15,8 @@ from msgspec import Struct
 from msgspec.inspect import StructType, type_info
 
 from penstock.domain.event.events import EventEmitted
+from penstock.domain.gate.commands import GateCommand
+from penstock.domain.gate.events import GateEvent
 from penstock.domain.idempotency import IdempotencyKeyUsed
 from penstock.domain.run.commands import RunCommand
 from penstock.domain.run.events import RunEvent
@@ -32,6 +34,7 @@ WORKFLOW = "workflow"
 VARIABLE = "variable"
 IDEMPOTENCY = "idempotency"
 EVENT = "event"
+GATE = "gate"
 
 EVENTS: Mapping[str, Any] = {
     RUN: RunEvent,
@@ -41,10 +44,11 @@ EVENTS: Mapping[str, Any] = {
     VARIABLE: VariableEvent,
     IDEMPOTENCY: IdempotencyKeyUsed,
     EVENT: EventEmitted,
+    GATE: GateEvent,
 }
 """By kind, the union of what can have happened. A new aggregate adds one line."""
 
-COMMANDS: Mapping[str, Any] = {RUN: RunCommand}
+COMMANDS: Mapping[str, Any] = {RUN: RunCommand, GATE: GateCommand}
 """By kind, the union of what can be asked through COMMANDS. Never stored, so without versions."""
 
 CHANGED: Mapping[tuple[str, str], tuple[int, ...]] = {}

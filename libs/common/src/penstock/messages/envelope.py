@@ -10,6 +10,7 @@ import hashlib
 import msgspec
 from msgspec import Raw, Struct
 
+from penstock.domain.gate.commands import GateCommand
 from penstock.domain.payload import Payload
 from penstock.domain.run.commands import Report, RunCommand
 from penstock.domain.run.events import RunEvent
@@ -56,6 +57,14 @@ class CommandMessage(Wire, frozen=True, kw_only=True):
     correlation_id: str = ""
     traceparent: str = ""
     reply_to: str = ""
+
+
+class GateMessage(Wire, frozen=True, kw_only=True):
+    """One command to one gate; nobody waits for an answer. Members as in `CommandMessage`."""
+
+    id: str
+    actor: str
+    command: GateCommand
 
 
 class RunReport(Wire, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from msgspec import Struct, inspect
 
 from penstock.domain.run.commands import Report
 from penstock.messages import envelope
-from penstock.messages.catalogue import COMMAND_TYPES, EVENT, EVENT_TYPES, NUMBER, RUN
+from penstock.messages.catalogue import COMMAND_TYPES, EVENT, EVENT_TYPES, GATE, NUMBER, RUN
 from penstock.messages.rollcall import RollCall
 
 INTRODUCTION = f"""\
@@ -34,6 +34,12 @@ COMMANDS = """\
 What clients ask of a run, and the scheduler of itself. Each travels in a
 [CommandMessage](#commandmessage) on `penstock.cmd.<tenant>.<partition>.run.<id>`.
 """
+GATE_COMMANDS = """\
+## Commands to gates
+
+What the scheduler asks of a gate, in a [GateMessage](#gatemessage) on
+`penstock.cmd.<tenant>.<partition>.gate.<id>`.
+"""
 REPORTS = """\
 ## Reports
 
@@ -44,7 +50,13 @@ ENVELOPES = "## Envelopes\n\nWhat goes around them, and what else is sent.\n"
 VALUES = "## Values\n\nWhat members hold that are objects themselves.\n"
 
 REPORTED = get_args(Report)
-SENT = (envelope.CommandMessage, envelope.Reply, envelope.Reports, envelope.Work)
+SENT = (
+    envelope.CommandMessage,
+    envelope.GateMessage,
+    envelope.Reply,
+    envelope.Reports,
+    envelope.Work,
+)
 ENVELOPED: tuple[type[Struct], ...] = (
     *SENT,
     envelope.StepCancels,
@@ -62,10 +74,12 @@ WORDS: dict[type[inspect.Type], str] = {
 
 def messages_page() -> str:
     """The page, Markdown."""
-    asked = [each.type for each in COMMAND_TYPES.types.values() if each.type not in REPORTED]
+    asked = [each.type for each in COMMAND_TYPES.of_kind(RUN) if each.type not in REPORTED]
+    of_gates = [each.type for each in COMMAND_TYPES.of_kind(GATE)]
     parts = [INTRODUCTION, COMMANDS, *map(described, asked), REPORTS, *map(described, REPORTED)]
+    parts += [GATE_COMMANDS, *map(described, of_gates)]
     for kind in dict.fromkeys(each.kind for each in EVENT_TYPES.types.values()):
-        log = "evt" if kind in {RUN, EVENT} else "reg"
+        log = "evt" if kind in {RUN, EVENT, GATE} else "reg"
         parts.append(f"## Events of a {kind}\n\nOn `penstock.{log}.<tenant>.{kind}.<id>`.\n")
         for each in EVENT_TYPES.of_kind(kind):
             since = f"Version {each.version}, since catalogue {each.since[-1]}.\n"

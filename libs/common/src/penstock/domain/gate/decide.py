@@ -23,6 +23,9 @@ LINE_MAX = 100_000
 GRANTS_MAX = 500
 """Runs that one decision lets through; the rest follows by `OpenGate`."""
 
+OUSTED_MAX = 400
+"""Runs in line, and as many behind the gate, that one newcomer takes the places of."""
+
 
 class Draft:
     """The events of one decision as they are found, and the gate as it would be after them."""
@@ -48,7 +51,7 @@ def decide(command: GateCommand, gate: Gate, /, *, at: int) -> list[GateEvent]:
         case AcquireSlot():
             acquire(draft, command)
         case ReleaseSlot(run_id=run_id):
-            if run_id in gate.holders or run_id in gate.waiting:
+            if gate.knows(run_id):
                 draft.record(SlotReleased(run_id=run_id))
         case OpenGate():
             pass
@@ -59,14 +62,17 @@ def decide(command: GateCommand, gate: Gate, /, *, at: int) -> list[GateEvent]:
 
 
 def acquire(draft: Draft, command: AcquireSlot) -> None:
-    """Put the run in line, or turn away whom the strategy says; who is there already stays."""
+    """Put the run in line, or turn away whom the strategy says.
+
+    Who is there already stays, and who was turned away stays so.
+    """
     run_id = command.run_id
+    if draft.gate.knows(run_id):
+        return
     if draft.gate.rule != command.rule:
         draft.record(GateRuled(rule=command.rule))
     gate = draft.gate
-    if run_id in gate.holders or run_id in gate.waiting:
-        return
-    is_free = gate.has_room() and not gate.waiting
+    is_free = gate.has_room() and not gate.waiting and gate.opens_at(draft.at) <= draft.at
     if command.rule.strategy is Strategy.SKIP and not is_free:
         draft.record(SlotRefused(run_id=run_id, holder=somebody(gate)))
         return
@@ -79,14 +85,14 @@ def acquire(draft: Draft, command: AcquireSlot) -> None:
 
 def make_way(draft: Draft, run_id: str) -> None:
     """The newest is the one that counts: who waits is turned away, who runs is told to end."""
-    for other in sorted(draft.gate.waiting):
+    for other in sorted(draft.gate.waiting)[:OUSTED_MAX]:
         draft.record(SlotRefused(run_id=other, holder=run_id))
     gate = draft.gate
     if gate.has_room():
         return
     staying = [other for other in by_age(gate) if other not in gate.displaced]
     most = gate.rule.most or 1
-    for other in staying[: max(0, len(staying) - most + 1)]:
+    for other in staying[: min(OUSTED_MAX, max(0, len(staying) - most + 1))]:
         draft.record(HolderDisplaced(run_id=other, by=run_id))
 
 

@@ -61,7 +61,10 @@ class SlotGranted(Event, frozen=True, kw_only=True):
 
 
 class SlotRefused(Event, frozen=True, kw_only=True):
-    """The run is turned away, because of `holder`, which has the slot or took its place in line."""
+    """The run is turned away, because of `holder`, which has the slot or took its place in line.
+
+    holder: empty where the rate is what it failed at.
+    """
 
     run_id: str
     holder: str
@@ -75,7 +78,7 @@ class HolderDisplaced(Event, frozen=True, kw_only=True):
 
 
 class SlotReleased(Event, frozen=True, kw_only=True):
-    """The run is not behind the gate any more, nor in line."""
+    """The run is not behind the gate any more, nor in line, nor will it ask again."""
 
     run_id: str
 

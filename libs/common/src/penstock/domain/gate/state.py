@@ -37,7 +37,12 @@ class Gate(Struct, frozen=True):
     waiting: Map[str, int] = Map()
     lines: Map[int, Queue[str]] = Map()
     displaced: Map[str, str] = Map()
+    refused: Map[str, str] = Map()
     passed: Queue[int] = Queue()
+
+    def knows(self, run_id: str) -> bool:
+        """Whether the run has asked, and not let go since."""
+        return run_id in self.holders or run_id in self.waiting or run_id in self.refused
 
     @property
     def next_in_line(self) -> str | None:
@@ -76,8 +81,9 @@ def evolve(gate: Gate, event: GateEvent) -> Gate:
             )
         case SlotGranted(run_id=run_id, granted_at=granted_at):
             return let_through(gate, run_id, granted_at)
-        case SlotRefused(run_id=run_id):
-            return out_of_line(gate, run_id)
+        case SlotRefused(run_id=run_id, holder=holder):
+            gate = out_of_line(gate, run_id)
+            return replace(gate, refused=gate.refused.set(run_id, holder))
         case HolderDisplaced(run_id=run_id, by=by):
             return replace(gate, displaced=gate.displaced.set(run_id, by))
         case SlotReleased(run_id=run_id):
@@ -111,9 +117,11 @@ def out_of_line(gate: Gate, run_id: str) -> Gate:
 
 
 def left(gate: Gate, run_id: str) -> Gate:
-    """The gate without a run behind it."""
+    """The gate after a run has let go of it."""
     if run_id in gate.holders:
         gate = replace(gate, holders=gate.holders.delete(run_id))
     if run_id in gate.displaced:
         gate = replace(gate, displaced=gate.displaced.delete(run_id))
+    if run_id in gate.refused:
+        gate = replace(gate, refused=gate.refused.delete(run_id))
     return gate

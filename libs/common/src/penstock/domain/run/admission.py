@@ -2,11 +2,13 @@
 
 from msgspec.structs import replace
 
+from penstock.domain.gate.events import GateUse
 from penstock.domain.ids import derived
 from penstock.domain.payload import Payload
 from penstock.domain.run.commands import AdmitRun, StartRun, TurnAway
-from penstock.domain.run.draft import Draft
+from penstock.domain.run.draft import Draft, call_off
 from penstock.domain.run.events import (
+    CancelCause,
     Origin,
     RunAdmitted,
     RunCancelled,
@@ -19,11 +21,13 @@ from penstock.domain.run.events import (
     StepReady,
 )
 from penstock.domain.run.snapshot import orphans
-from penstock.domain.run.state import RunStatus, TimerKind
+from penstock.domain.run.state import Run, RunStatus, TimerKind
 from penstock.domain.workflow.model import Strategy
 
 SKIPPED = "CONCURRENCY_SKIPPED"
 DISPLACED = "CONCURRENCY_CANCELLED"
+TOO_OFTEN = "RECURSION_RATE_EXCEEDED"
+QUEUE_FULL = "QUEUE_FULL"
 
 
 def queue(draft: Draft, start: RunStarted, command: StartRun) -> None:
@@ -44,22 +48,54 @@ def pass_gate(draft: Draft, command: AdmitRun | TurnAway) -> None:
     """Go on to the next gate, or start behind the last one; who is turned away has ended."""
     run = draft.run
     gate = run.gate
-    if run.queued is None or gate is None or gate.gate_id != command.gate_id:
-        return
     if isinstance(command, TurnAway):
-        code = SKIPPED if gate.rule.strategy is Strategy.SKIP else DISPLACED
-        message = f"{gate.label or 'the workflow'}: run {command.holder} has the place"
-        draft.record(RunCancelled(error=RunError(code=code, message=message)))
+        turned_away(draft, command)
+        return
+    if run.queued is None or gate is None or gate.gate_id != command.gate_id:
         return
     draft.record(RunAdmitted(gate_id=command.gate_id))
     if draft.run.admitted == len(run.queued.gates):
         begin(draft, run.queued.start, run.queued.state)
 
 
+def turned_away(draft: Draft, command: TurnAway) -> None:
+    """End a run that waits for this gate, or has passed it and is to make way for another run."""
+    run = draft.run
+    gate = next((each for each in asked(run) if each.gate_id == command.gate_id), None)
+    if gate is None or run.is_over:
+        return
+    if gate is run.gate:
+        draft.record(RunCancelled(error=turned_away_because(gate, command)))
+    elif gate.rule.strategy is not Strategy.CANCEL_RUNNING or command.code:
+        return
+    elif run.status is RunStatus.QUEUED:
+        draft.record(RunCancelled(error=turned_away_because(gate, command)))
+    elif run.ending is None:
+        call_off(draft, CancelCause.USER, turned_away_because(gate, command))
+
+
+def turned_away_because(gate: GateUse, command: TurnAway) -> RunError:
+    """What the run that is turned away has for an error."""
+    about = gate.label or "the workflow"
+    if command.code:
+        return RunError(code=command.code, message=f"{about}: too many runs wait already")
+    if gate.rule.strategy is not Strategy.SKIP:
+        return RunError(code=DISPLACED, message=f"{about}: run {command.holder} takes the place")
+    if gate.rule.per_minute is not None:
+        said = f"{about}: {gate.rule.per_minute} runs began within a minute"
+        return RunError(code=TOO_OFTEN, message=said)
+    return RunError(code=SKIPPED, message=f"{about}: run {command.holder} has the place")
+
+
+def asked(run: Run) -> tuple[GateUse, ...]:
+    """The gates that the run has asked to let it through, those included that have."""
+    return () if run.queued is None else run.queued.gates[: run.admitted + 1]
+
+
 def give_up_waiting(draft: Draft) -> None:
     """The run has stood in line for longer than its definition allows."""
     if draft.run.status is RunStatus.QUEUED:
-        error = RunError(code="QUEUE_TIMEOUT", message="the run waited for too long to start")
+        error = RunError(code="QUEUE_TIMEOUT", message="the run waited too long for its start")
         draft.record(RunTimedOut(error=error))
 
 

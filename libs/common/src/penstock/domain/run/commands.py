@@ -59,10 +59,14 @@ class AdmitRun(Command, frozen=True, kw_only=True):
 
 
 class TurnAway(Command, frozen=True, kw_only=True):
-    """A gate does not let the run through, because of the run `holder`."""
+    """A gate does not let the run through, or no longer, because of the run `holder`.
+
+    holder: empty where it is nobody's. code: why, where it is not what the gate's rule says.
+    """
 
     gate_id: str
-    holder: str
+    holder: str = ""
+    code: str = ""
 
 
 class CancelRun(Command, frozen=True, kw_only=True):

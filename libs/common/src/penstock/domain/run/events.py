@@ -71,12 +71,17 @@ class RunError(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
 
 
 class Parent(Struct, frozen=True, kw_only=True, rename="camel"):
-    """The attempt that waits for a run which it had begun. depth: of the child, 1 at the least."""
+    """The attempt that waits for a run which it had begun. depth: of the child, 1 at the least.
+
+    root: the run that all of it began with. workflows: those of the runs above, the root's first.
+    """
 
     run_id: str
     step_id: str
     attempt: int
     depth: int = 1
+    root: str = ""
+    workflows: tuple[str, ...] = ()
 
 
 class Origin(Struct, frozen=True, kw_only=True, rename="camel"):

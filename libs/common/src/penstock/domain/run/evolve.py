@@ -14,6 +14,7 @@ from penstock.domain.queue import Queue
 from penstock.domain.run.evaluations import evaluated
 from penstock.domain.run.events import (
     ApprovalDecided,
+    CancelCause,
     ResultDiscarded,
     RunAdmitted,
     RunCancelled,
@@ -136,10 +137,10 @@ def evolve_whole(run: Run, event: WholeEvent) -> Run:
             return ended(run, RunStatus.SUCCEEDED)
         case RunFailed():
             return ended(run, RunStatus.FAILED)
-        case RunCancelled():
-            return ended(run, RunStatus.CANCELLED)
-        case RunTimedOut():
-            return ended(run, RunStatus.TIMED_OUT)
+        case RunCancelled(error=error):
+            return ended(never_started(run, error), RunStatus.CANCELLED)
+        case RunTimedOut(error=error):
+            return ended(never_started(run, error), RunStatus.TIMED_OUT)
         case _:
             assert_never(event)
 
@@ -193,6 +194,13 @@ def called_off(run: Run, event: RunCancelRequested) -> Run:
             timers=timers.set(event.timer_id, grace),
         )
     )
+
+
+def never_started(run: Run, error: RunError) -> Run:
+    """The run with the reason for its end, where that comes before its start."""
+    if run.status is not RunStatus.QUEUED:
+        return run
+    return replace(run, ending=Ending(CancelCause.USER, error))
 
 
 def ended(run: Run, status: RunStatus) -> Run:
