@@ -21,19 +21,28 @@ from tests.unit.domain.run.story import RUN, Story, complete, drawing, fail, sta
 KEY = RunKey("acme", RUN)
 
 
-def waiting(**members: object) -> Story:
+def waiting(parent: Parent | None = None, **members: object) -> Story:
     """A run whose step `a` waits for a child."""
     story = Story(drawing("a"))
     rest = replace(suspend("a"), kind=WaitKind.CHILD, until=0, output=None, workflow_id="inner")
-    story.when(replace(start(), priority=7, parent=None), replace(rest, **members))
+    story.when(replace(start(), priority=7, parent=parent), replace(rest, **members))
     return story
 
 
 def test_an_order_says_who_waits_and_how_deep_the_child_is() -> None:
     order = ordered(KEY, waiting().run, "a")
-    assert order.parent == Parent(run_id=RUN, step_id="a", attempt=1, depth=1)
+    assert order.parent == Parent(
+        run_id=RUN, step_id="a", attempt=1, depth=1, root=RUN, workflows=("w",)
+    )
     assert order.wait.child_id == child_id(RUN, "a", 1)
     assert (order.priority, order.input) == (7, NULL)
+
+
+def test_an_order_of_a_child_names_all_that_is_above_it() -> None:
+    above = Parent(run_id="p", step_id="s", attempt=1, depth=2, root="r", workflows=("u", "v"))
+    order = ordered(KEY, waiting(parent=above).run, "a")
+    assert (order.parent.depth, order.parent.root) == (3, "r")
+    assert order.parent.workflows == ("u", "v", "w")
 
 
 def test_the_same_order_has_the_same_hash_and_another_one_another() -> None:

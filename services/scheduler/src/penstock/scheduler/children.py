@@ -213,7 +213,15 @@ def ordered(key: RunKey, run: Run, step_id: str) -> Order:
     step = run.step(step_id)
     assert run.started is not None
     assert step.wait is not None
-    parent = Parent(run_id=run.id, step_id=step_id, attempt=step.attempt, depth=depth_of(run) + 1)
+    above = run.started.parent
+    parent = Parent(
+        run_id=run.id,
+        step_id=step_id,
+        attempt=step.attempt,
+        depth=depth_of(run) + 1,
+        root=run.id if above is None else above.root,
+        workflows=(*(() if above is None else above.workflows), run.started.workflow_id),
+    )
     return Order(
         key=key,
         parent=parent,
