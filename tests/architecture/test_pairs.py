@@ -6,7 +6,12 @@ from typing import Any, get_args
 from msgspec import inspect
 
 from penstock.domain.payload import Payload
-from penstock.domain.run.events import RunEvent, RunForked
+from penstock.domain.run.events import (
+    RunCarriedForward,
+    RunEvent,
+    RunForked,
+    RunSnapshotTaken,
+)
 from penstock.domain.run.rest import BEARERS
 from penstock.domain.run.timers import BEGIN_TIMERS
 from penstock.domain.workflow.node_types import AVAILABLE
@@ -42,8 +47,8 @@ def test_every_event_of_a_run_is_projected_once() -> None:
 
 def test_what_can_hold_a_payload_is_a_bearer() -> None:
     found = {event for event in get_args(RunEvent) if Payload in held_by(event)}
-    # The state that a fork begins with is unpacked as soon as it is read; nobody refers to it.
-    assert found - {RunForked} == BEARERS
+    # The state of a snapshot is unpacked as soon as it is read; nobody refers to it.
+    assert found - {RunForked, RunSnapshotTaken, RunCarriedForward} == BEARERS
 
 
 def test_what_names_a_timer_begins_it() -> None:

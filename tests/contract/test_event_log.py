@@ -32,6 +32,9 @@ class Deaf:
     async def read(self, subject: str, *, after: int = 0) -> list[Stored]:
         return await self.log.read(subject, after=after)
 
+    async def last(self, subject: str) -> Stored | None:
+        return await self.log.last(subject)
+
     async def append(self, subject: str, body: bytes, *, expected: int) -> int:
         if self.heard_all:
             return await self.log.append(subject, body, expected=expected)
@@ -81,6 +84,13 @@ class EventLogContract:
             last = await log.append(history, b"%d" % number, expected=last)
         bodies = [stored.body for stored in await log.read(history)]
         assert bodies == [b"%d" % number for number in range(count)]
+
+    async def test_the_last_message_is_found_without_the_others(self, log: EventLog) -> None:
+        history = subject()
+        assert await log.last(history) is None
+        first = await log.append(history, b"one", expected=0)
+        second = await log.append(history, b"two", expected=first)
+        assert await log.last(history) == Stored(second, history, b"two")
 
     async def test_a_subject_is_not_its_longer_namesake(self, log: EventLog) -> None:
         history = subject()

@@ -217,7 +217,7 @@ STEP_COLUMNS = {
     "attempts": '\'[{"attempt": 1, "status": "lost", "finishedAt": 1}]\'',
     "edges": "'[0]'",
     "items": '\'{"size": 4, "sha256": "00"}\'',
-    "loop": '\'{"opened": 1}\'',
+    "loop": "'{\"opened\": 1}'",
 }
 
 SOME_STEP = "ctid = (select ctid from penstock.run_steps where step_id = 's0' limit 1)"

@@ -8,14 +8,11 @@ given as a file instead: `PENSTOCK_ADMIN_KEY_FILE=/run/secrets/admin` reads that
 
 import base64
 import binascii
-import ipaddress
 import os
-import re
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -27,6 +24,15 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from penstock.infra.settings_values import (
+    hosts_and_networks,
+    http_url,
+    listed,
+    nats_urls,
+    postgres_url,
+    queue_names,
+)
+
 PREFIX = "PENSTOCK_"
 FILE_SUFFIX = "_FILE"
 FILE_BYTES_MAX = 64 * 1024
@@ -36,11 +42,6 @@ QUEUES_MAX = 64
 KEY_BYTES = 32
 """AES-256."""
 PRODUCTION_KEY_CHARACTERS_MIN = 32
-
-_PORT = re.compile(r"(?<=[^:]):\d{1,5}$")
-"""After a host or a bracketed address; a bare IPv6 address has none."""
-_QUEUE = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*\.?")
 
 
 class SettingsInvalid(ValueError):
@@ -75,33 +76,6 @@ class SyncInterval(StrEnum):
     EVERY_TWO_MINUTES = "2m"
 
 
-def _url_with(schemes: frozenset[str], value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in schemes or not parts.hostname:
-        raise ValueError(f"must be a URL that starts with {' or '.join(sorted(schemes))}://")
-    return value
-
-
-def _nats_urls(value: str) -> str:
-    for url in value.split(","):
-        _url_with(frozenset({"nats", "tls", "ws", "wss"}), url.strip())
-    return value
-
-
-def _postgres_url(value: str) -> str:
-    return _url_with(frozenset({"postgresql", "postgres"}), value)
-
-
-def _http_url(value: str) -> str:
-    return _url_with(frozenset({"http", "https"}), value) if value else value
-
-
-def _queues(values: tuple[str, ...]) -> tuple[str, ...]:
-    if not all(_QUEUE.fullmatch(value) for value in values):
-        raise ValueError("must be names of 1 to 64 of [A-Za-z0-9_-], separated by commas")
-    return values
-
-
 def _key(value: SecretStr) -> SecretStr:
     key_bytes(value)
     return value
@@ -119,37 +93,14 @@ def key_bytes(key: SecretStr) -> bytes:
     return raw
 
 
-def _listed(value: Any) -> Any:
-    """A comma-separated text as a tuple; values that are no text pass for pydantic to judge."""
-    if not isinstance(value, str):
-        return value
-    return tuple(item.strip() for item in value.split(",") if item.strip())
-
-
-def _hosts_and_networks(values: tuple[str, ...]) -> tuple[str, ...]:
-    for value in values:
-        host = _PORT.sub("", value)
-        if not (_HOST.fullmatch(host) or _is_network(value) or _is_network(host.strip("[]"))):
-            raise ValueError("must be hosts, host:port, addresses or CIDRs, separated by commas")
-    return values
-
-
-def _is_network(value: str) -> bool:
-    try:
-        ipaddress.ip_network(value, strict=False)
-    except ValueError:
-        return False
-    return True
-
-
 Port = Annotated[int, Field(ge=1, le=65535)]
-NatsUrl = Annotated[str, AfterValidator(_nats_urls)]
-S3Endpoint = Annotated[str, AfterValidator(_http_url)]
-PostgresUrl = Annotated[str, AfterValidator(_postgres_url)]
+NatsUrl = Annotated[str, AfterValidator(nats_urls)]
+S3Endpoint = Annotated[str, AfterValidator(http_url)]
+PostgresUrl = Annotated[str, AfterValidator(postgres_url)]
 KeyEncryptionKey = Annotated[SecretStr, AfterValidator(_key)]
-Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
-Queues = Annotated[Listed, Field(min_length=1, max_length=QUEUES_MAX), AfterValidator(_queues)]
-EgressAllow = Annotated[Listed, AfterValidator(_hosts_and_networks)]
+Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)]
+Queues = Annotated[Listed, Field(min_length=1, max_length=QUEUES_MAX), AfterValidator(queue_names)]
+EgressAllow = Annotated[Listed, AfterValidator(hosts_and_networks)]
 
 
 class FileSource(PydanticBaseSettingsSource):

@@ -59,8 +59,12 @@ class Codec(Generic[E]):
         decision_id: str,
         at: int,
         previous_hash: str,
+        snapshot: int = 0,
     ) -> bytes:
-        """The body of a decision made at `at` (ms) after the one whose hash is `previous_hash`."""
+        """The body of a decision made at `at` (ms) after the one whose hash is `previous_hash`.
+
+        snapshot: sequence of the history's last snapshot, 0 for none.
+        """
         return _encode(
             Recorded(
                 id=decision_id,
@@ -68,6 +72,7 @@ class Codec(Generic[E]):
                 previous_hash=previous_hash,
                 causes=tuple(causes),
                 catalogue=self._catalogue.number,
+                snapshot=snapshot,
                 events=tuple(events),
             )
         )
@@ -98,6 +103,7 @@ class Codec(Generic[E]):
             previous_hash=raw.previous_hash,
             causes=raw.causes,
             catalogue=raw.catalogue,
+            snapshot=raw.snapshot,
             events=events,
         )
 
@@ -144,6 +150,7 @@ def decode_run_decision(body: bytes) -> Decision:
         previous_hash=recorded.previous_hash,
         causes=recorded.causes,
         catalogue=recorded.catalogue,
+        snapshot=recorded.snapshot,
         events=recorded.events,
     )
 

@@ -159,6 +159,7 @@ class Envelope(Wire, frozen=True, kw_only=True):
     id: of this decision. at: when it was made, ms since the epoch.
     previous_hash: hex, of the message before this one on the same subject.
     catalogue: the number of the event catalogue that its events were written under.
+    snapshot: sequence of the last message before it that begins with a snapshot; 0 for none.
     """
 
     id: str
@@ -166,6 +167,7 @@ class Envelope(Wire, frozen=True, kw_only=True):
     previous_hash: str
     causes: tuple[Cause, ...]
     catalogue: int = 1
+    snapshot: int = 0
 
 
 class Decision(Envelope, frozen=True, kw_only=True):

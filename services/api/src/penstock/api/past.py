@@ -28,6 +28,7 @@ from penstock.domain.run.events import (
     ResultDiscarded,
     RunEvent,
     RunForked,
+    RunSnapshotTaken,
     StepAbandoned,
     StepDispatched,
     StepError,
@@ -195,7 +196,8 @@ class Past:
         return True
 
     def _absorb(self, event: RunEvent, at: int) -> None:
-        self.run = evolve(self.run, event)
+        if not isinstance(event, RunSnapshotTaken):  # it tells nothing new, and forgets
+            self.run = evolve(self.run, event)
         self.history.append((at, event))
         if isinstance(event, TERMINAL):
             self._ended, self._ended_at = event, at

@@ -5,12 +5,29 @@ rises with every dispatch that follows a lost executor or a retry. Moments are m
 the epoch, UTC. `started_at`, `finished_at` and `executor_id` are the executor's own words.
 """
 
-from enum import StrEnum
-
 from msgspec import Struct
 
 from penstock.domain.gate.events import GateUse
 from penstock.domain.payload import Payload
+from penstock.domain.run.terms import (
+    CancelCause,
+    Origin,
+    Parent,
+    RunError,
+    StepError,
+    Verdict,
+    WaitKind,
+)
+
+__all__ = [
+    "CancelCause",
+    "Origin",
+    "Parent",
+    "RunError",
+    "StepError",
+    "Verdict",
+    "WaitKind",
+]
 
 SINKS_MAX = 1000
 """How many step ids `RunSucceeded` names at most, so that it fits into a decision."""
@@ -26,69 +43,6 @@ class Event(
     omit_defaults=True,
 ):
     """The shape that all events of a run share: tagged by their name, compact on the wire."""
-
-
-class CancelCause(StrEnum):
-    """Why a run is being brought to its end before its steps are done."""
-
-    USER = "user"
-    FAILURE = "failure"
-    TIMEOUT = "timeout"
-
-
-class WaitKind(StrEnum):
-    """What a step that holds no executor waits for."""
-
-    DELAY = "delay"
-    SIGNAL = "signal"
-    APPROVAL = "approval"
-    CHILD = "child"
-    LOOP = "loop"
-
-
-class Verdict(StrEnum):
-    """What somebody decided about an approval; also the branch that the step takes then."""
-
-    APPROVE = "approve"
-    REJECT = "reject"
-
-
-class StepError(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """Why an attempt failed. `details` is a payload like any output: nobody looks into it."""
-
-    code: str
-    message: str
-    retryable: bool = False
-    details: Payload | None = None
-
-
-class RunError(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """Why a run ended without success, and the step that decided it."""
-
-    code: str
-    message: str
-    step_id: str | None = None
-
-
-class Parent(Struct, frozen=True, kw_only=True, rename="camel"):
-    """The attempt that waits for a run which it had begun. depth: of the child, 1 at the least.
-
-    root: the run that all of it began with. workflows: those of the runs above, the root's first.
-    """
-
-    run_id: str
-    step_id: str
-    attempt: int
-    depth: int = 1
-    root: str = ""
-    workflows: tuple[str, ...] = ()
-
-
-class Origin(Struct, frozen=True, kw_only=True, rename="camel"):
-    """The place in another run's history that a run goes on from."""
-
-    run_id: str
-    position: str
 
 
 class RunStarted(Event, frozen=True, kw_only=True):
@@ -146,6 +100,23 @@ class RunForked(Event, frozen=True, kw_only=True):
     run_id: str
     position: str
     state: Payload
+
+
+class RunSnapshotTaken(Event, frozen=True, kw_only=True):
+    """The run stands like this: who reads its history may begin here.
+
+    start: how it began or is going to begin; what is said there lies elsewhere. queued, admitted:
+    its gates, where it had any, and how many of them it has passed.
+    """
+
+    start: RunStarted
+    state: Payload
+    queued: RunQueued | None = None
+    admitted: int = 0
+
+
+class RunCarriedForward(RunSnapshotTaken, frozen=True, kw_only=True):
+    """The same, of a run whose earlier history has left the log; the archive has it."""
 
 
 class RunPaused(Event, frozen=True, kw_only=True):
@@ -372,6 +343,8 @@ RunEvent = (
     | RunQueued
     | RunAdmitted
     | RunForked
+    | RunSnapshotTaken
+    | RunCarriedForward
     | RunPaused
     | RunResumed
     | RunCancelRequested

@@ -19,6 +19,7 @@ from penstock.domain.run.events import (
     RunAdmitted,
     RunCancelled,
     RunCancelRequested,
+    RunCarriedForward,
     RunError,
     RunEvent,
     RunFailed,
@@ -26,6 +27,7 @@ from penstock.domain.run.events import (
     RunPaused,
     RunQueued,
     RunResumed,
+    RunSnapshotTaken,
     RunStarted,
     RunSucceeded,
     RunTimedOut,
@@ -47,7 +49,7 @@ from penstock.domain.run.flow import rivals_out, stopped, trimmed, with_flow
 from penstock.domain.run.loops import opened
 from penstock.domain.run.paths import scope_of
 from penstock.domain.run.settling import settled
-from penstock.domain.run.snapshot import resumed_from
+from penstock.domain.run.snapshot import compacted, restored, resumed_from
 from penstock.domain.run.state import (
     PLAIN,
     Ending,
@@ -106,6 +108,8 @@ WholeEvent = (
     | RunQueued
     | RunAdmitted
     | RunForked
+    | RunSnapshotTaken
+    | RunCarriedForward
     | RunPaused
     | RunResumed
     | RunCancelRequested
@@ -127,6 +131,8 @@ def evolve_whole(run: Run, event: WholeEvent) -> Run:
             return replace(run, admitted=run.admitted + 1)
         case RunForked():
             return resumed_from(run, event.state)
+        case RunSnapshotTaken():
+            return as_taken(run, event)
         case RunPaused():
             return replace(run, paused=True)
         case RunResumed():
@@ -148,6 +154,22 @@ def evolve_whole(run: Run, event: WholeEvent) -> Run:
 def with_step(run: Run, step_id: str, **changes: object) -> Run:
     """The run with some fields of one step changed."""
     return replace(run, steps=run.steps.set(step_id, replace(run.step(step_id), **changes)))
+
+
+def as_taken(run: Run, event: RunSnapshotTaken) -> Run:
+    """The run as the snapshot has it; where the history before it was read, only what is past
+    goes.
+    """
+    if run.status is not RunStatus.UNBORN:
+        return compacted(run)
+    run = restored(run, bytes(event.state.inline))
+    has_begun = run.status is not RunStatus.QUEUED
+    return replace(
+        run,
+        started=event.start if has_begun else None,
+        queued=event.queued,
+        admitted=event.admitted,
+    )
 
 
 def queued(run: Run, event: RunQueued) -> Run:

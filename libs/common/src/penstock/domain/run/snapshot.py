@@ -16,7 +16,13 @@ from msgspec.structs import replace
 
 from penstock.domain.payload import Payload
 from penstock.domain.queue import Queue
-from penstock.domain.run.events import StepError, Verdict, WaitKind
+from penstock.domain.run.events import (
+    RunCarriedForward,
+    RunSnapshotTaken,
+    StepError,
+    Verdict,
+    WaitKind,
+)
 from penstock.domain.run.paths import RUN_OUTPUT, scope_of
 from penstock.domain.run.state import (
     HELD,
@@ -202,6 +208,17 @@ def orphans(run: Run) -> list[str]:
         for step_id, step in run.steps.items()
         if step.status in HELD or (step.wait is not None and step.wait.kind is WaitKind.CHILD)
     ]
+
+
+def taken(run: Run, state: Payload, *, carried: bool = False) -> RunSnapshotTaken:
+    """The event that a snapshot of a run is, once its bytes are kept as `state`.
+
+    carried: the history before it has left the log.
+    """
+    start = run.start
+    assert start is not None, "a run without history has no state worth keeping"
+    kind = RunCarriedForward if carried else RunSnapshotTaken
+    return kind(start=start, state=state, queued=run.queued, admitted=run.admitted)
 
 
 def compacted(run: Run) -> Run:

@@ -45,6 +45,14 @@ class JetStreamLog:
             after = page[-1].seq
         raise LogUnavailable(f"{subject} has no end")
 
+    async def last(self, subject: str) -> Stored | None:
+        """See EventLog."""
+        try:
+            found = await self._direct.last(stream_of(subject), subject)
+        except ReadUnavailable as error:
+            raise LogUnavailable(str(error)) from error
+        return None if found is None else Stored(found.seq, found.subject, found.body)
+
     async def append(self, subject: str, body: bytes, *, expected: int) -> int:
         """See EventLog."""
         try:

@@ -40,6 +40,9 @@ class EventLog(Protocol):
         `LogUnavailable`.
         """
 
+    async def last(self, subject: str) -> Stored | None:
+        """The last message of a history, None of an empty one; else as `read`."""
+
     async def append(self, subject: str, body: bytes, *, expected: int) -> int:
         """Appends when the history's last sequence is `expected` (0: empty); its new sequence.
 

@@ -39,6 +39,16 @@ class MemoryLog:
         self._maybe_unavailable()
         return [stored for stored in self._histories.get(subject, ()) if stored.seq > after]
 
+    async def last(self, subject: str) -> Stored | None:
+        """See EventLog."""
+        history = await self.read(subject)
+        return history[-1] if history else None
+
+    def forget(self, subject: str, before: int) -> None:
+        """Lose the messages of a history before a sequence, as a log with a window does."""
+        kept = [stored for stored in self._histories.get(subject, ()) if stored.seq >= before]
+        self._histories[subject] = kept
+
     async def append(self, subject: str, body: bytes, *, expected: int) -> int:
         """See EventLog."""
         await asyncio.sleep(0)

@@ -30,8 +30,10 @@ from penstock.infra.eventlog.log import (
     Stored,
     VersionConflict,
 )
-from penstock.messages.codec import Codec, Recorded
-from penstock.messages.envelope import NO_HASH, chain_hash
+from penstock.infra.eventlog.reading import Archive, BrokenChain, Found, Reading, Snapshots
+from penstock.infra.telemetry import logs
+from penstock.messages.codec import Codec
+from penstock.messages.envelope import NO_HASH, Cause, chain_hash
 
 __all__ = ["BYTES_MAX", "EVENTS_MAX", "Addressed", "Answer", "BrokenChain", "Ledger", "Outcome"]
 
@@ -42,13 +44,14 @@ APPENDS_MAX = 3
 PAUSE_S = 0.005
 """Longer with every lost race after the second: the replica that is read may lag behind."""
 
+SNAPSHOTS = "scheduler:snapshots"
+"""Who takes them."""
+
+_log = logs.logger(__name__)
+
 C = TypeVar("C")
 E = TypeVar("E")
 S = TypeVar("S")
-
-
-class BrokenChain(Exception):
-    """A history is not what was once appended; nothing may be decided on it."""
 
 
 class Outcome(NamedTuple, Generic[E, S]):
@@ -96,6 +99,11 @@ class Elsewhere(NamedTuple, Generic[C, E]):
     kept: Callable[[Sequence[E]], Sequence[E]]
 
 
+def never(_subject: str) -> bool:
+    """No history is old."""
+    return False
+
+
 def _uuid7() -> str:
     return str(uuid_utils.uuid7())
 
@@ -122,6 +130,9 @@ class Ledger(Generic[C, E, S]):
     new_id: Callable[[], str] = _uuid7
     trace_of: Callable[[S], str] = untraced
     elsewhere: Elsewhere[C, E] | None = None
+    snapshots: Snapshots[E, S] | None = None
+    archive: Archive | None = None
+    is_old: Callable[[str], bool] = never
 
     async def transact(
         self,
@@ -156,6 +167,7 @@ class Ledger(Generic[C, E, S]):
             draft.take(commands)
             outcome = await self._append(subject, draft, commands)
             if outcome is not None:
+                await self._keep(subject)
                 return outcome
             self.cache.drop(subject)
         raise Contention(f"{subject}: lost {ATTEMPTS_MAX} races")
@@ -200,6 +212,7 @@ class Ledger(Generic[C, E, S]):
                 decision_id=self.new_id(),
                 at=draft.at,
                 previous_hash=draft.held.hash,
+                snapshot=draft.held.snapshot,
             )
             if len(body) <= BYTES_MAX or not draft.halve():
                 return body
@@ -207,8 +220,11 @@ class Ledger(Generic[C, E, S]):
 
     def _held(self, draft: Draft[C, E, S], seq: int, body: bytes) -> Held[S]:
         """The history once the draft is its last message."""
+        before = draft.held
         position = f"{seq}.{len(draft.events) - 1}"
-        return Held(seq, chain_hash(draft.held.hash, body), position, draft.state_at(seq))
+        since = before.since + len(draft.events)
+        last_hash = chain_hash(before.hash, body)
+        return Held(seq, last_hash, position, draft.state_at(seq), before.snapshot, since)
 
     async def _found(
         self,
@@ -248,47 +264,94 @@ class Ledger(Generic[C, E, S]):
             return await self._load(subject, commands)
         if self.absent is not None:
             await self.absent(subject, commands)
-        return await self._folded(subject, [], commands)
+        return await self._folded(subject, Found([], [], NO_HASH), commands)
 
     async def _load(self, subject: str, commands: Sequence[Addressed[C]]) -> Held[S]:
-        """Reads the whole history, checks its chain, and folds it."""
-        stored = await self.log.read(subject)
-        if not stored and self.absent is not None:
+        """Reads the history, from its last snapshot on, and folds it.
+
+        One that lives on though the log has nothing of it any more is carried forward.
+        """
+        found = await self._reading.history(subject)
+        if not found.messages and self.absent is not None:
             await self.absent(subject, commands)
-        return await self._folded(subject, stored, commands)
+        held = await self._folded(subject, found, commands)
+        if found.is_logged:
+            return held
+        return await self._carried(subject, held._replace(seq=0, snapshot=0))
+
+    @property
+    def _reading(self) -> Reading[E, S]:
+        return Reading(
+            log=self.log,
+            codec=self.codec,
+            snapshots=self.snapshots,
+            archive=self.archive,
+            is_old=self.is_old,
+        )
 
     async def _folded(
-        self, subject: str, stored: Sequence[Stored], commands: Sequence[Addressed[C]]
+        self, subject: str, found: Found[E], commands: Sequence[Addressed[C]]
     ) -> Held[S]:
-        """The history that `stored` is, its chain checked."""
-        decisions, last_hash = self._verified(subject, stored)
+        """The history that was found, folded."""
         placed = [
             (f"{message.seq}.{index}", event)
-            for message, decision in zip(stored, decisions, strict=True)
+            for message, decision in zip(found.messages, found.decisions, strict=True)
             for index, event in enumerate(decision.events)
         ]
         positions = [position for position, _ in placed]
-        events = await self.whole([event for _, event in placed])
+        events = list(await self.whole([event for _, event in placed]))
+        if found.snapshot and self.snapshots is not None:
+            events[0] = await self.snapshots.opened(events[0])
         state = self.decider.initial
         if self.begin is not None:
             state = await self.begin(subject, events, commands)
         for position, event in zip(positions, events, strict=True):
             state = self.decider.evolve(state, self.decider.at_rest(event, position))
-        seq = stored[-1].seq if stored else 0
-        return Held(seq, last_hash, placed[-1][0] if placed else None, state)
+        seq = found.messages[-1].seq if found.messages else 0
+        last = positions[-1] if positions else None
+        return Held(seq, found.hash, last, state, found.snapshot, len(events))
+
+    async def _keep(self, subject: str) -> None:
+        """Takes a snapshot of a history that has grown; without one it is only slower to read."""
+        held = self.cache.get(subject)
+        if held is None or self.snapshots is None:
+            return
+        if not self.snapshots.is_due(held.state, held.since):
+            return
+        try:
+            await self._snap(subject, held, carried=False)
+        except Exception as error:  # noqa: BLE001 - the decision before it stands all the same
+            _log.warning("no snapshot now", subject=subject, error=repr(error))
+            self.cache.put(subject, held._replace(since=0))
+
+    async def _carried(self, subject: str, held: Held[S]) -> Held[S]:
+        """The history with its state at the beginning of the log again, if it may go on."""
+        if self.snapshots is None or not self.snapshots.is_live(held.state):
+            return held
+        return await self._snap(subject, held, carried=True)
+
+    async def _snap(self, subject: str, held: Held[S], *, carried: bool) -> Held[S]:
+        """Appends a snapshot of exactly this state; raises as `append` and the store do."""
+        assert self.snapshots is not None
+        event = await self.snapshots.taken(subject, held.state, carried=carried)
+        body = self.codec.encode(
+            [event],
+            [Cause(id=self.new_id(), actor=SNAPSHOTS, events=1)],
+            decision_id=self.new_id(),
+            at=self.now(),
+            previous_hash=held.hash,
+            snapshot=held.snapshot,
+        )
+        try:
+            seq = await self.log.append(subject, body, expected=held.seq)
+        except (VersionConflict, AppendUnknown):
+            self.cache.drop(subject)
+            raise
+        state = self.decider.evolve(held.state, event)
+        kept = Held(seq, chain_hash(held.hash, body), f"{seq}.0", state, seq, 0)
+        self.cache.put(subject, kept)
+        return kept
 
     async def whole(self, events: Sequence[E]) -> Sequence[E]:
         """Events of a history as the rules need them."""
         return events if self.elsewhere is None else await self.elsewhere.told(events)
-
-    def _verified(self, subject: str, stored: Sequence[Stored]) -> tuple[list[Recorded[E]], str]:
-        """The decisions, and the hash of the last one."""
-        last_hash = NO_HASH
-        decisions = []
-        for message in stored:
-            decision = self.codec.decode(message.body)
-            if decision.previous_hash != last_hash:
-                raise BrokenChain(f"{subject} is broken at {message.seq}")
-            last_hash = chain_hash(last_hash, message.body)
-            decisions.append(decision)
-        return decisions, last_hash

@@ -81,5 +81,3 @@ async def created(asked: Asked, begin: Beginning, *, given: object = ...) -> Res
         "forkedFrom": {"runId": begin.origin.run_id, "position": begin.origin.position},
     }
     return answered(body, status=202, headers=headers)
-
-

@@ -15,6 +15,7 @@ from penstock.domain.run.events import (
     RunError,
     RunFailed,
     RunForked,
+    RunSnapshotTaken,
     RunStarted,
     RunSucceeded,
     RunTimedOut,
@@ -98,7 +99,8 @@ class Account:
         """One more decision. Raises whatever `evolve` raises on a history that cannot be."""
         for index, recorded in enumerate(decision.events):
             event = at_rest(recorded, f"{seq}.{index}")
-            self.run = evolve(self.run, event)
+            if not isinstance(event, RunSnapshotTaken):  # it tells nothing new, and forgets
+                self.run = evolve(self.run, event)
             if isinstance(event, RunStarted):
                 self.began_at = decision.at
                 self.cause = decision.causes[0] if decision.causes else None

@@ -16,12 +16,14 @@ from penstock.domain.run.events import (
     RunAdmitted,
     RunCancelled,
     RunCancelRequested,
+    RunCarriedForward,
     RunError,
     RunFailed,
     RunForked,
     RunPaused,
     RunQueued,
     RunResumed,
+    RunSnapshotTaken,
     RunStarted,
     RunSucceeded,
     RunTimedOut,
@@ -48,6 +50,8 @@ RunEvent = (
     | RunQueued
     | RunAdmitted
     | RunForked
+    | RunSnapshotTaken
+    | RunCarriedForward
     | RunPaused
     | RunResumed
     | RunCancelRequested
@@ -122,6 +126,8 @@ def run_after(row: RunRow, event: RunEvent, at: int) -> RunRow:
             | RunQueued()
             | RunAdmitted()
             | RunForked()
+            | RunSnapshotTaken()
+            | RunCarriedForward()
             | SignalReceived()
             | ApprovalDecided()
         ):

@@ -1,0 +1,68 @@
+"""What the values of variables may be: each function answers the value, or raises ValueError."""
+
+import ipaddress
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+_PORT = re.compile(r"(?<=[^:]):\d{1,5}$")
+"""After a host or a bracketed address; a bare IPv6 address has none."""
+_QUEUE = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*\.?")
+
+
+def url_with(schemes: frozenset[str], value: str) -> str:
+    """A URL of one of some schemes, with a host."""
+    parts = urlsplit(value)
+    if parts.scheme not in schemes or not parts.hostname:
+        raise ValueError(f"must be a URL that starts with {' or '.join(sorted(schemes))}://")
+    return value
+
+
+def nats_urls(value: str) -> str:
+    """URLs of NATS servers, separated by commas."""
+    for url in value.split(","):
+        url_with(frozenset({"nats", "tls", "ws", "wss"}), url.strip())
+    return value
+
+
+def postgres_url(value: str) -> str:
+    """A URL of a Postgres database."""
+    return url_with(frozenset({"postgresql", "postgres"}), value)
+
+
+def http_url(value: str) -> str:
+    """A URL of an HTTP server, or nothing."""
+    return url_with(frozenset({"http", "https"}), value) if value else value
+
+
+def queue_names(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of queues."""
+    if not all(_QUEUE.fullmatch(value) for value in values):
+        raise ValueError("must be names of 1 to 64 of [A-Za-z0-9_-], separated by commas")
+    return values
+
+
+def listed(value: Any) -> Any:
+    """A comma-separated text as a tuple; values that are no text pass for pydantic to judge."""
+    if not isinstance(value, str):
+        return value
+    return tuple(item.strip() for item in value.split(",") if item.strip())
+
+
+def hosts_and_networks(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Hosts, with a port or without, addresses, and networks."""
+    for value in values:
+        host = _PORT.sub("", value)
+        if not (_HOST.fullmatch(host) or is_network(value) or is_network(host.strip("[]"))):
+            raise ValueError("must be hosts, host:port, addresses or CIDRs, separated by commas")
+    return values
+
+
+def is_network(value: str) -> bool:
+    """Whether a text is an address or a network."""
+    try:
+        ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        return False
+    return True
