@@ -12,14 +12,17 @@ S = TypeVar("S")
 class Held(NamedTuple, Generic[S]):
     """What is known of a history: its end and its fold.
 
-    seq: of its last message, 0 for none. hash: of that message. position: of its last event,
-    `<seq>.<index>`.
+    seq: of its last message in the log, 0 for none. hash: of its last message. position: of its
+    last event, `<seq>.<index>`. snapshot: sequence of the last message that begins with one, 0 for
+    none; since: events after that.
     """
 
     seq: int
     hash: str
     position: str | None
     state: S
+    snapshot: int = 0
+    since: int = 0
 
 
 class Cache(Generic[S]):
@@ -45,6 +48,10 @@ class Cache(Generic[S]):
         self._held.move_to_end(subject)
         if len(self._held) > self._entries_max:
             self._held.popitem(last=False)
+
+    def subjects(self) -> list[str]:
+        """What is held, the least recently used first."""
+        return list(self._held)
 
     def drop(self, subject: str) -> None:
         """Forgets a subject."""
