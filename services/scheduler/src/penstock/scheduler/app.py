@@ -29,6 +29,8 @@ from penstock.scheduler.dispatch import Dispatch
 from penstock.scheduler.effects import Effects, Ways
 from penstock.scheduler.emissions import Emissions
 from penstock.scheduler.forks import Forks
+from penstock.scheduler.gate_calls import GateCalls
+from penstock.scheduler.gatehouse import Gatehouse
 from penstock.scheduler.intake import Intake
 from penstock.scheduler.leases import Leases
 from penstock.scheduler.ledger import run_ledger
@@ -93,14 +95,18 @@ class Scheduler:
         dispatch = Dispatch(self._publisher, self._blobs)
         definitions = Definitions(self._blobs)
         payloads = Payloads(self._blobs, self._direct)
+        timers = Timers(self._publisher)
+        calls = GateCalls(self._publisher, me=me, now=wall_ms)
+        self._gatehouse = Gatehouse(self._publisher, log, calls, timers, clock)
         sources = Sources(registry, definitions, payloads, log)
         ways = Ways(
             self._publisher,
             dispatch,
-            Timers(self._publisher),
+            timers,
             self._cancels,
             Children(self._publisher, sources, me=me, now=wall_ms),
             Emissions(log, payloads, me=me, now=wall_ms),
+            calls,
         )
         self._runs = Runs(
             run_ledger(log, definitions, Forks(payloads), wall_ms),
@@ -127,6 +133,7 @@ class Scheduler:
         await self._direct.start()
         self._cancels.start()
         self._reconciler.start()
+        self._gatehouse.start()
         await self._leases.start()
 
     async def stop(self) -> None:
@@ -137,6 +144,7 @@ class Scheduler:
             adoption.cancel()
         await asyncio.gather(*(intake.stop() for intake in self._intakes.values()))
         await self._mailboxes.drained(DRAIN_S)
+        await self._gatehouse.stop(DRAIN_S)
         await self._receipts.stop(DRAIN_S)
         await self._cancels.stop()
         await self._leases.give_back()
@@ -154,7 +162,9 @@ class Scheduler:
 
     async def _take(self, partition: int) -> None:
         """A partition has become this replica's: read it, and look after its live runs."""
-        intake = Intake(self._nc, partition, self._mailboxes.post, self._receipts, self._dead)
+        self._gatehouse.forget(partition)
+        doors = (self._mailboxes.post, self._gatehouse.post)
+        intake = Intake(self._nc, partition, doors, self._receipts, self._dead)
         self._intakes[partition] = intake
         await intake.start()
         self._adoptions[partition] = asyncio.create_task(self._adopt(partition))
@@ -167,6 +177,7 @@ class Scheduler:
         intake = self._intakes.pop(partition, None)
         if intake is not None:
             await intake.stop()
+        self._gatehouse.forget(partition)
         for key in [k for k in self._watch.runs if subjects.partition_of(k.run_id) == partition]:
             self._watch.forget(key)
 

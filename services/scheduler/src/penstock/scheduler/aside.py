@@ -6,8 +6,10 @@ from penstock.infra.nats.dead import REASON, SUBJECT
 from penstock.infra.nats.publish import Publisher
 from penstock.infra.nats.streams import COMMANDS, REPORTS, SHARED
 from penstock.infra.telemetry import metrics
-from penstock.messages.envelope import CommandMessage, Reports, RunReport, encode
-from penstock.scheduler.letters import FAILURES_HEADER, FAILURES_MAX, Letter
+from penstock.messages.catalogue import GATE
+from penstock.messages.envelope import CommandMessage, GateMessage, Reports, RunReport, encode
+from penstock.scheduler.keys import GateKey
+from penstock.scheduler.letters import FAILURES_HEADER, FAILURES_MAX, GateLetter, Letter
 from penstock.scheduler.watch import RunKey
 
 
@@ -20,7 +22,19 @@ class Aside:
     async def put(self, key: RunKey, letter: Letter, error: Exception) -> None:
         """Publish the letter again, or bury it; raises PublishError if neither can be done."""
         stream, subject, body = self._written(key, letter)
-        failures = letter.failures + 1
+        await self._again((stream, subject, body), letter.failures + 1, error)
+
+    async def put_gate(self, key: GateKey, letter: GateLetter, error: Exception) -> None:
+        """The same for a letter to a gate."""
+        addressed = letter.addressed
+        message = GateMessage(id=addressed.id, actor=addressed.actor, command=addressed.command)
+        subject = subjects.command(key.tenant, GATE, key.gate_id)
+        await self._again((COMMANDS, subject, encode(message)), letter.failures + 1, error)
+
+    async def _again(
+        self, written: tuple[str, str, bytes], failures: int, error: Exception
+    ) -> None:
+        stream, subject, body = written
         if failures < FAILURES_MAX:
             headers = {FAILURES_HEADER: str(failures)}
             await self._publisher.publish(subject, body, headers=headers)

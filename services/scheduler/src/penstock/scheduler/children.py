@@ -12,15 +12,25 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from penstock.domain.gate.events import GateUse
 from penstock.domain.payload import NULL, Payload, of_value
 from penstock.domain.run.commands import CancelRun, ContinueRun, EndChild, RunCommand, StartRun
 from penstock.domain.run.events import Parent, RunError, StepError
 from penstock.domain.run.reports import depth_of
 from penstock.domain.run.state import Run, RunStatus, Wait
 from penstock.domain.workflow.graph import Graph
+from penstock.domain.workflow.model import Definition
 from penstock.infra.blobs.port import BlobCorrupt, BlobMissing
 from penstock.infra.definitions import Definitions
 from penstock.infra.eventlog.log import EventLog
+from penstock.infra.gates import (
+    Asker,
+    KeyFailed,
+    breaker_of,
+    gates_of,
+    reads_key,
+    scope_of,
+)
 from penstock.infra.nats import subjects
 from penstock.infra.nats.publish import Publisher
 from penstock.infra.schemas import check_value
@@ -130,6 +140,7 @@ class Children:
         found = await self._registry.runnable(child.tenant, wait.workflow_id, wait.version)
         graph = await self._definitions.graph(child.tenant, found.content_hash)
         await self._refuse_input(found, graph, order.input)
+        variables = await self._variables(child, graph)
         return StartRun(
             workflow_id=found.workflow_id,
             workflow_name=found.workflow_name,
@@ -139,12 +150,29 @@ class Children:
                 order.input, tenant=child.tenant, run_id=child.run_id
             ),
             created_at=self._now(),
-            vars=await self._variables(child, graph),
+            vars=variables,
             trigger=TRIGGER,
             priority=order.priority,
             request_hash=request_hash(order),
             parent=order.parent,
+            gates=await self._gates(order, found, graph.definition, variables),
         )
+
+    async def _gates(
+        self, order: Order, found: Runnable, definition: Definition, variables: Payload | None
+    ) -> tuple[GateUse, ...]:
+        """What the child passes before it starts. Raises `Unrunnable` for a key that fails."""
+        scope = None
+        if reads_key(definition):
+            given = msgspec.json.decode(await self._payloads.text(order.input))
+            read = None if variables is None else await self._payloads.text(variables)
+            values = {} if read is None else msgspec.json.decode(read)
+            scope = scope_of(order.wait.child_id, given, values)
+        asker = Asker(order.key.tenant, found.workflow_id, found.workflow_name)
+        try:
+            return breaker_of(asker, order.parent) + gates_of(definition, asker, scope)
+        except KeyFailed as why:
+            raise Unrunnable(str(why)) from why
 
     async def _refuse_input(self, found: Runnable, graph: Graph, given: Payload) -> None:
         """Raise `Unrunnable` where the input does not fit the workflow's schema."""

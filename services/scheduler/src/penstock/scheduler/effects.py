@@ -15,8 +15,10 @@ from uuid_utils import uuid7
 from penstock.domain.run.commands import ContinueRun
 from penstock.domain.run.consequences import is_owed
 from penstock.domain.run.events import (
+    RunAdmitted,
     RunCancelRequested,
     RunEvent,
+    RunQueued,
     StepAbandoned,
     StepCancelled,
     StepDispatched,
@@ -37,6 +39,7 @@ from penstock.scheduler.children import TRIGGER as CHILD
 from penstock.scheduler.children import Children
 from penstock.scheduler.dispatch import Dispatch
 from penstock.scheduler.emissions import EMITS, Emissions
+from penstock.scheduler.gate_calls import GateCalls
 from penstock.scheduler.settlement import Settlement
 from penstock.scheduler.tasks import task_of
 from penstock.scheduler.timers import Timers
@@ -87,6 +90,7 @@ class Ways(NamedTuple):
     cancels: Cancels
     children: Children
     emissions: Emissions
+    gates: GateCalls
 
 
 class Effects:
@@ -95,6 +99,7 @@ class Effects:
     def __init__(self, ways: Ways, *, me: str, now: Callable[[], int]) -> None:
         self._publisher, self._dispatch, self._timers, self._cancels = ways[:4]
         self._children, self._emissions = ways.children, ways.emissions
+        self._gates = ways.gates
         self._me = me
         self._now = now
         self._recent = Recent()
@@ -123,6 +128,8 @@ class Effects:
             if timer_id in run.timers:
                 setting = self._timers.set(key.tenant, key.run_id, timer_id, timer)
                 settlement.expect_future(setting)
+        if run.queued is not None:
+            self._pass_gates(key, run, events, settlement)
         if not run.is_live:
             self._cancels.end(key)
             if run.is_over and run.start is not None and run.start.parent is not None:
@@ -131,7 +138,13 @@ class Effects:
             settlement.expect_future(self.continue_run(key))
 
     def ask_after(self, key: RunKey, run: Run, step_id: str, settlement: Settlement) -> None:
-        """Ask once more for the child run that a step waits for, or for its end."""
+        """Ask once more for the child run that a step waits for, or for its end.
+
+        Of a run that is queued, ask its gate.
+        """
+        if run.gate is not None:
+            settlement.expect_future(self._gates.acquire(key, run, run.gate))
+            return
         wait = run.step(step_id).wait
         if not run.is_live or wait is None or wait.kind is not WaitKind.CHILD:
             return
@@ -139,6 +152,16 @@ class Effects:
             settlement.expect_future(self._children.begin(key, run, step_id))
         else:
             settlement.expect_future(self._children.call_off(key, wait.child_id, PARENT_ENDS))
+
+    def _pass_gates(
+        self, key: RunKey, run: Run, events: Sequence[RunEvent], settlement: Settlement
+    ) -> None:
+        """Ask the gate that a run has come to; let go of all of them when it is over."""
+        if run.is_over:
+            for released in self._gates.release(key, run):
+                settlement.expect_future(released)
+        elif run.gate is not None and any(isinstance(e, RunQueued | RunAdmitted) for e in events):
+            settlement.expect_future(self._gates.acquire(key, run, run.gate))
 
     def _follow_one(self, key: RunKey, run: Run, event: Followed, settlement: Settlement) -> None:
         """What follows from one of the rarer events, as far as it still matters."""

@@ -1,12 +1,16 @@
-"""What comes in: the commands, reports and due timers of one partition, as letters to runs."""
+"""What comes in: the commands, reports and due timers of one partition, as letters.
+
+Most are to runs, some to gates.
+"""
 
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 from nats.aio.client import Client
 
+from penstock.domain.gate.commands import GateCommand, OpenGate
 from penstock.domain.payload import AT_REST_MAX_BYTES
 from penstock.domain.run.commands import FireTimer, Report, RunCommand, StartRun
 from penstock.infra.eventlog.transact import Addressed
@@ -16,32 +20,61 @@ from penstock.infra.nats.delivery import Delivery
 from penstock.infra.nats.pull import Pull
 from penstock.infra.nats.streams import COMMANDS, REPORTS, TIMERS, scheduler_consumer
 from penstock.infra.telemetry import logs, metrics
+from penstock.messages.catalogue import GATE, RUN
 from penstock.messages.codec import Undecodable, read
-from penstock.messages.envelope import CommandMessage, Reports, RunReport
-from penstock.scheduler.letters import FAILURES_HEADER, Letter
+from penstock.messages.envelope import CommandMessage, GateMessage, Reports, RunReport
+from penstock.scheduler.keys import GateKey, RunKey
+from penstock.scheduler.letters import FAILURES_HEADER, GateLetter, Letter
 from penstock.scheduler.receipts import Receipts
-from penstock.scheduler.watch import RunKey
+from penstock.scheduler.timers import GATE_TIMER
 
 OUTSTANDING_MAX = 512
 """Messages of one partition and stream in hand; they must be settled within the broker's 5 s."""
 
-Addressee = tuple[RunKey, Addressed[RunCommand], str]
+TIMER = "scheduler:timer"
+"""Whose word it is that a timer came due."""
+
 Post = Callable[[RunKey, Letter], None]
+PostToGate = Callable[[GateKey, GateLetter], None]
 M = TypeVar("M")
 
 logger = logs.logger(__name__)
 
+
+class ToRun(NamedTuple):
+    """What a message has for a run. reply_to: as in `Letter`."""
+
+    key: RunKey
+    addressed: Addressed[RunCommand]
+    reply_to: str = ""
+
+
+class ToGate(NamedTuple):
+    """What a message has for a gate."""
+
+    key: GateKey
+    addressed: Addressed[GateCommand]
+
+
+Addressee = ToRun | ToGate
+
 decode_command = msgspec.json.Decoder(CommandMessage).decode
+decode_gate_command = msgspec.json.Decoder(GateMessage).decode
 decode_reports = msgspec.json.Decoder(Reports).decode
 
 
 class Intake:
-    """Reads one partition as long as its lease is held."""
+    """Reads one partition as long as its lease is held. post: where letters go, each kind."""
 
     def __init__(
-        self, nc: Client, partition: int, post: Post, receipts: Receipts, dead: DeadLetters
+        self,
+        nc: Client,
+        partition: int,
+        post: tuple[Post, PostToGate],
+        receipts: Receipts,
+        dead: DeadLetters,
     ) -> None:
-        self._post = post
+        self._post, self._post_to_gate = post
         self._receipts = receipts
         self._dead = dead
         doors = ((COMMANDS, commanded), (REPORTS, reported), (TIMERS, came_due))
@@ -67,16 +100,20 @@ class Intake:
             await pull.stop()
 
     def take(self, delivery: Delivery, inside: list[Addressee]) -> None:
-        """Hand the letters of one message to their runs, unless they are in hand already."""
+        """Hand the letters of one message over, unless they are in hand already."""
         receipt = self._receipts.open(delivery, max(1, len(inside)))
         if receipt is None:
             return
         if not inside:
             receipt.done()
         failures = int((delivery.headers or {}).get(FAILURES_HEADER, 0))
-        for key, addressed, reply_to in inside:
-            letter = Letter(addressed, receipt, reply_to, delivery.num_delivered, failures)
-            self._post(key, letter)
+        often = delivery.num_delivered
+        for item in inside:
+            if isinstance(item, ToRun):
+                letter = Letter(item.addressed, receipt, item.reply_to, often, failures)
+                self._post(item.key, letter)
+            else:
+                self._post_to_gate(item.key, GateLetter(item.addressed, receipt, often, failures))
 
     async def bury(self, stream: str, delivery: Delivery, reason: str) -> None:
         """Put a message aside that nobody can read."""
@@ -111,10 +148,17 @@ class Door(Generic[M]):
 def commanded(delivery: Delivery) -> Iterator[Addressee]:
     """The one command of a message of COMMANDS."""
     about = subjects.parse_command(delivery.subject)
-    if about.kind != "run":
+    if about.kind == GATE:
+        gate = gate_key(about.tenant, about.id)
+        yield to_gate(gate, read(decode_gate_command, delivery.data))
+    elif about.kind == RUN:
+        yield to_run(run_key(about.tenant, about.id), read(decode_command, delivery.data))
+    else:
         raise subjects.BadSubject(delivery.subject)
-    key = run_key(about.tenant, about.id)
-    message = read(decode_command, delivery.data)
+
+
+def to_run(key: RunKey, message: CommandMessage) -> ToRun:
+    """A command to a run, as its letter will hold it."""
     command = message.command
     if isinstance(command, StartRun):
         command = replace(command, traceparent=message.traceparent)
@@ -126,7 +170,13 @@ def commanded(delivery: Delivery) -> Iterator[Addressee]:
         correlation_id=message.correlation_id,
         traceparent=message.traceparent,
     )
-    yield key, addressed, message.reply_to
+    return ToRun(key, addressed, message.reply_to)
+
+
+def to_gate(key: GateKey, message: GateMessage) -> ToGate:
+    """A command to a gate, as its letter will hold it."""
+    metrics.scheduler_commands.labels(type(message.command).__name__).inc()
+    return ToGate(key, Addressed(message.command, id=message.id, actor=message.actor))
 
 
 def run_key(tenant: str, run_id: str) -> RunKey:
@@ -135,6 +185,11 @@ def run_key(tenant: str, run_id: str) -> RunKey:
     A stream takes more than we ever write: whatever is not of ours has to be found out here.
     """
     return RunKey(subjects.token(tenant), subjects.token(run_id))
+
+
+def gate_key(tenant: str, gate_id: str) -> GateKey:
+    """The same for a gate."""
+    return GateKey(subjects.token(tenant), subjects.token(gate_id))
 
 
 def reported(delivery: Delivery) -> Iterator[Addressee]:
@@ -148,7 +203,7 @@ def reported(delivery: Delivery) -> Iterator[Addressee]:
             actor=f"executor:{pack.executor_id}",
             traceparent=item.traceparent,
         )
-        yield key, addressed, ""
+        yield ToRun(key, addressed)
 
 
 def unpacked(report: Report) -> Report:
@@ -168,9 +223,13 @@ def report_id(item: RunReport) -> str:
 def came_due(delivery: Delivery) -> Iterator[Addressee]:
     """The one timer of a message of TIMERS."""
     about = subjects.parse_timer(delivery.subject)
-    key, timer_id = run_key(about.tenant, about.run_id), subjects.token(about.timer_id)
+    timer_id = subjects.token(about.timer_id)
     metrics.scheduler_timers_fired.inc()
-    yield key, timer_fired(timer_id), ""
+    if timer_id == GATE_TIMER:
+        opened = Addressed[GateCommand](OpenGate(), id=f"timer:{timer_id}", actor=TIMER)
+        yield ToGate(gate_key(about.tenant, about.run_id), opened)
+    else:
+        yield ToRun(run_key(about.tenant, about.run_id), timer_fired(timer_id))
 
 
 def timer_fired(timer_id: str) -> Addressed[RunCommand]:
@@ -178,5 +237,5 @@ def timer_fired(timer_id: str) -> Addressed[RunCommand]:
     return Addressed(
         command=FireTimer(timer_id=timer_id),
         id=f"timer:{timer_id}",
-        actor="scheduler:timer",
+        actor=TIMER,
     )

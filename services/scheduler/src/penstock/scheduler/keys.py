@@ -1,4 +1,4 @@
-"""What a run is named by, wherever this scheduler keeps something about it."""
+"""What runs and gates are named by, wherever this scheduler keeps something about them."""
 
 from typing import NamedTuple
 
@@ -8,3 +8,10 @@ class RunKey(NamedTuple):
 
     tenant: str
     run_id: str
+
+
+class GateKey(NamedTuple):
+    """A gate, wherever it is named."""
+
+    tenant: str
+    gate_id: str

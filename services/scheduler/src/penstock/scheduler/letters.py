@@ -1,7 +1,8 @@
-"""A letter: one command to one run, and what its sender waits for."""
+"""A letter: one command to one run, or one gate, and what its sender waits for."""
 
 from typing import NamedTuple, Protocol
 
+from penstock.domain.gate.commands import GateCommand
 from penstock.domain.run.commands import RunCommand
 from penstock.infra.eventlog.transact import Addressed
 
@@ -27,8 +28,8 @@ class Letter(NamedTuple):
 
     receipt: of the message it came in; None for what the scheduler tells itself. reply_to: where
     its sender waits, empty for nobody. deliveries: how often the message has been delivered.
-    failures: how often handling it has failed by a fault of ours. about: a step whose child run is
-    to be asked for once more.
+    failures: how often handling it has failed by a fault of ours. about: what is to be asked once
+    more: by a step's id its child run, by any text the gate that a queued run waits for.
     """
 
     addressed: Addressed[RunCommand]
@@ -37,6 +38,25 @@ class Letter(NamedTuple):
     deliveries: int = 1
     failures: int = 0
     about: str = ""
+
+    def done(self) -> None:
+        """It has taken effect, or needs none."""
+        if self.receipt is not None:
+            self.receipt.done()
+
+    def failed(self, delay_s: float) -> None:
+        """It must come again."""
+        if self.receipt is not None:
+            self.receipt.failed(delay_s)
+
+
+class GateLetter(NamedTuple):
+    """A command on its way to its gate; members as in `Letter`."""
+
+    addressed: Addressed[GateCommand]
+    receipt: Settled | None = None
+    deliveries: int = 1
+    failures: int = 0
 
     def done(self) -> None:
         """It has taken effect, or needs none."""

@@ -50,10 +50,10 @@ MENDED_MAX = 1_000
 """Runs mended in one round; the others follow in the next."""
 
 PATIENCE_S = 10.0
-"""A child run of which nothing was heard for so long is asked for once more."""
+"""A child run, or a gate, of which nothing was heard for so long is asked once more."""
 
 ASKED_MAX = 200
-"""Child runs looked at in one round; the others follow in the next."""
+"""Child runs, and runs at gates, looked at in one round; the others follow in the next."""
 
 ACTOR = "scheduler:reconciler"
 
@@ -158,12 +158,15 @@ class Reconciler:
         self._watch.admission.heard(self._calls.capacity, self._share())
         at = self._clock.wall() - OVERDUE_MS
         metrics.scheduler_live_runs.set(len(self._watch.runs))
+        metrics.scheduler_queued_runs.set(len(self._watch.queued))
         metrics.scheduler_timers_waiting.set(self._watch.timers_waiting)
         if held is not None:
             await self._count_absent(held)
         metrics.scheduler_unowned_runs.set(self._watch.unowned(at))
         self._mend(at)
-        self._ask_after_children(self._clock.monotonic())
+        now = self._clock.monotonic()
+        self._ask_after_children(now)
+        self._ask_gates(now)
 
     async def _count_absent(self, held: set[Attempt]) -> None:
         """Count the roll calls that did not find an attempt, unless it may still be queued."""
@@ -198,6 +201,12 @@ class Reconciler:
         for attempt in self._watch.silent(now - PATIENCE_S, now, ASKED_MAX):
             addressed = Addressed[RunCommand](ContinueRun(), id="child", actor=ACTOR)
             self._post(attempt.run, Letter(addressed, about=attempt.step_id))
+
+    def _ask_gates(self, now: float) -> None:
+        """Have queued runs ask their gates once more, in case a word was lost."""
+        for key, gate_id in self._watch.unheard(now - PATIENCE_S, now, ASKED_MAX):
+            addressed = Addressed[RunCommand](ContinueRun(), id="gate", actor=ACTOR)
+            self._post(key, Letter(addressed, about=gate_id))
 
     def _pushes(self, at: int) -> Iterator[tuple[RunKey, Addressed[RunCommand], str]]:
         """A command for each open end that nobody owns, and what it mends."""

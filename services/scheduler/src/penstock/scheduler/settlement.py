@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 
-from penstock.scheduler.letters import Letter
+from penstock.scheduler.letters import Settled
 from penstock.scheduler.receipts import RETRY_DELAY_S
 
 
 class Settlement:
     """Settles letters once all that is expected has been heard; any error makes them come again."""
 
-    def __init__(self, letters: Sequence[Letter]) -> None:
+    def __init__(self, letters: Sequence[Settled]) -> None:
         self._letters = letters
         self._open = 1
         self._failed = False

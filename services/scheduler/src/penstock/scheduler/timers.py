@@ -11,9 +11,14 @@ from penstock.domain.run.state import Timer
 from penstock.infra.nats import subjects
 from penstock.infra.nats.publish import Publisher
 from penstock.infra.telemetry import metrics
+from penstock.scheduler.keys import GateKey
 
 DUE_TTL = "24h"
 """How long a message that came due stays for a scheduler to read it."""
+
+
+GATE_TIMER = "gate-opens"
+"""The timer of every gate: there is but one, and none of a run is named like that."""
 
 
 class Timers:
@@ -24,15 +29,21 @@ class Timers:
 
     def set(self, tenant: str, run_id: str, timer_id: str, timer: Timer) -> asyncio.Future[int]:
         """Have the broker say when `timer` is due; setting it again changes nothing."""
+        names = (tenant, run_id, timer_id)
+        return self._set(names, timer.due_at, timer.kind.encode())
+
+    def open_gate(self, key: GateKey, at: int) -> asyncio.Future[int]:
+        """Have the broker say when a gate opens; what was said of it before is void."""
+        return self._set((key.tenant, key.gate_id, GATE_TIMER), at, b"gate")
+
+    def _set(self, names: tuple[str, str, str], at: int, body: bytes) -> asyncio.Future[int]:
         metrics.scheduler_timers_set.inc()
-        target = subjects.timer_due(tenant, run_id, timer_id)
         headers = {
-            "Nats-Schedule": f"@at {moment(timer.due_at)}",
-            "Nats-Schedule-Target": target,
+            "Nats-Schedule": f"@at {moment(at)}",
+            "Nats-Schedule-Target": subjects.timer_due(*names),
             "Nats-Schedule-TTL": DUE_TTL,
         }
-        subject = subjects.timer_set(tenant, run_id, timer_id)
-        return self._publisher.publish(subject, timer.kind.encode(), headers=headers)
+        return self._publisher.publish(subjects.timer_set(*names), body, headers=headers)
 
 
 def moment(at: int) -> str:

@@ -2,9 +2,9 @@
 
 The truth is in the fold; these are its open ends, collected as decisions go by: attempts that
 executors owe a word about, timers that have not fired, child runs that have not ended, waits for
-somebody's word, runs whose consequences did not fit. A roll call, a look at the clock or a question
-to the child then tells which of them need a push. Moments named `at` are
-milliseconds of the wall clock (timers are set in it), those named `since` seconds of the
+somebody's word, runs that wait at a gate, runs whose consequences did not fit. A roll call, a look
+at the clock or a question to child or gate then tells which of them need a push. Moments named
+`at` are milliseconds of the wall clock (timers are set in it), those named `since` seconds of the
 monotonic clock.
 """
 
@@ -62,6 +62,13 @@ class Child(Struct):
     since: float
 
 
+class Queueing(NamedTuple):
+    """A gate that a queued run waits for, and since when nobody has asked it on its behalf."""
+
+    gate_id: str
+    since: float
+
+
 class Watched(Struct):
     """The open ends of one run, as of the message `seq` of its history.
 
@@ -96,6 +103,7 @@ class Watch:
         self.runs: dict[RunKey, Watched] = {}
         self.attempts: dict[Attempt, Waited] = {}
         self.children: dict[Attempt, Child] = {}
+        self.queued: dict[RunKey, Queueing] = {}
 
     def seq(self, key: RunKey) -> int:
         """The message of a run's history up to which it is known, 0 for none."""
@@ -108,12 +116,15 @@ class Watch:
         Where somebody else has written in between, the run is taken in whole.
         """
         watched, run = self.runs.get(key), outcome.state
-        if not run.is_live:
+        if not run.is_live and run.gate is None:
             if watched is not None:
                 self.forget(key)
             return
-        if watched is None or watched.seq != outcome.base or was_overtaken(outcome):
+        is_whole = watched is not None and watched.seq == outcome.base
+        if watched is None or not is_whole or was_overtaken(outcome) or key in self.queued:
+            asked_at = now if outcome.events else self.asked_at(key)
             self.begin(key, run, outcome.seq, now)
+            self._stand_in_line(key, run, asked_at)
             return
         watched.seq = outcome.seq
         events = [event for _, event in outcome.events]
@@ -156,6 +167,7 @@ class Watch:
     def forget(self, key: RunKey) -> None:
         """Let go of a run: it has ended, or its partition is somebody else's."""
         watched = self.runs.pop(key, None)
+        self.queued.pop(key, None)
         if watched is not None:
             self.admission.forget(key)
             for step_id, attempt in watched.attempts.items():
@@ -163,6 +175,16 @@ class Watch:
                 self.admission.lost_sight(waited.queue)
             for step_id, attempt in watched.children.items():
                 self.children.pop(Attempt(key, step_id, attempt), None)
+
+    def asked_at(self, key: RunKey) -> float:
+        """When the gate of a queued run was asked last; 0 where that is not known."""
+        queueing = self.queued.get(key)
+        return 0.0 if queueing is None else queueing.since
+
+    def _stand_in_line(self, key: RunKey, run: Run, asked_at: float) -> None:
+        """Take in that a run waits at a gate, if it does."""
+        if run.gate is not None and key in self.runs:
+            self.queued[key] = Queueing(run.gate.gate_id, asked_at)
 
     def _enlist(self, key: RunKey, watched: Watched, run: Run, now: float) -> None:
         """Have the run wait for room where it has steps for which there is none."""
@@ -227,6 +249,20 @@ class Watch:
                 found.append(attempt)
         return found
 
+    def unheard(self, before: float, now: float, most: int) -> list[tuple[RunKey, str]]:
+        """Queued runs whose gate nobody has asked since before a moment, at most so many.
+
+        They count as asked now. Each with the id of its gate.
+        """
+        found = []
+        for key, queueing in list(islice(self.queued.items(), most)):
+            if queueing.since <= before:
+                found.append((key, queueing.gate_id))
+            del self.queued[key]
+            since = now if queueing.since <= before else queueing.since
+            self.queued[key] = Queueing(queueing.gate_id, since)
+        return found
+
     @property
     def timers_waiting(self) -> int:
         """How many timers the runs wait for."""
@@ -245,8 +281,8 @@ class Watch:
         """How many live runs have nobody who owes their next move.
 
         An attempt has an owner while roll calls find it, a timer until it is overdue, a wait for a
-        child run that child, a run that waits for somebody's word, or is paused, that somebody, and
-        one that wants room at the executors whoever gives that away.
+        child run that child, a run that waits for somebody's word, or is paused, that somebody, a
+        queued run its gate, and one that wants room at the executors whoever gives that away.
         """
         return sum(1 for key, watched in self.runs.items() if not self._has_owner(key, watched, at))
 
@@ -260,6 +296,7 @@ class Watch:
         ]
         overdue = any(timer.due_at <= at for timer in watched.timers.values())
         somebody = watched.is_paused or bool(watched.children) or bool(watched.waits)
+        somebody = somebody or key in self.queued
         waits = somebody or bool(watched.attempts) or bool(watched.timers)
         return waits and not missing and not overdue
 

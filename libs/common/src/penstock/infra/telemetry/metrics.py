@@ -75,6 +75,12 @@ scheduler_commands = _counter("scheduler_commands_total", "Commands decided", "t
 scheduler_tasks_dispatched = _counter("scheduler_tasks_dispatched_total", "Tasks put on WORK")
 scheduler_runs_ended = _counter("scheduler_runs_ended_total", "Runs that ended", "status")
 scheduler_live_runs = _gauge("scheduler_live_runs", "Runs of held partitions that have not ended")
+scheduler_queued_runs = _gauge(
+    "scheduler_queued_runs", "Live runs that wait at a gate for their start"
+)
+scheduler_gates_contended = _gauge(
+    "scheduler_gates_contended", "Gates of held partitions with somebody who cannot pass"
+)
 scheduler_unowned_runs = _gauge(
     "scheduler_unowned_runs", "Live runs that nobody owes a next move; must be 0"
 )
