@@ -1,0 +1,207 @@
+"""."""
+
+from tests.patterns.pattern import no, partly, yes
+from tests.patterns.story import Act, Story, signal
+
+EXAMINED = ("eyes", "heart", "ears")
+WAITING = "mail.waiting call.waiting patience.waiting"
+
+STATES = (
+    yes(
+        16,
+        "Deferred choice",
+        "waits before a join with `cancelOthers`, then a `switch`",
+        Story(
+            {"patienceMs": 600_000},
+            (
+                "signal.call call.done picked.ready which.done call_back.ready run.succeeded",
+                "call.done mail.cancelled",
+                "call.done patience.cancelled",
+            ),
+            acts=(signal("call", after=WAITING, payload="ring"),),
+            never="answer.ready remind.ready",
+        ),
+        Story(
+            {"patienceMs": 1},
+            (
+                "patience.done picked.ready which.done remind.ready run.succeeded",
+                "patience.done mail.cancelled",
+                "patience.done call.cancelled",
+            ),
+            never="answer.ready call_back.ready",
+        ),
+    ),
+    partly(
+        18,
+        "Milestone",
+        "a deferred choice between the step and what ends the milestone",
+        "Whoever draws the definition has to bring both to one join; that a state is there is no "
+        "condition that a step anywhere could have.",
+        Story(
+            None,
+            (
+                "pay.done change.ready change.done which.done repack.ready",
+                "change.done ship.cancelled",
+            ),
+            acts=(
+                signal("paid", after="pay.waiting"),
+                signal("change", after="change.waiting ship.waiting", payload="red"),
+            ),
+            never="track.ready",
+        ),
+        Story(
+            None,
+            ("pay.done ship.ready ship.done which.done track.ready", "ship.done change.cancelled"),
+            acts=(
+                signal("paid", after="pay.waiting"),
+                signal("shipped", after="change.waiting ship.waiting"),
+            ),
+            never="repack.ready change.done",
+        ),
+    ),
+    yes(
+        40,
+        "Interleaved routing",
+        "a sequential `loop` over the steps' names, with a `switch` in its body",
+        Story(
+            {"order": EXAMINED},
+            (
+                (
+                    "each.0.eyes.ready each.0.eyes.done each.1.heart.ready each.1.heart.done "
+                    "each.2.ears.ready each.2.ears.done after.ready"
+                ),
+            ),
+            never="each.0.heart.ready each.1.eyes.ready",
+        ),
+        Story(
+            {"order": EXAMINED[::-1]},
+            ("each.0.ears.done each.1.heart.ready each.1.heart.done each.2.eyes.ready",),
+        ),
+    ),
+)
+
+REPEATED = (
+    yes(
+        21,
+        "Structured loop",
+        "`loop` with `while`, which is asked before each round",
+        Story(
+            {"times": 2},
+            (
+                (
+                    "tested.0.work.done tested.1.work.ready tested.1.work.done tested.done "
+                    "repeated.0.work.done repeated.1.work.ready repeated.1.work.done after.ready"
+                ),
+            ),
+            never="tested.2.work.ready repeated.2.work.ready",
+        ),
+        Story(
+            {"times": 0},
+            ("tested.done repeated.0.work.ready repeated.0.work.done repeated.done after.ready",),
+            never="tested.0.work.ready repeated.1.work.ready",
+        ),
+    ),
+    yes(
+        22,
+        "Recursion",
+        "`sub_workflow` with the workflow itself, 16 deep",
+        Story(
+            {"n": 5},
+            ("more.done again.ready again.waiting again.done times.ready times.done",),
+            output=120,
+        ),
+        Story({"n": 1}, ("more.done run.succeeded",), never="again.ready", output=1),
+    ),
+)
+
+CANCELLED = (
+    yes(
+        19,
+        "Cancel task",
+        "a join with `cancelOthers`, and a wait for what cancels",
+        Story(
+            None,
+            (
+                "search.waiting signal.stop stop.done search.cancelled run.succeeded",
+                "stop.done after.ready after.done",
+            ),
+            acts=(signal("stop", after="search.waiting stop.waiting"),),
+            never="search.done",
+        ),
+    ),
+    yes(
+        20,
+        "Cancel case",
+        "cancelling the run; or a failure that nothing handles",
+        Story(
+            None,
+            (
+                "run.cancel_requested survey.cancelled run.cancelled",
+                "run.cancel_requested credit.cancelled run.cancelled",
+                "run.cancel_requested grant.skipped run.cancelled",
+            ),
+            acts=(Act("survey.waiting credit.waiting", "cancel"),),
+            never="grant.ready",
+            status="cancelled",
+        ),
+    ),
+    partly(
+        25,
+        "Cancel region",
+        "a join with `cancelOthers`: all that leads nowhere else is the region",
+        "The steps need not hang together, but none of them may lead out of the region to anything "
+        "but that join.",
+        Story(
+            None,
+            (
+                "stop.done lend.cancelled report.done",
+                "stop.done collect.skipped report.done",
+                "stop.done each.0.ask.cancelled each.1.ask.cancelled each.cancelled report.done",
+                "closed.done signal.reported report.done run.succeeded",
+            ),
+            acts=(
+                signal(
+                    "stop",
+                    after="lend.waiting stop.waiting report.waiting "
+                    "each.0.ask.waiting each.1.ask.waiting",
+                ),
+                signal("reported", after="closed.done"),
+            ),
+            never="collect.ready",
+        ),
+    ),
+)
+
+TRIGGERED = (
+    no(
+        23,
+        "Transient trigger",
+        "A signal that comes before its step is kept for it, so that none is lost to a race "
+        "between the run and whoever signals.",
+        Story(
+            None,
+            ("signal.alarm before.done hear.ready hear.done run.succeeded",),
+            acts=(
+                signal("alarm", after="before.waiting"),
+                signal("begin", after="signal.alarm"),
+            ),
+        ),
+    ),
+    yes(
+        24,
+        "Persistent trigger",
+        "`wait_for_signal`",
+        Story(
+            None,
+            ("signal.paid before.done hear.ready hear.done run.succeeded",),
+            acts=(signal("paid", after="before.waiting"), signal("begin", after="signal.paid")),
+        ),
+        Story(
+            None,
+            ("before.done hear.ready hear.waiting signal.paid hear.done run.succeeded",),
+            acts=(signal("begin", after="before.waiting"), signal("paid", after="hear.waiting")),
+        ),
+    ),
+)
+
+PATTERNS = (*STATES, *REPEATED, *CANCELLED, *TRIGGERED)
