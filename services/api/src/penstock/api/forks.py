@@ -16,6 +16,7 @@ from penstock.api import past, queries_runs
 from penstock.api.auth import Caller
 from penstock.api.drawings import accepted, stored
 from penstock.api.errors import Problem, detail, invalid
+from penstock.api.gates import Entry, gates_at
 from penstock.api.histories import RunKey
 from penstock.api.idempotency import derived_id, key_of, request_hash
 from penstock.api.parts import Parts, sender_of
@@ -31,6 +32,7 @@ from penstock.domain.run.snapshot import encoded
 from penstock.domain.run.state import Run, RunStatus, StepStatus
 from penstock.domain.workflow.graph import Graph
 from penstock.domain.workflow.model import Definition
+from penstock.infra.gates import Asker
 from penstock.infra.postgres.engine import Row
 from penstock.infra.schemas import check_value
 from penstock.messages.envelope import Reply
@@ -62,14 +64,24 @@ class Asked(NamedTuple):
     what: str
 
 
+def key_of_row(caller: Caller, row: Row) -> RunKey:
+    """A run's row as what its history is found by."""
+    run_id = str(row["id"])
+    return RunKey(caller.tenant_id, run_id, row["created_at"], row["correlation_id"] or run_id)
+
+
 async def stood(parts: Parts, caller: Caller, row: Row, place: past.Until) -> past.Past:
-    """The run of a row as it stood at a place. Raises Problem 404 where it had not begun."""
-    key = RunKey(
-        caller.tenant_id, str(row["id"]), row["created_at"], row["correlation_id"] or str(row["id"])
-    )
+    """The run of a row as it stood at a place. Raises Problem 404 where it had not begun.
+
+    Problem 409 for one that never did: there is nothing to go on from.
+    """
+    key = key_of_row(caller, row)
     graph = await parts.definitions.graph(caller.tenant_id, row["definition"])
     payloads = Payloads(parts.blobs, partial(parts.histories.decision_of, key))
     then = await past.folded(parts.histories, payloads, key, graph, place)
+    if then.run.started is None and then.run.is_over:
+        said = "the run ended before it began: execute its workflow again"
+        raise Problem(409, said, code="RUN_NOT_STARTED")
     if then.run.started is None:
         raise Problem(404, "the run had not begun yet")
     return then
@@ -158,6 +170,9 @@ async def begun(asked: Asked, begin: Beginning, given: Any = ...) -> tuple[UUID,
     if given is not ...:
         entry = await parts.payloads.made(tenant, str(run_id), msgspec.json.encode(given))
     sender = sender_of(request, caller.actor)
+    read = await variables_read(parts, tenant, run_id, graph)
+    asker = Asker(tenant, begin.started.workflow_id, begin.started.workflow_name)
+    payloads = Payloads(parts.blobs, partial(parts.histories.decision_of, key_of_row(caller, row)))
     command = StartRun(
         workflow_id=begin.started.workflow_id,
         workflow_name=begin.started.workflow_name,
@@ -165,7 +180,7 @@ async def begun(asked: Asked, begin: Beginning, given: Any = ...) -> tuple[UUID,
         definition=definition,
         input=entry,
         created_at=now_ms(),
-        vars=await variables_read(parts, tenant, run_id, graph),
+        vars=read,
         trigger=asked.what,
         tags=begin.started.tags,
         priority=begin.started.priority,
@@ -173,6 +188,9 @@ async def begun(asked: Asked, begin: Beginning, given: Any = ...) -> tuple[UUID,
         traceparent=sender.traceparent,
         forked_from=begin.origin,
         state=state,
+        gates=await gates_at(
+            payloads, graph.definition, asker, Entry(str(run_id), entry, read, "/input")
+        ),
     )
     reply = await parts.commands.send(
         tenant, str(run_id), command, id=f"{run_id}/start", sender=sender

@@ -29,6 +29,7 @@ from penstock.domain.run.events import (
     RunEvent,
     RunForked,
     RunSnapshotTaken,
+    RunStarted,
     StepAbandoned,
     StepDispatched,
     StepError,
@@ -171,6 +172,7 @@ class Past:
         self.run: Run = unborn(run_id, graph)
         self.position = ""
         self.history: list[tuple[int, RunEvent]] = []
+        self._started_at = 0
         self._ended: Any = None
         self._ended_at = 0
         self._noted: dict[str, Noted] = {}
@@ -199,7 +201,9 @@ class Past:
         if not isinstance(event, RunSnapshotTaken):  # it tells nothing new, and forgets
             self.run = evolve(self.run, event)
         self.history.append((at, event))
-        if isinstance(event, TERMINAL):
+        if isinstance(event, RunStarted):
+            self._started_at = at
+        elif isinstance(event, TERMINAL):
             self._ended, self._ended_at = event, at
         step_id: str = getattr(event, "step_id", "")
         if step_id:
@@ -237,6 +241,7 @@ class Past:
             **counts,
             "total": self._total(),
             "status": standing(self.run),
+            "started_at": moment(self._started_at),
             "finished_at": moment(self._ended_at),
             "output": text(getattr(ended, "output", None)),
             "sinks": list(getattr(ended, "sinks", ())),

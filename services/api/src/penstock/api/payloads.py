@@ -17,6 +17,8 @@ Decisions = Callable[[int], Awaitable[bytes | None]]
 """Finds the body of a decision by its sequence in the log of events, None where it has gone."""
 
 NULL = Raw(b"null")
+START = "start"
+"""The member of an event that holds what is going to be another one, with its payloads."""
 DETAILS = "details"
 """The member of an event that stands in its error."""
 
@@ -79,6 +81,8 @@ class Payloads:
         if body is None:
             raise BlobMissing(payload.at)
         event = msgspec.json.decode(body, type=_Events).events[int(index)]
+        if START in event:
+            event = msgspec.json.decode(event[START], type=dict[str, Raw])
         if member == DETAILS:
             event = msgspec.json.decode(event["error"], type=dict[str, Raw])
         return bytes(msgspec.json.decode(event[member], type=Payload).inline)

@@ -19,6 +19,7 @@ from penstock.api import queries_runs, queries_variables, recorded
 from penstock.api.answers import POSITION_HEADER, REPLAYED_HEADER, answered
 from penstock.api.auth import Caller
 from penstock.api.errors import Problem, detail, invalid
+from penstock.api.gates import Entry, gates_at
 from penstock.api.histories import RunKey
 from penstock.api.idempotency import derived_id, key_of, request_hash
 from penstock.api.parts import Parts, sender_of
@@ -29,6 +30,7 @@ from penstock.api.schemas import Execute
 from penstock.domain.payload import Payload
 from penstock.domain.run.commands import StartRun
 from penstock.domain.workflow.graph import Graph
+from penstock.infra.gates import Asker
 from penstock.infra.nats.direct import ReadUnavailable
 from penstock.infra.schemas import check_value
 from penstock.messages.envelope import Reply
@@ -112,6 +114,9 @@ async def _sent(
     payload = await parts.payloads.made(caller.tenant_id, str(start.run_id), given)
     sender = sender_of(request, caller.actor)
     read = await variables_read(parts, caller.tenant_id, start.run_id, graph)
+    run_id = str(start.run_id)
+    asker = Asker(caller.tenant_id, runnable.workflow_id, runnable.workflow_name)
+    entry = Entry(run_id, payload, read, start.input_pointer)
     command = StartRun(
         workflow_id=runnable.workflow_id,
         workflow_name=runnable.workflow_name,
@@ -124,8 +129,8 @@ async def _sent(
         priority=asked.priority,
         request_hash=start.request_hash,
         traceparent=sender.traceparent,
+        gates=await gates_at(parts.payloads, graph.definition, asker, entry),
     )
-    run_id = str(start.run_id)
     return await parts.commands.send(
         caller.tenant_id, run_id, command, id=f"{run_id}/start", sender=sender
     )

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from penstock.domain.payload import Payload
-from penstock.domain.run.events import RunForked
+from penstock.domain.run.events import RunForked, RunQueued, RunStarted
 from penstock.infra.nats.streams import EVENTS, REGISTRY
 from penstock.infra.nats.subjects import BadSubject, parse_events
 from penstock.messages.catalogue import RUN
@@ -58,10 +58,19 @@ class Entry(Struct, frozen=True):
 
     @property
     def state(self) -> Payload | None:
-        """What the run goes on from that begins here as a fork."""
+        """What the run goes on from that starts here as a fork, at once or behind its last gate."""
         events = () if self.decision is None else self.decision.events
-        forked = events[1] if len(events) > 1 else None
-        return forked.state if isinstance(forked, RunForked) else None
+        forks = (event.state for event in events[1:3] if isinstance(event, RunForked))
+        return next(forks, None)
+
+    @property
+    def beginning(self) -> RunStarted | None:
+        """How the run starts, or is going to, of which this is the first message."""
+        events = () if self.decision is None else self.decision.events
+        first = events[0] if events else None
+        if isinstance(first, RunQueued):
+            return first.start
+        return first if isinstance(first, RunStarted) else None
 
     @property
     def weight(self) -> int:

@@ -90,15 +90,15 @@ def wanted(batch: Sequence[Entry], memory: Memory) -> Wanted:
         subject, decision = entry.subject, entry.decision
         if entry.tenant not in memory.tenants:
             found.tenants.add(entry.tenant)
+        if (state := entry.state) is not None and state.blob is not None:
+            found.states.add(state.blob)
         if subject in begun:
             continue
-        first = decision.events[0] if decision is not None and decision.events else None
-        if isinstance(first, RunStarted) and subject not in memory.runs:
+        first = entry.beginning
+        if first is not None and subject not in memory.runs:
             begun.add(subject)
             if first.definition not in memory.sizes:
                 found.definitions[first.definition] = entry.subject.split(".")[2]
-            if (state := entry.state) is not None and state.blob is not None:
-                found.states.add(state.blob)
             if decision is not None and decision.previous_hash == NO_HASH:
                 continue
         elif entry.kind == RUN and subject not in memory.runs:
@@ -163,13 +163,13 @@ def _project_run(entry: Entry, decision: Decision, memory: Memory, changes: Chan
     """Apply a run's decision to its rows; what is wrong with it, else an empty text."""
     live = memory.runs.get(entry.subject)
     events = decision.events
-    if events and isinstance(events[0], RunStarted):
+    if (begins := entry.beginning) is not None:
         if live is not None:
             return "the run begins twice"
-        workflow_id = uuid_bytes(events[0].workflow_id)
+        workflow_id = uuid_bytes(begins.workflow_id)
         if workflow_id is None:
             return "the workflow's id is no UUID"
-        live = _new_run(entry, decision, workflow_id, memory)
+        live = _new_run(entry, decision, begins, workflow_id, memory)
         memory.runs[entry.subject] = live
     if live is None:
         return "the run has no beginning"
@@ -182,13 +182,14 @@ def _project_run(entry: Entry, decision: Decision, memory: Memory, changes: Chan
     return problem
 
 
-def _new_run(entry: Entry, decision: Any, workflow_id: bytes, memory: Memory) -> LiveRun:
-    started: RunStarted = decision.events[0]
+def _new_run(
+    entry: Entry, decision: Decision, started: RunStarted, workflow_id: bytes, memory: Memory
+) -> LiveRun:
     cause: Cause | None = decision.causes[0] if decision.causes else None
     origin = Origin(
         workflow_id=workflow_id,
         started=started,
-        started_at=decision.at,
+        recorded_at=decision.at,
         correlation_id=cause.correlation_id if cause else "",
         traceparent=started.traceparent or (cause.traceparent if cause else ""),
     )

@@ -134,8 +134,6 @@ def run_columns(runs: Sequence[LiveRun]) -> Columns:
         "tags": arrays.texts([arrays.literal(event.tags) for event in started]),
         "priority": arrays.ints([event.priority for event in started]),
         "created_at": arrays.moments([_created_at(origin) for origin in origins]),
-        "started_at": arrays.moments([origin.started_at for origin in origins]),
-        "deadline_at": arrays.moments([event.deadline_at for event in started]),
         "input": arrays.jsons([_json(event.input) for event in started]),
         "parent_run_id": arrays.uuids_or_null([_parent_run(event) for event in started]),
         "parent_step_id": arrays.texts([e.parent.step_id if e.parent else None for e in started]),
@@ -197,7 +195,10 @@ def _told(runs: Sequence[LiveRun]) -> Part:
 
 
 STEP_KEY = ("tenant_id", "run_id", "step_id")
-KEPT = ("input", "output", "error", "attempts", "edges", "items", "sinks", "is_keyed")
+KEPT = {
+    "runs": frozenset({"started_at", "deadline_at", "output", "error", "sinks", "is_keyed"}),
+    "run_steps": frozenset({"input", "output", "error", "attempts", "edges", "items"}),
+}
 """Columns that are written once: null says that they stay."""
 
 
@@ -209,6 +210,8 @@ def _of_runs(runs: Sequence[LiveRun]) -> Columns:
         "tenant_id": arrays.uuids([run.tenant for run in runs]),
         "id": arrays.uuids([run.id for run in runs]),
         "status": arrays.texts([row.status for row in rows]),
+        "started_at": arrays.moments([row.started_at for row in rows]),
+        "deadline_at": arrays.moments([row.deadline_at for row in rows]),
         "finished_at": arrays.moments([row.finished_at for row in rows]),
         "total": arrays.ints([row.total for row in rows]),
         "evaluating": arrays.ints([row.evaluating for row in rows]),
@@ -278,7 +281,8 @@ def _updated(table: str, columns: Columns, key: tuple[str, ...], rows: int) -> P
 
 @lru_cache(maxsize=64)
 def _change(table: str, columns: tuple[str, ...], key: tuple[str, ...]) -> str:
-    changes = ", ".join(f"{name} = {_kept(name)}" for name in columns if name not in key)
+    changed = [name for name in columns if name not in key]
+    changes = ", ".join(f"{name} = {_kept(table, name)}" for name in changed)
     same = " and ".join(f"t.{name} = u.{name}" for name in key)
     return (
         f"update penstock.{table} as t set {changes} "
@@ -290,9 +294,9 @@ def _marks(columns: Iterable[str]) -> str:
     return ", ".join("%s" for _ in columns)
 
 
-def _kept(name: str) -> str:
+def _kept(table: str, name: str) -> str:
     given = "u.sinks::text[]" if name == "sinks" else f"u.{name}"
-    return f"coalesce({given}, t.{name})" if name in KEPT else given
+    return f"coalesce({given}, t.{name})" if name in KEPT[table] else given
 
 
 def _origin(run: LiveRun) -> Origin:
@@ -301,9 +305,9 @@ def _origin(run: LiveRun) -> Origin:
 
 
 def _created_at(origin: Origin) -> int:
-    """When the run was asked for; where that is no moment, when it began."""
+    """When the run was asked for; where that is no moment, when it was accepted."""
     asked = origin.started.created_at
-    return asked if 0 < asked < arrays.MS_MAX else origin.started_at
+    return asked if 0 < asked < arrays.MS_MAX else origin.recorded_at
 
 
 def _parent_run(started: RunStarted) -> bytes | None:

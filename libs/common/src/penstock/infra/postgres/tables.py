@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-SCHEMA_REVISION = "0003"
+SCHEMA_REVISION = "0004"
 """The migration that this release needs; a process is not ready while the database has another."""
 
 LIVE_STATUSES = ("queued", "running", "paused", "waiting")
@@ -76,7 +76,7 @@ runs = _table(
     Column("tags", ARRAY(Text), nullable=False),
     Column("priority", Integer, nullable=False),
     _at("created_at", nullable=False),
-    _at("started_at", nullable=False),
+    _at("started_at"),
     _at("finished_at"),
     _at("deadline_at"),
     Column(

@@ -15,6 +15,7 @@ from penstock.domain.run.events import (
     RunError,
     RunFailed,
     RunForked,
+    RunQueued,
     RunSnapshotTaken,
     RunStarted,
     RunSucceeded,
@@ -76,6 +77,7 @@ class Moments(Struct):
 class Account:
     """One run.
 
+    recorded_at, began_at: when it was accepted, and when it started; 0 before that.
     begun: by a loop's path, what it goes over, once it may open iterations. opened: of how many of
     them something was heard. scopes: those of them that count into the run's total.
     """
@@ -84,6 +86,7 @@ class Account:
         self.entry = entry
         self.graph = graph
         self.run: Run = unborn(entry.subject_id, graph)
+        self.recorded_at = 0
         self.began_at = 0
         self.ended_at = 0
         self.ended: Ended | None = None
@@ -101,9 +104,11 @@ class Account:
             event = at_rest(recorded, f"{seq}.{index}")
             if not isinstance(event, RunSnapshotTaken):  # it tells nothing new, and forgets
                 self.run = evolve(self.run, event)
+            if isinstance(event, RunQueued | RunStarted) and not self.recorded_at:
+                self.recorded_at = decision.at
+                self.cause = decision.causes[0] if decision.causes else None
             if isinstance(event, RunStarted):
                 self.began_at = decision.at
-                self.cause = decision.causes[0] if decision.causes else None
             elif isinstance(event, RunSucceeded | RunFailed | RunCancelled | RunTimedOut):
                 self.ended, self.ended_at = event, decision.at
             elif isinstance(event, RunForked):

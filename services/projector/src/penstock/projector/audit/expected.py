@@ -38,8 +38,8 @@ ABANDONED = ("ABANDONED", "nobody answered the cancel in time", False, None)
 
 def run_columns(account: Account) -> Columns:
     """The row of `runs`. Payloads as their digests, moments in ms."""
-    run, started = account.run, account.run.started
-    assert started is not None, "an account begins with RunStarted"
+    run, started = account.run, account.run.start
+    assert started is not None, "an account begins with what the run starts with"
     ended = account.ended if isinstance(account.ended, RunSucceeded) else None
     error = error_of(account)
     cause = account.cause
@@ -56,10 +56,10 @@ def run_columns(account: Account) -> Columns:
         "tags": [_text(tag) for tag in started.tags],
         "tag_rows": sorted({_text(tag) for tag in started.tags}),
         "priority": started.priority,
-        "created_at": _moment(started.created_at) or account.began_at,
-        "started_at": account.began_at,
+        "created_at": _moment(started.created_at) or account.recorded_at,
+        "started_at": account.began_at or None,
         "finished_at": _moment(account.ended_at),
-        "deadline_at": _moment(started.deadline_at),
+        "deadline_at": _moment(None if run.started is None else run.started.deadline_at),
         "total": total_of(account),
         "evaluating": others,
         **{

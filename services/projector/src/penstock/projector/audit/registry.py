@@ -9,6 +9,7 @@ import msgspec
 from psycopg import AsyncConnection
 
 from penstock.domain.event.decide import EVENT as EVENT_RULES
+from penstock.domain.gate.decide import GATE as GATE_RULES
 from penstock.domain.idempotency import IDEMPOTENCY as IDEMPOTENCY_RULES
 from penstock.domain.tenant.decide import KEY as KEY_RULES
 from penstock.domain.tenant.decide import TENANT as TENANT_RULES
@@ -17,7 +18,15 @@ from penstock.domain.variable.decide import VARIABLE as VARIABLE_RULES
 from penstock.domain.variable.state import Variable
 from penstock.domain.workflow.decide import WORKFLOW as WORKFLOW_RULES
 from penstock.domain.workflow.state import Workflow, newest_published
-from penstock.messages.catalogue import EVENT, IDEMPOTENCY, KEY, TENANT, VARIABLE, WORKFLOW
+from penstock.messages.catalogue import (
+    EVENT,
+    GATE,
+    IDEMPOTENCY,
+    KEY,
+    TENANT,
+    VARIABLE,
+    WORKFLOW,
+)
 from penstock.messages.codec import Recorded
 from penstock.projector.audit.report import Kind, Report
 from penstock.projector.entry import Entry
@@ -32,6 +41,7 @@ EVOLVES: dict[str, Any] = {
     VARIABLE: VARIABLE_RULES.evolve,
     IDEMPOTENCY: IDEMPOTENCY_RULES.evolve,
     EVENT: EVENT_RULES.evolve,
+    GATE: lambda gate, event: GATE_RULES.evolve(gate or GATE_RULES.initial, event),
 }
 """Of every kind but the run; not every one has a row."""
 

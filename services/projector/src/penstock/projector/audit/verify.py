@@ -11,7 +11,6 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
-from penstock.domain.run.events import RunStarted
 from penstock.infra.postgres.engine import JsonText, conninfo
 from penstock.messages.envelope import Decision
 from penstock.projector.audit.accounts import Account
@@ -140,7 +139,7 @@ class Audit:
 
     async def _advance(self, entry: Entry, decision: Decision, chains: Chains) -> None:
         """One more decision about a run."""
-        account = self._live.get(entry.subject) or await self._begun(entry, decision)
+        account = self._live.get(entry.subject) or await self._begun(entry)
         if account is None or account.is_quarantined:
             return
         try:
@@ -159,9 +158,9 @@ class Audit:
                 await self._rows.compare(self._finished)
                 self._finished.clear()
 
-    async def _begun(self, entry: Entry, decision: Decision) -> Account | None:
-        first = decision.events[0] if decision.events else None
-        if not isinstance(first, RunStarted):
+    async def _begun(self, entry: Entry) -> Account | None:
+        first = entry.beginning
+        if first is None:
             self._give_up(entry, Kind.HISTORY, "the run has no beginning, or had its end before")
             return None
         try:

@@ -83,11 +83,14 @@ WAITING = COUNTED[Status.WAITING]
 
 
 class Origin(Struct, frozen=True, kw_only=True):
-    """What a run's row has from its first event and keeps. Moments in ms, ids in bytes."""
+    """What a run's row has from its first event and keeps. Moments in ms, ids in bytes.
+
+    recorded_at: when that event was decided; the run may have had to wait for its start.
+    """
 
     workflow_id: bytes
     started: RunStarted
-    started_at: int
+    recorded_at: int
     correlation_id: str
     traceparent: str
 
@@ -97,11 +100,14 @@ class RunRow(Struct, frozen=True, kw_only=True):
 
     total: steps of the definition and of the iterations that were opened; None: unknown.
     evaluating: evaluations that executors owe the run, but for those that loops ask for.
-    A payload that is stored is dropped from here: None then means that the column stays.
+    What is stored of payloads and of the start is dropped from here: None then means that the
+    column stays.
     """
 
     status: RunStatus
     total: int | None = None
+    started_at: int | None = None
+    deadline_at: int | None = None
     evaluating: int = 0
     finished_at: int | None = None
     output: Payload | None = None
@@ -115,16 +121,27 @@ class RunRow(Struct, frozen=True, kw_only=True):
 
 def stored(row: RunRow) -> RunRow:
     """What stays in memory of a row that the table has now."""
-    return replace(row, output=None, sinks=None, is_keyed=None, error=None, origin=None)
+    return replace(
+        row,
+        started_at=None,
+        deadline_at=None,
+        output=None,
+        sinks=None,
+        is_keyed=None,
+        error=None,
+        origin=None,
+    )
 
 
 def run_after(row: RunRow, event: RunEvent, at: int) -> RunRow:
     """The row after one more event, decided at `at`; `row` is that of `born` at the first."""
     match event:
+        case RunQueued():
+            return replace(row, status=RunStatus.QUEUED)
+        case RunStarted(deadline_at=deadline_at):
+            return replace(row, status=RunStatus.RUNNING, started_at=at, deadline_at=deadline_at)
         case (
-            RunStarted()
-            | RunQueued()
-            | RunAdmitted()
+            RunAdmitted()
             | RunForked()
             | RunSnapshotTaken()
             | RunCarriedForward()
@@ -156,7 +173,7 @@ def run_after(row: RunRow, event: RunEvent, at: int) -> RunRow:
 
 
 def born(origin: Origin, total: int | None) -> RunRow:
-    """The row of a run that has just started."""
+    """The row of a run before its first event, which says whether it has started."""
     return RunRow(status=RunStatus.RUNNING, total=total, origin=origin)
 
 
