@@ -110,6 +110,16 @@ def test_one_with_a_hundred_thousand_waiting_steps_does_not_delay_another_s_sing
     assert before <= QUANTUM
 
 
+def test_one_tenant_alone_has_its_last_claim_met_whole_when_little_is_missing() -> None:
+    asked = turns()
+    for run in ("first", "second", "third"):
+        asked.claim("a", run, 100, priority=0, at=0.0)
+    assert asked.grants(190, spare=9) == {"first": 100, "second": 90}
+    assert asked.grants(95, spare=10) == {"second": 10, "third": 85}
+    asked.claim("b", "other", 100, priority=0, at=0.0)
+    assert sum(asked.grants(2 * QUANTUM, spare=100).values()) == 2 * QUANTUM
+
+
 WEIGHTS = st.dictionaries(st.sampled_from("abcde"), st.integers(1, 5), min_size=2)
 
 

@@ -20,6 +20,12 @@ from penstock.scheduler.fairness import Turns, even
 from penstock.scheduler.keys import RunKey
 from penstock.scheduler.windows import Window
 
+WORTH = 8
+"""Room of this part of a window is given away at once."""
+
+GROWS_S = 0.005
+"""How long less room than that may grow, where executors still have something to do."""
+
 
 class Place(NamedTuple):
     """Where a run waits; until: number of the first of its steps that became ready later."""
@@ -50,6 +56,7 @@ class Admission:
         self._shut = Window(Turns(weight), 0)
         self._places: dict[RunKey, Place] = {}
         self._is_due = False
+        self._timer: asyncio.TimerHandle | None = None
 
     def __contains__(self, key: RunKey) -> bool:
         return key in self._places
@@ -68,8 +75,7 @@ class Admission:
         """A step is not with the executors any more."""
         window = self.window(queue)
         window.finish(now)
-        if window.turns:
-            self.give_soon()
+        self.offer(window)
 
     def lost_sight(self, queue: str) -> None:
         """A step that is out is not looked after here any more."""
@@ -82,7 +88,7 @@ class Admission:
             window.adapt()
             metrics.scheduler_window_steps.labels(queue).set(window.size)
             metrics.scheduler_waiting_steps.labels(queue).set(window.turns.steps)
-        self.give_soon()
+            self.offer(window)
 
     # --- runs that wait --------------------------------------------------------------------------
 
@@ -107,8 +113,7 @@ class Admission:
             return
         priority = 0 if run.started is None else run.started.priority
         window.turns.claim(key.tenant, key, steps, priority=priority, at=now)
-        if window.free > 0:
-            self.give_soon()
+        self.offer(window)
 
     def forget(self, key: RunKey) -> None:
         """A run has ended, or is not looked after here any more."""
@@ -131,19 +136,30 @@ class Admission:
 
     # --- turns -----------------------------------------------------------------------------------
 
-    def give_soon(self) -> None:
-        """Give away what room there is at the end of this turn of the event loop."""
-        if not self._is_due and self._places:
+    def offer(self, window: Window) -> None:
+        """Give away soon what room a window has: at once where that is worth a decision.
+
+        A decision costs the same for one step as for a hundred, so a little room may grow first.
+        """
+        if self._is_due or not window.turns or window.free <= 0:
+            return
+        loop = asyncio.get_running_loop()
+        if window.free * WORTH >= window.size:
             self._is_due = True
-            asyncio.get_running_loop().call_soon(self.give)
+            loop.call_soon(self.give)
+        elif self._timer is None:
+            self._timer = loop.call_later(GROWS_S, self.give)
 
     def give(self) -> None:
         """Let those go on whose turn it is."""
         self._is_due = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         for window in self._windows.values():
             if not window.turns or window.free <= 0:
                 continue
-            for key, steps in window.turns.grants(window.free).items():
+            for key, steps in window.turns.grants(window.free, window.size // WORTH).items():
                 before = window.granted.get(key, 0)
                 window.granted[key] = before + steps
                 window.reserved += steps

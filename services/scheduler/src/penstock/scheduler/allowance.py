@@ -45,12 +45,12 @@ class Allowance:
         _trace: TracebackType | None,
     ) -> None:
         self._give_back()
-        for queue, steps in self._granted.items():
-            self._admission.window(queue).reserved -= steps
         if kind is not None:
             self._admission.forget(self._key)
-        if self._granted:
-            self._admission.give_soon()
+        for queue, steps in self._granted.items():
+            window = self._admission.window(queue)
+            window.reserved -= steps
+            self._admission.offer(window)
 
     def rules(self) -> "Allowance":
         """The rules of the run, for one more try at the decision."""

@@ -109,18 +109,25 @@ class Turns(Generic[R]):
             line.places = [place for place in line.places if place.claim.steps]
             heapify(line.places)
 
-    def grants(self, room: int) -> dict[R, int]:
-        """Gives `room` steps away, as far as there are claims: how many each run may go on with."""
+    def grants(self, room: int, spare: int = 0) -> dict[R, int]:
+        """Gives `room` steps away, as far as there are claims: how many each run may go on with.
+
+        spare: steps beyond the room by which the last claim is met whole where one tenant waits
+        alone: a run that goes on twice costs more than one that goes on once.
+        """
         granted: dict[R, int] = {}
         while room > 0 and self._lines:
             tenant, line = next(iter(self._lines.items()))
             if not line.left:
                 line.left = QUANTUM * max(1, self._weight(tenant))
             claim = first(line)
-            steps = min(room, line.left, claim.steps)
+            if len(self._lines) > 1:
+                steps = min(room, line.left, claim.steps)
+            else:
+                steps = claim.steps if claim.steps <= room + spare else room
             granted[claim.run] = granted.get(claim.run, 0) + steps
             room -= steps
-            line.left -= steps
+            line.left = max(0, line.left - steps)
             claim.steps -= steps
             if not line.left:
                 self._lines.move_to_end(tenant)

@@ -11,7 +11,7 @@ WINDOW_MIN = 64
 WINDOW_MAX = 2_048
 """Above this, a step that has its turn would wait behind too many others."""
 
-DRAIN_S = 0.05
+DRAIN_S = 0.1
 """What executors finish in so long may wait in front of them: it bridges the way to here."""
 
 RATE_S = 0.1
