@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from penstock.domain.gate.commands import AcquireSlot, GateCommand, OpenGate, ReleaseSlot
 from penstock.domain.gate.decide import decide, opens_next_at
 from penstock.domain.gate.events import GateEvent, Rule, SlotGranted
-from penstock.domain.gate.state import CLOSED, MINUTE_MS, Gate, evolve
+from penstock.domain.gate.evolve import evolve
+from penstock.domain.gate.state import CLOSED, MINUTE_MS, Gate
 from penstock.domain.workflow.model import Strategy
 
 ONE = Rule(most=1)

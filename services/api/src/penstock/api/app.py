@@ -21,6 +21,7 @@ from penstock.api.credentials import pepper_of
 from penstock.api.crew import Crew
 from penstock.api.door import Door
 from penstock.api.errors import HANDLED, handle
+from penstock.api.gates import Doors
 from penstock.api.histories import Histories
 from penstock.api.keys import Keys
 from penstock.api.listener import Listener
@@ -138,6 +139,7 @@ class Api:
         blobs = blobs_of(settings, self._nc)
         checkpoint = Checkpoint(self._nc, self._engine)
         histories = Histories(self._nc, self._direct, self._engine)
+        payloads = Payloads(blobs, histories.decision)
         return Parts(
             nc=self._nc,
             engine=self._engine,
@@ -150,11 +152,12 @@ class Api:
             ),
             histories=histories,
             keys=Keys(self._engine, pepper=pepper, admin_key=settings.admin_key.get_secret_value()),
-            payloads=Payloads(blobs, histories.decision),
+            payloads=payloads,
             presence=Presence(self._engine),
             origins=Origins(self._engine, histories),
             capacity=Capacity(),
             crew=Crew(self._nc),
+            doors=Doors(self._direct, payloads),
             runnables=Runnables(self._engine, checkpoint),
             probes=Probes("api", self.ready),
             pepper=pepper,

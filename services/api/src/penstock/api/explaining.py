@@ -5,15 +5,16 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from penstock.api import past
+from penstock.api import folding, past
 from penstock.api.answers import MS
 from penstock.api.auth import Caller
 from penstock.api.histories import RunKey
 from penstock.api.parts import Parts
 from penstock.api.payloads import Payloads
 from penstock.api.registry import now_ms
-from penstock.domain.run.explain import Waiting, explained
-from penstock.domain.run.timeline import Cause, Timeline, timeline
+from penstock.domain.run.events import RunEvent
+from penstock.domain.run.explain import Waiting, changed, explained
+from penstock.domain.run.timeline import Cause, Sweep, Timeline
 from penstock.infra.postgres.engine import Row
 
 SPANS_MAX = 1_000
@@ -22,23 +23,56 @@ SPANS_MAX = 1_000
 NOBODY = "no executor takes work from the queue"
 
 
+class Heard:
+    """What is kept of a history while it is folded: when things changed, and where time went."""
+
+    def __init__(self) -> None:
+        self.since: dict[str, int] = {}
+        self.sweep = Sweep()
+
+    def hear(self, at: int, event: RunEvent) -> None:
+        """One more event, decided at `at`."""
+        self.since[changed(event)] = at
+        self.sweep.take(at, event)
+
+
 async def explanation(parts: Parts, caller: Caller, row: Row) -> dict[str, Any]:
-    """The answer to `GET /runs/{id}/explain`."""
+    """The answer to `GET /runs/{id}/explain`.
+
+    Of a history that is too long to be folded whole, what waits is told all the same.
+    """
     key = RunKey(
         caller.tenant_id, str(row["id"]), row["created_at"], row["correlation_id"] or str(row["id"])
     )
     graph = await parts.definitions.graph(caller.tenant_id, row["definition"])
     payloads = Payloads(parts.blobs, partial(parts.histories.decision_of, key))
-    then = await past.folded(parts.histories, payloads, key, graph, past.Until())
-    waits = explained(then.run, then.history)
+    source = folding.Source(parts.histories, payloads, key, graph)
+    heard = Heard()
+    try:
+        then = await folding.folded(source, past.Until(), heard.hear)
+        spent = timeline_shown(heard.sweep.timeline(now_ms()))
+    except folding.TooLong:
+        heard = Heard()
+        then = await folding.stood(source, past.Until(), heard.hear)
+        spent = untold(row)
+    waits = [
+        await parts.doors.explained(key.tenant_id, key.run_id, each, now_ms())
+        for each in explained(then.run, heard.since)
+    ]
     served = await parts.crew.queues() if any(w.cause is Cause.EXECUTOR for w in waits) else None
-    spent = timeline(then.history, until=now_ms())
     return {
         "runId": then.run.id,
         "status": past.standing(then.run),
         "waits": [waiting_shown(each, served) for each in waits],
-        **timeline_shown(spent),
+        **spent,
     }
+
+
+def untold(row: Row) -> dict[str, Any]:
+    """The time of a run whose history is too long for its causes to be told."""
+    begin = round(row["created_at"].timestamp() * MS)
+    end = round(row["finished_at"].timestamp() * MS) if row["finished_at"] else now_ms()
+    return {**timeline_shown(Timeline(begin=begin, end=end, spans=(), totals={})), "isWhole": False}
 
 
 def waiting_shown(waiting: Waiting, served: frozenset[str] | None) -> dict[str, Any]:
@@ -62,6 +96,7 @@ def timeline_shown(spent: Timeline) -> dict[str, Any]:
         "from": moment(spent.begin),
         "to": moment(spent.end),
         "totalMs": spent.end - spent.begin,
+        "isWhole": True,
         "totals": [{"cause": str(cause), "ms": ms} for cause, ms in spent.totals.items()],
         "timeline": [
             {

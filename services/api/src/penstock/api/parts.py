@@ -10,6 +10,7 @@ from penstock.api.checkpoint import Checkpoint
 from penstock.api.commands import Commands, Sender
 from penstock.api.crew import Crew
 from penstock.api.errors import Unavailable
+from penstock.api.gates import Doors
 from penstock.api.histories import Histories
 from penstock.api.keys import Keys
 from penstock.api.origins import Origins
@@ -41,6 +42,7 @@ class Parts:
     origins: Origins
     capacity: Capacity
     crew: Crew
+    doors: Doors
     runnables: Runnables
     probes: Probes
     pepper: bytes

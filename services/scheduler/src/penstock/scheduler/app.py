@@ -22,6 +22,7 @@ from penstock.infra.service import Context
 from penstock.infra.settings import SchedulerSettings
 from penstock.infra.telemetry import logs
 from penstock.scheduler.admission import Admission
+from penstock.scheduler.archive import Age, Archived
 from penstock.scheduler.aside import Aside
 from penstock.scheduler.cancels import Cancels
 from penstock.scheduler.children import Children, Sources
@@ -30,10 +31,11 @@ from penstock.scheduler.effects import Effects, Ways
 from penstock.scheduler.emissions import Emissions
 from penstock.scheduler.forks import Forks
 from penstock.scheduler.gate_calls import GateCalls
+from penstock.scheduler.gate_ledger import GateStore
 from penstock.scheduler.gatehouse import Gatehouse
 from penstock.scheduler.intake import Intake
 from penstock.scheduler.leases import Leases
-from penstock.scheduler.ledger import run_ledger
+from penstock.scheduler.ledger import Keeping, run_ledger
 from penstock.scheduler.letters import Letter
 from penstock.scheduler.live_runs import LiveRuns
 from penstock.scheduler.mailboxes import Mailboxes
@@ -42,6 +44,7 @@ from penstock.scheduler.receipts import Receipts
 from penstock.scheduler.reconciler import Reconciler
 from penstock.scheduler.registry import Registry
 from penstock.scheduler.runs import Clock, Runs
+from penstock.scheduler.snapshots import RunSnapshots
 from penstock.scheduler.timers import Timers
 from penstock.scheduler.watch import RunKey, Watch
 from penstock.scheduler.weights import Weights
@@ -97,8 +100,11 @@ class Scheduler:
         payloads = Payloads(self._blobs, self._direct)
         timers = Timers(self._publisher)
         calls = GateCalls(self._publisher, me=me, now=wall_ms)
-        self._gatehouse = Gatehouse(self._publisher, log, calls, timers, clock)
+        archive, is_old = Archived(self._engine), Age(wall_ms).is_old
+        store = GateStore(log, payloads, archive, is_old)
+        self._gatehouse = Gatehouse(self._publisher, store, calls, timers, clock)
         sources = Sources(registry, definitions, payloads, log)
+        keeping = Keeping(RunSnapshots(payloads), archive, is_old)
         ways = Ways(
             self._publisher,
             dispatch,
@@ -109,7 +115,7 @@ class Scheduler:
             calls,
         )
         self._runs = Runs(
-            run_ledger(log, definitions, Forks(payloads), wall_ms),
+            run_ledger(log, definitions, Forks(payloads), wall_ms, keeping),
             log,
             Effects(ways, me=me, now=wall_ms),
             self._watch,

@@ -16,12 +16,12 @@ ROWS_MAX = 100_000
 
 LAST = """
     select seq, body from penstock.event_archive
-    where tenant_id = %(tenant)s and log = 'events' and kind = 'run' and subject_id = %(id)s
+    where tenant_id = %(tenant)s and log = 'events' and kind = %(kind)s and subject_id = %(id)s
     order by seq desc limit 1
 """
 BETWEEN = """
     select seq, body from penstock.event_archive
-    where tenant_id = %(tenant)s and log = 'events' and kind = 'run' and subject_id = %(id)s
+    where tenant_id = %(tenant)s and log = 'events' and kind = %(kind)s and subject_id = %(id)s
       and seq > %(after)s and seq < %(before)s
     order by seq limit %(limit)s
 """
@@ -47,21 +47,22 @@ class Archived:
         about = subjects.parse_events(subject)
         try:
             async with self._engine.transaction() as session:
-                return await session.all(query, {"tenant": about.tenant, "id": about.id, **wanted})
+                named = {"tenant": about.tenant, "kind": about.kind, "id": about.id}
+                return await session.all(query, named | wanted)
         except DatabaseUnavailable as error:
             raise LogUnavailable(f"the archive is away: {error}") from error
 
 
 class Age:
-    """Tells old runs by their ids. now: ms since the epoch."""
+    """Tells old histories by their ids. now: ms since the epoch."""
 
     def __init__(self, now: Callable[[], int]) -> None:
         self._now = now
 
     def is_old(self, subject: str) -> bool:
-        """Whether a run may have begun before the log's window; also where its id does not say."""
-        run_id = UUID(subjects.parse_events(subject).id)
-        if run_id.version != 7:
+        """Whether it may have begun before the log's window; also where its id does not say."""
+        named = UUID(subjects.parse_events(subject).id)
+        if named.version != 7:
             return True
-        began = run_id.int >> 80
+        began = named.int >> 80
         return self._now() - began > EVENTS_WINDOW_S * 1000 * AGED_PART

@@ -1,10 +1,10 @@
 """The part of a scheduler that looks after gates: their letters, their ledger, their lines."""
 
-from penstock.infra.eventlog.log import EventLog
 from penstock.infra.nats.publish import Publisher
 from penstock.scheduler.aside import Aside
 from penstock.scheduler.gate_calls import GateCalls
-from penstock.scheduler.gates import Gates, gate_ledger
+from penstock.scheduler.gate_ledger import GateStore, gate_ledger
+from penstock.scheduler.gates import Gates
 from penstock.scheduler.keys import GateKey
 from penstock.scheduler.letters import GateLetter
 from penstock.scheduler.lines import Lines
@@ -17,9 +17,14 @@ class Gatehouse:
     """All gates of the partitions that this scheduler holds."""
 
     def __init__(
-        self, publisher: Publisher, log: EventLog, calls: GateCalls, timers: Timers, clock: Clock
+        self,
+        publisher: Publisher,
+        store: GateStore,
+        calls: GateCalls,
+        timers: Timers,
+        clock: Clock,
     ) -> None:
-        ledger = gate_ledger(log, clock.wall)
+        ledger = gate_ledger(store, clock.wall)
         self._mailboxes: Mailboxes[GateKey, GateLetter] = Mailboxes(self._work_off)
         self._lines = Lines(calls, clock, self.post)
         self._gates = Gates(ledger, calls, timers, self._lines, Aside(publisher).put_gate)

@@ -8,17 +8,14 @@ once more; whoever still hears nothing asks again.
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from penstock.domain.gate.commands import AcquireSlot, GateCommand
-from penstock.domain.gate.decide import GATE, opens_next_at
+from penstock.domain.gate.decide import opens_next_at
 from penstock.domain.gate.events import GateEvent, HolderDisplaced, SlotGranted, SlotRefused
 from penstock.domain.gate.state import Gate
-from penstock.infra.eventlog.cache import Cache
-from penstock.infra.eventlog.log import EventLog
 from penstock.infra.eventlog.transact import Answer, Ledger, Outcome
 from penstock.infra.nats import subjects
 from penstock.infra.nats.publish import PublishError
 from penstock.infra.telemetry import logs, metrics
 from penstock.messages import catalogue
-from penstock.messages.codec import codec_for
 from penstock.scheduler.gate_calls import GateCalls
 from penstock.scheduler.keys import GateKey
 from penstock.scheduler.letters import GateLetter
@@ -35,12 +32,6 @@ TOLD_AGAIN_MAX = 1_000
 PutAside = Callable[[GateKey, GateLetter, Exception], Awaitable[None]]
 
 logger = logs.logger(__name__)
-
-
-def gate_ledger(log: EventLog, now: Callable[[], int]) -> Ledger[GateCommand, GateEvent, Gate]:
-    """The ledger of gates over a log; now: ms since the epoch."""
-    codec = codec_for(catalogue.GATE)
-    return Ledger(log=log, cache=Cache(), decider=GATE, codec=codec, now=now)
 
 
 class Gates:

@@ -14,7 +14,8 @@ from penstock.domain.gate.events import (
     SlotRefused,
     SlotReleased,
 )
-from penstock.domain.gate.state import CLOSED, Gate, evolve
+from penstock.domain.gate.evolve import evolve
+from penstock.domain.gate.state import CLOSED, Gate
 from penstock.domain.workflow.model import Strategy
 
 LINE_MAX = 100_000

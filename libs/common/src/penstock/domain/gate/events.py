@@ -6,6 +6,7 @@ Moments are milliseconds since the epoch, UTC.
 
 from msgspec import Struct
 
+from penstock.domain.payload import Payload
 from penstock.domain.workflow.model import Strategy
 
 
@@ -83,4 +84,22 @@ class SlotReleased(Event, frozen=True, kw_only=True):
     run_id: str
 
 
-GateEvent = GateRuled | SlotQueued | SlotGranted | SlotRefused | HolderDisplaced | SlotReleased
+class GateSnapshotTaken(Event, frozen=True, kw_only=True):
+    """The gate as it stands here (`penstock.domain.gate.snapshot`): a fold may begin with it.
+
+    carried: what came before it has left the log.
+    """
+
+    state: Payload
+    carried: bool = False
+
+
+GateEvent = (
+    GateRuled
+    | SlotQueued
+    | SlotGranted
+    | SlotRefused
+    | HolderDisplaced
+    | SlotReleased
+    | GateSnapshotTaken
+)
