@@ -43,6 +43,13 @@ class Asked:
             "before each acknowledgement, so that a power cut loses nothing."
         ),
     ] = None
+    queues: Annotated[
+        str | None,
+        typer.Option(
+            help="Queues of work, separated by commas (PENSTOCK_QUEUES, else default); every "
+            "executor serves all of them."
+        ),
+    ] = None
     reload: Annotated[
         bool, typer.Option("--reload", help="Start the services anew when their source changes.")
     ] = False

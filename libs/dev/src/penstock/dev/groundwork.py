@@ -42,6 +42,6 @@ def _launch(around: Surroundings, log: Path) -> Launch:
         name="preparation",
         argv=(sys.executable, "-P", "-m", "penstock.dev.preparation"),
         log=log,
-        env=inherited() | own,
+        env=inherited() | around.options.queue_variables() | own,
         cwd=Path.cwd(),
     )

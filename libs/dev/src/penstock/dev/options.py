@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, TypeAdapter, ValidationError
 from pydantic_settings import SettingsConfigDict
 
 from penstock.dev.errors import SettingWrong
@@ -16,6 +16,7 @@ from penstock.infra.settings import (
     NatsUrl,
     PostgresUrl,
     ProjectorSettings,
+    Queues,
     SchedulerSettings,
     SettingsInvalid,
     SyncInterval,
@@ -25,6 +26,7 @@ from penstock.infra.settings import (
 
 REPLICAS_MAX = 16
 """One machine's worth; also the number of partitions that schedulers can share."""
+QUEUES = TypeAdapter[tuple[str, ...]](Queues)
 DATA_DIRECTORY = Path(".penstock")
 
 
@@ -33,10 +35,10 @@ class StackOptions:
     """How to start a stack.
 
     `port` None takes PENSTOCK_API_PORT, 0 any free port. `env` goes over the environment of every
-    service. `commands` names the program of a service that is not to be ours. `sync_interval`
-    None takes PENSTOCK_NATS_SYNC_INTERVAL; `always` makes an embedded NATS wait for the disk before
-    each acknowledgement. `keep=False` deletes Postgres'
-    data with the stop, for a stack in a temporary directory: the data may lie elsewhere.
+    service. `commands` names the program of a service that is not to be ours. `queues` None takes
+    PENSTOCK_QUEUES, `sync_interval` None PENSTOCK_NATS_SYNC_INTERVAL; `always` makes an embedded
+    NATS wait for the disk before each acknowledgement. `keep=False` deletes Postgres' data with the
+    stop, for a stack in a temporary directory: the data may lie elsewhere.
     """
 
     data_dir: Path = DATA_DIRECTORY
@@ -47,9 +49,16 @@ class StackOptions:
     reload: bool = False
     verbose: bool = False
     sync_interval: SyncInterval | None = None
+    queues: str | None = None
     keep: bool = True
     env: Mapping[str, str] = field(default_factory=dict)
     commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def queue_variables(self) -> dict[str, str]:
+        """What services and their preparation are told of `queues`; executors serve all of them."""
+        if self.queues is None:
+            return {}
+        return {"PENSTOCK_QUEUES": self.queues, "PENSTOCK_EXECUTOR_QUEUES": self.queues}
 
     def replicas(self) -> dict[str, int]:
         """How many processes each option of `penstock up` asks for."""
@@ -89,6 +98,12 @@ def stack_settings(options: StackOptions) -> StackSettings:
             raise SettingWrong(f"{option}: start between 1 and {REPLICAS_MAX}, not {count}")
     if options.port is not None and not 0 <= options.port <= 65535:
         raise SettingWrong(f"--port: {options.port} is no port")
+    if options.queues is not None:
+        try:
+            QUEUES.validate_python(options.queues)
+        except ValidationError as wrong:
+            said = wrong.errors()[0]["msg"].removeprefix("Value error, ")
+            raise SettingWrong(f"--queues: {said}") from None
     try:
         return load(StackSettings)
     except SettingsInvalid as invalid:

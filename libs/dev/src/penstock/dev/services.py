@@ -80,7 +80,10 @@ def service_unit(place: Place, around: Surroundings) -> Unit:
         name=place.name,
         argv=command,
         log=around.logs / f"{place.name}.log",
-        env=inherited() | _provided(place, around) | dict(around.options.env),
+        env=inherited()
+        | around.options.queue_variables()
+        | _provided(place, around)
+        | dict(around.options.env),
         cwd=Path.cwd(),
     )
     is_ready = partial(is_ok, f"{around.url(place)}/readyz")

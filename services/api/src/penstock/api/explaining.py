@@ -20,6 +20,9 @@ from penstock.infra.postgres.engine import Row
 SPANS_MAX = 1_000
 """Spans that are told one by one; the totals are of all."""
 
+AT_EXECUTORS = (Cause.ADMISSION, Cause.EXECUTOR)
+"""What only somebody who serves a queue can end."""
+
 NOBODY = "no executor takes work from the queue"
 
 
@@ -59,7 +62,7 @@ async def explanation(parts: Parts, caller: Caller, row: Row) -> dict[str, Any]:
         await parts.doors.explained(key.tenant_id, key.run_id, each, now_ms())
         for each in explained(then.run, heard.since)
     ]
-    served = await parts.crew.queues() if any(w.cause is Cause.EXECUTOR for w in waits) else None
+    served = await parts.crew.queues() if any(w.cause in AT_EXECUTORS for w in waits) else None
     return {
         "runId": then.run.id,
         "status": past.standing(then.run),
@@ -78,7 +81,7 @@ def untold(row: Row) -> dict[str, Any]:
 def waiting_shown(waiting: Waiting, served: frozenset[str] | None) -> dict[str, Any]:
     """One thing that waits, as clients see it. served: queues with executors, if that is known."""
     detail = waiting.detail
-    if waiting.cause is Cause.EXECUTOR and served is not None and not served & set(waiting.on):
+    if waiting.cause in AT_EXECUTORS and served is not None and not served & set(waiting.on):
         detail = f"{NOBODY} {', '.join(waiting.on)}"
     return {
         "stepId": waiting.step_id or None,
