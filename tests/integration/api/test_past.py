@@ -10,7 +10,7 @@ import nats
 import pytest
 from httpx import AsyncClient, Response
 
-from penstock.api import past, queries_runs
+from penstock.api import folding, past, queries_runs
 from penstock.api.histories import Histories, RunKey
 from penstock.api.payloads import Allowance, Payloads
 from penstock.api.queries_steps import STEPS_SHOWN_MAX, Steps
@@ -142,7 +142,8 @@ async def test_what_has_left_the_log_is_folded_from_the_archive(
         histories = Histories(nc, direct, engine)
         key = RunKey(run["tenantId"], run["id"], datetime(2020, 1, 1, tzinfo=UTC))
         payloads = Payloads(house.api.parts.blobs, partial(histories.decision_of, key))
-        then = await past.folded(histories, payloads, key, graph, past.Until())
+        source = folding.Source(histories, payloads, key, graph)
+        then = await folding.folded(source, past.Until())
         old = then.run_row(row)
         sinks = {each["step_id"]: each for each in await then.step_rows(old["sinks"])}
         shown = await queries_runs.opened(payloads, old, sinks, Allowance())

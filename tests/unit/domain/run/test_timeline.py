@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from penstock.domain.run.commands import PauseRun, ResumeRun, RunCommand, StartStep
 from penstock.domain.run.events import RunEvent
-from penstock.domain.run.explain import explained
+from penstock.domain.run.explain import explained, last_changes
 from penstock.domain.run.flow import open_steps
 from penstock.domain.run.state import SETTLED
 from penstock.domain.run.timeline import Cause, timeline
@@ -73,7 +73,7 @@ def test_a_waiting_step_names_those_it_waits_for() -> None:
     told = Timed("a>b", "c>b")
     told.at(0, start())
     told.at(1, complete("a"))
-    found = {w.step_id: (w.cause, w.on) for w in explained(told.run, told.timed)}
+    found = {w.step_id: (w.cause, w.on) for w in explained(told.run, last_changes(told.timed))}
     assert found == {"b": (Cause.DEPENDENCY, ("c",)), "c": (Cause.EXECUTOR, ("default",))}
 
 
@@ -95,6 +95,6 @@ def test_there_is_no_gap_and_nobody_is_left_out(seed: int, turns: int) -> None:
     assert not found.spans or ends[-1] == found.end
     assert Cause.DEPENDENCY not in found.totals
     if life.run.is_live:
-        told = {waiting.step_id for waiting in explained(life.run, history)}
+        told = {waiting.step_id for waiting in explained(life.run, last_changes(history))}
         due = {s for s in open_steps(life.run, life.run.drawn) if s not in life.run.flow.loops}
         assert {s for s in due if life.run.step(s).status not in SETTLED} <= told

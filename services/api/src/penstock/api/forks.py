@@ -12,10 +12,11 @@ import msgspec
 from fastapi import Request
 from uuid_utils import uuid7
 
-from penstock.api import past, queries_runs
+from penstock.api import folding, past, queries_runs
 from penstock.api.auth import Caller
 from penstock.api.drawings import accepted, stored
 from penstock.api.errors import Problem, detail, invalid
+from penstock.api.folding import Source
 from penstock.api.gates import Entry, gates_at
 from penstock.api.histories import RunKey
 from penstock.api.idempotency import derived_id, key_of, request_hash
@@ -78,7 +79,7 @@ async def stood(parts: Parts, caller: Caller, row: Row, place: past.Until) -> pa
     key = key_of_row(caller, row)
     graph = await parts.definitions.graph(caller.tenant_id, row["definition"])
     payloads = Payloads(parts.blobs, partial(parts.histories.decision_of, key))
-    then = await past.folded(parts.histories, payloads, key, graph, place)
+    then = await folding.stood(Source(parts.histories, payloads, key, graph), place)
     if then.run.started is None and then.run.is_over:
         said = "the run ended before it began: execute its workflow again"
         raise Problem(409, said, code="RUN_NOT_STARTED")

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from nats.aio.client import Client
 
 from penstock.api.positions import EVENTS as EVENTS_LOG
+from penstock.api.positions import SEQ_MAX
 from penstock.api.tails import TAIL_MAX, Following, Page, Tail, Told
 from penstock.infra.nats import subjects
 from penstock.infra.nats.direct import Direct, ReadUnavailable
@@ -17,7 +18,9 @@ from penstock.infra.postgres.engine import Engine
 from penstock.infra.postgres.tenant import tenant_session
 
 PAGE = 256
-"""Decisions read at once."""
+"""Decisions read at once, from the log; a page ends earlier where they are large."""
+ARCHIVED_PAGE = 64
+"""Decisions read at once from the archive, each of up to 512 KiB."""
 AGED = timedelta(seconds=EVENTS_WINDOW_S * 0.9)
 """A run that began longer ago may have lost its first decisions to the window."""
 IDLE_S = 10.0
@@ -29,6 +32,13 @@ select seq, body from penstock.event_archive
 where tenant_id = %(tenant)s and log = %(log)s and kind = 'run' and subject_id = %(run)s
   and seq > %(after)s
 order by seq limit %(limit)s
+"""
+
+ARCHIVED_LAST = """
+select seq, body from penstock.event_archive
+where tenant_id = %(tenant)s and log = %(log)s and kind = 'run' and subject_id = %(run)s
+  and seq <= %(upto)s
+order by seq desc limit 1
 """
 
 ARCHIVED_ONE = """
@@ -106,8 +116,29 @@ class Histories:
         found = await self.decision(seq)
         if found is not None:
             return found
-        archived = await self._archived(run, seq - 1)
-        return archived[0].body if archived and archived[0].seq == seq else None
+        archived = await self._archived_last(run, seq)
+        return archived.body if archived is not None and archived.seq == seq else None
+
+    async def near(self, run: RunKey, seq: int) -> Told | None:
+        """The run's decision with this sequence, where it has one, else one that came later.
+
+        None where there is neither; where the log has none, the archive's last one before it.
+        """
+        found = await self.one(run, seq) if seq < SEQ_MAX else None
+        if found is not None:
+            return found
+        last = await self._direct.last(EVENTS, subjects.run_events(run.tenant_id, run.run_id))
+        return Told(last.seq, last.body) if last else await self._archived_last(run, seq)
+
+    async def one(self, run: RunKey, seq: int) -> Told | None:
+        """The decision with this sequence, None where there is none or it is not this run's."""
+        self._require_broker()
+        found = await self._direct.by_seq(EVENTS, seq)
+        if found is not None:
+            is_own = found.subject == subjects.run_events(run.tenant_id, run.run_id)
+            return Told(found.seq, found.body) if is_own else None
+        archived = await self._archived_last(run, seq)
+        return archived if archived is not None and archived.seq == seq else None
 
     async def decision_in(self, tenant_id: str, seq: int) -> bytes | None:
         """A decision about any run of the tenant, from the archive where the log has it no more."""
@@ -184,8 +215,14 @@ class Histories:
             "log": EVENTS_LOG,
             "run": run.run_id,
             "after": after,
-            "limit": PAGE,
+            "limit": ARCHIVED_PAGE,
         }
         async with tenant_session(self._engine, run.tenant_id) as session:
             rows = await session.all(ARCHIVED, wanted)
         return [Told(row["seq"], bytes(row["body"])) for row in rows]
+
+    async def _archived_last(self, run: RunKey, upto: int) -> Told | None:
+        wanted = {"tenant": run.tenant_id, "log": EVENTS_LOG, "run": run.run_id, "upto": upto}
+        async with tenant_session(self._engine, run.tenant_id) as session:
+            row = await session.one(ARCHIVED_LAST, wanted)
+        return None if row is None else Told(row["seq"], bytes(row["body"]))

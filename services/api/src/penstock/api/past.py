@@ -5,29 +5,23 @@ for that. The rows have the columns of the read models, so that both are shown b
 What never changes about a run (its workflow, its tags, its input) is taken from its row.
 """
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct, field
-from msgspec.structs import replace
 
 from penstock.api.answers import MS
-from penstock.api.errors import Problem, detail, invalid
-from penstock.api.histories import Histories, RunKey
-from penstock.api.payloads import Allowance, Payloads
-from penstock.api.positions import EVENTS, LAST_NTH, SEQUENCE_DIGITS_MAX, is_position, parse
+from penstock.api.errors import detail, invalid
+from penstock.api.positions import EVENTS, LAST_NTH, SEQ_MAX, is_position, parse
 from penstock.api.queries_steps import PENDING
-from penstock.api.tails import Told
-from penstock.domain.payload import Payload, inline
+from penstock.domain.payload import Payload
 from penstock.domain.run.events import (
     TERMINAL,
     ApprovalDecided,
     ResultDiscarded,
     RunEvent,
-    RunForked,
     RunSnapshotTaken,
     RunStarted,
     StepAbandoned,
@@ -45,15 +39,8 @@ from penstock.domain.run.rest import at_rest
 from penstock.domain.run.state import SETTLED, Run, RunStatus, Step, StepStatus, unborn
 from penstock.domain.workflow.graph import Graph
 from penstock.infra.postgres.engine import Row
-from penstock.messages.codec import Undecodable, decode_run_decision
 from penstock.messages.envelope import Decision
 
-FOLDED_MAX = 1_000_000
-"""Events; a longer history is not folded while somebody waits for the answer."""
-BREATH = 64
-"""Decisions after which others have their turn."""
-
-SEQ_MAX = 10**SEQUENCE_DIGITS_MAX
 MS_MAX = 2**63
 EPOCH = datetime.fromtimestamp(0, UTC)
 
@@ -162,26 +149,30 @@ class Noted(Struct):
         )
 
 
+Hear = Callable[[int, RunEvent], None]
+"""Is told an event and the moment of its decision, ms."""
+
+
 class Past:
     """A run's history up to some place, folded.
 
-    position: of its last event. history: its events, each with the moment of its decision, ms.
+    position: of its last event. events: how many there were. hear: is told each of them, with the
+    moment of its decision, ms.
+
+    A history may also be absorbed from a snapshot on: the run is then the same, but for what has
+    ended; of the rows, what happened before is missing.
     """
 
-    def __init__(self, run_id: str, graph: Graph) -> None:
+    def __init__(self, run_id: str, graph: Graph, hear: Hear | None = None) -> None:
         self.run: Run = unborn(run_id, graph)
         self.position = ""
-        self.history: list[tuple[int, RunEvent]] = []
+        self.events = 0
+        self._hear = hear
         self._started_at = 0
         self._ended: Any = None
         self._ended_at = 0
         self._noted: dict[str, Noted] = {}
         self._scopes: set[str] = set()
-
-    @property
-    def events(self) -> int:
-        """How many events there were."""
-        return len(self.history)
 
     @property
     def is_born(self) -> bool:
@@ -198,9 +189,11 @@ class Past:
         return True
 
     def _absorb(self, event: RunEvent, at: int) -> None:
-        if not isinstance(event, RunSnapshotTaken):  # it tells nothing new, and forgets
+        if not self.is_born or not isinstance(event, RunSnapshotTaken):  # which tells nothing new
             self.run = evolve(self.run, event)
-        self.history.append((at, event))
+        self.events += 1
+        if self._hear is not None:
+            self._hear(at, event)
         if isinstance(event, RunStarted):
             self._started_at = at
         elif isinstance(event, TERMINAL):
@@ -304,44 +297,6 @@ def stirs(step: Step) -> bool:
     """Whether a step gets on without anybody else's word."""
     is_untouched = step.status is StepStatus.PENDING and step.attempt == 0
     return step.status not in STILL and not is_untouched
-
-
-async def folded(
-    histories: Histories, payloads: Payloads, key: RunKey, graph: Graph, until: Until
-) -> Past:
-    """The run's history up to `until`. Raises Problem 409 where it cannot be folded here."""
-    past, seq = Past(key.run_id, graph), 0
-    while page := await histories.page(key, seq):
-        for nth, told in enumerate(page):
-            decision = await whole(decoded(told), payloads)
-            if not past.absorb(told.seq, decision, until):
-                return past
-            if nth % BREATH == 0:
-                await asyncio.sleep(0)
-        if past.events > FOLDED_MAX:
-            said = f"a history of more than {FOLDED_MAX} events is not folded for a request"
-            raise Problem(409, said, code="HISTORY_TOO_LONG")
-        seq = page[-1].seq
-    return past
-
-
-async def whole(decision: Decision, payloads: Payloads) -> Decision:
-    """A decision that holds the state it begins with, where it is a fork's."""
-    events = list(decision.events)
-    for nth, event in enumerate(events):
-        if isinstance(event, RunForked) and not event.state.inline:
-            state = await payloads.text(event.state, Allowance())
-            events[nth] = replace(event, state=inline(bytes(state)))
-    return replace(decision, events=tuple(events))
-
-
-def decoded(told: Told) -> Decision:
-    """A decision. Raises Problem 409 for one that nobody can read."""
-    try:
-        return decode_run_decision(told.body)
-    except Undecodable:
-        said = f"the decision at {told.seq} cannot be read by this release"
-        raise Problem(409, said, code="HISTORY_UNREADABLE") from None
 
 
 def moment(at_ms: int) -> datetime | None:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 from penstock.api.errors import detail, invalid
 
 SEQUENCE_DIGITS_MAX = 18
+SEQ_MAX = 10**SEQUENCE_DIGITS_MAX
+"""No sequence is as large."""
 _POSITION = re.compile(rf"(r?)([0-9]{{1,{SEQUENCE_DIGITS_MAX}}})(?:\.([0-9]{{1,6}}))?")
 
 

@@ -69,7 +69,10 @@ class SpanShown(Wire):
 
 
 class Explanation(Wire):
-    """Why a run is where it is, and where its time went: totals of all, the longest spans."""
+    """Why a run is where it is, and where its time went: totals of all, the longest spans.
+
+    is_whole: false where the history is too long (over 200,000 events) for its time to be told.
+    """
 
     run_id: str
     status: str
@@ -77,5 +80,6 @@ class Explanation(Wire):
     from_: Annotated[datetime, Field(alias="from")]
     to: datetime
     total_ms: int
+    is_whole: bool
     totals: list[TotalShown]
     timeline: list[SpanShown]

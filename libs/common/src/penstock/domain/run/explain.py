@@ -1,6 +1,6 @@
 """Why a run is not further: for everything in it that waits, what it waits for and since when."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
@@ -15,7 +15,10 @@ WAITS_MAX = 1_000
 """Waiting steps that are told of."""
 
 ON_MAX = 20
-"""Predecessors that are named for a step that depends on them."""
+"""Predecessors, or approvers, that are named for one step."""
+
+MESSAGE_CHARACTERS_MAX = 200
+"""Of what an approval asks."""
 
 
 class Waiting(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -23,7 +26,7 @@ class Waiting(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=T
 
     step_id: empty for the run itself. since: ms since the epoch, 0 where it never had its turn.
     until: when a timer ends it. on: what it waits for: steps, a child run, a signal, a queue, a
-    gate. detail: the same as a sentence.
+    gate, approvers. detail: the same as a sentence.
     """
 
     step_id: str
@@ -34,12 +37,11 @@ class Waiting(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=T
     detail: str
 
 
-def explained(run: Run, history: Iterable[tuple[int, RunEvent]]) -> list[Waiting]:
+def explained(run: Run, since: Mapping[str, int]) -> list[Waiting]:
     """Everything that waits in a run that has not ended; at most `WAITS_MAX` steps.
 
-    history: pairs of the moment of the decision and the event.
+    since: `last_changes`, as far as they are known.
     """
-    since = last_changes(history)
     found = list(own(run, since.get("", 0)))
     if not run.is_live:
         return found
@@ -53,8 +55,16 @@ def explained(run: Run, history: Iterable[tuple[int, RunEvent]]) -> list[Waiting
 
 
 def last_changes(history: Iterable[tuple[int, RunEvent]]) -> dict[str, int]:
-    """When each step, and under the empty name the run itself, last changed."""
-    return {getattr(event, "step_id", None) or "": at for at, event in history}
+    """When each step, and under the empty name the run itself, last changed.
+
+    history: pairs of the moment of the decision and the event.
+    """
+    return {changed(event): at for at, event in history}
+
+
+def changed(event: RunEvent) -> str:
+    """The step that an event is about, the empty name where it is the run itself."""
+    return getattr(event, "step_id", None) or ""
 
 
 def own(run: Run, since: int) -> Iterator[Waiting]:
@@ -78,9 +88,7 @@ def of_step(run: Run, step_id: str, since: int) -> Waiting:
         case StepStatus.PENDING:
             return dependent(run, step_id)
         case StepStatus.READY:
-            cause = Cause.PAUSE if run.paused else Cause.ADMISSION
-            detail = "is ready and has not been handed out yet"
-            return Waiting(step_id=step_id, cause=cause, since=since, detail=detail)
+            return to_be_admitted(run, step_id, since)
         case StepStatus.DISPATCHED:
             queue = queue_of(run, step_id)
             detail = f"was handed out to the executors of queue {queue}, and none has begun"
@@ -101,6 +109,16 @@ def of_step(run: Run, step_id: str, since: int) -> Waiting:
             return at_rest(run, step_id, step, since)
 
 
+def to_be_admitted(run: Run, step_id: str, since: int) -> Waiting:
+    """A step that is ready: it waits for its turn at the executors of its queue."""
+    if run.paused:
+        detail = "is ready and has not been handed out yet"
+        return Waiting(step_id=step_id, cause=Cause.PAUSE, since=since, detail=detail)
+    queue = queue_of(run, step_id)
+    detail = f"is ready and waits for its turn at the executors of queue {queue}"
+    return Waiting(step_id=step_id, cause=Cause.ADMISSION, since=since, on=(queue,), detail=detail)
+
+
 def dependent(run: Run, step_id: str) -> Waiting:
     """A step whose turn has not come: the steps before it that have not settled."""
     graph, node_id = run.located(owner_of(step_id))
@@ -118,7 +136,7 @@ def at_rest(run: Run, step_id: str, step: Step, since: int) -> Waiting:
     timer = run.timers.get(step.timer_id)
     details: dict[WaitKind, tuple[tuple[str, ...], str]] = {
         WaitKind.DELAY: ((), "waits for a moment"),
-        WaitKind.APPROVAL: ((), "waits for somebody to approve or reject"),
+        WaitKind.APPROVAL: asked_of(run, step_id),
     }
     if wait is not None:
         details[WaitKind.SIGNAL] = ((wait.name,), f"waits for the signal {wait.name}")
@@ -132,3 +150,14 @@ def at_rest(run: Run, step_id: str, step: Step, since: int) -> Waiting:
         on=on,
         detail=detail,
     )
+
+
+def asked_of(run: Run, step_id: str) -> tuple[tuple[str, ...], str]:
+    """Whom an approval is meant for and what it asks, as the definition says it."""
+    graph, node_id = run.located(step_id)
+    config = graph.node(node_id).config
+    approvers = tuple(config.get("approvers", ()))[:ON_MAX]
+    whom = " or ".join(approvers) or "somebody"
+    message = config.get("message")
+    asked = f': "{message[:MESSAGE_CHARACTERS_MAX]}"' if message else ""
+    return approvers, f"waits for {whom} to approve or reject{asked}"

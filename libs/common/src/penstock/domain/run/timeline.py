@@ -92,12 +92,7 @@ def timeline(history: Iterable[tuple[int, RunEvent]], *, until: int) -> Timeline
     found = Sweep()
     for at, event in history:
         found.take(at, event)
-    begin, end = found.begin, found.last if found.is_over else max(until, found.last)
-    spans = tuple(merged(begin, end, found.closed(end)))
-    totals: Counter[Cause] = Counter()
-    for span in spans:
-        totals[span.cause] += span.end - span.begin
-    return Timeline(begin=begin, end=end, spans=spans, totals=dict(totals.most_common()))
+    return found.timeline(until)
 
 
 class Open(NamedTuple):
@@ -117,6 +112,15 @@ class Sweep:
         self._spans: list[Span] = []
         self._steps: dict[str, Open] = {}
         self._own: dict[Cause, int] = {}
+
+    def timeline(self, until: int) -> Timeline:
+        """Where the time went, as far as events were taken; until: as in `timeline`."""
+        begin, end = self.begin, self.last if self.is_over else max(until, self.last)
+        spans = tuple(merged(begin, end, self.closed(end)))
+        totals: Counter[Cause] = Counter()
+        for span in spans:
+            totals[span.cause] += span.end - span.begin
+        return Timeline(begin=begin, end=end, spans=spans, totals=dict(totals.most_common()))
 
     def take(self, at: int, event: RunEvent) -> None:
         """One more event, decided at `at`."""

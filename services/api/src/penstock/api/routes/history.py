@@ -8,10 +8,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import StreamingResponse
 
-from penstock.api import past, queries_runs, recorded
+from penstock.api import folding, past, queries_runs, recorded
 from penstock.api.answers import answered, encode
 from penstock.api.auth import Caller, RunsReader
 from penstock.api.errors import Problem, detail, invalid
+from penstock.api.folding import Source
 from penstock.api.histories import RunKey
 from penstock.api.openapi import gives, gives_page_of, problem
 from penstock.api.pages import LIMIT_DEFAULT, Limit
@@ -65,9 +66,11 @@ async def list_events(
         page = await parts.histories.page(key, seq)
         if not page:
             break
-        seq = page[-1].seq
         for told in page:
+            seq = told.seq
             events += recorded.shown(told, key, start)
+            if len(events) >= limit:
+                break
     items = events[:limit]
     return answered({"items": items, "nextCursor": items[-1]["position"] if items else after})
 
@@ -82,7 +85,7 @@ async def get_state(request: Request, run_id: str, caller: RunsReader, at: At = 
     key = key_of(row, caller)
     graph = await parts.definitions.graph(caller.tenant_id, row["definition"])
     payloads = Payloads(parts.blobs, partial(parts.histories.decision_of, key))
-    then = await past.folded(parts.histories, payloads, key, graph, place)
+    then = await folding.folded(Source(parts.histories, payloads, key, graph), place)
     if not then.is_born:
         raise Problem(404, "the run had not begun yet")
     return answered(await shown_then(payloads, then, then.run_row(row)))
