@@ -1,11 +1,7 @@
 """The `penstock` command against a whole stack, found by its data folder."""
 
-import asyncio
 import json
-import os
-import sys
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
@@ -13,69 +9,14 @@ from penstock.client.async_client import AsyncClient
 from penstock.client.errors import Conflict, Invalid, NotFound, RunUnsuccessful
 from penstock.client.models import RunStatus
 from penstock.client.runs import events
-from penstock.dev.demo_shop import Shop
 from penstock.dev.stack import Stack
+from tests.e2e.command import EXAMPLES, penstock
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-COMMAND_TIMEOUT_S = 60
 UNKNOWN = "01a1fe93-2d07-77b6-91cd-d7af50063796"
 
 
-class Done(NamedTuple):
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    def document(self) -> Any:
-        """Standard output as one JSON document."""
-        return json.loads(self.out)
-
-
-async def penstock(stack: Stack, *words: str) -> Done:
-    """Run the command on a stack."""
-    start = "import sys; from penstock.client.cli import main; sys.exit(main())"
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PENSTOCK_")}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", start, *words, "--data-dir", str(stack.data_dir)),
-        env=kept,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await asyncio.wait_for(process.communicate(), COMMAND_TIMEOUT_S)
-    return Done(process.returncode or 0, out.decode(), err.decode())
-
-
-async def test_every_example_runs(stack: Stack) -> None:
-    with Shop() as shop:
-        inputs = {
-            "hello.yaml": ["-i", "name=Ada"],
-            "fan-out-in.json": ["-i", "n=3"],
-            "order-enrichment.yaml": ["-i", f"shop={shop.url}", "-i", "orderId=o-1002"],
-            "retry.yaml": ["-i", f"url={shop.url}/stock/gasket"],
-        }
-        names = {path.name for path in EXAMPLES.iterdir() if path.suffix in {".yaml", ".json"}}
-        assert inputs.keys() == names
-        outputs = {}
-        for name, words in inputs.items():
-            done = await penstock(stack, "run", str(EXAMPLES / name), *words, "--wait", "--json")
-            assert done.code == 0, done.err
-            outputs[name] = done.document()["output"]
-    assert outputs["hello.yaml"] == {"greeting": "Hello, Ada!", "letters": 3}
-    assert outputs["fan-out-in.json"] == {"double": 6, "square": 9, "sum": 18}
-    assert outputs["retry.yaml"] == {"reached": {"reached": True, "status": 200}}
-    confirmation = outputs["order-enrichment.yaml"]["body"]
-    assert confirmation["of"] == {
-        "orderId": "o-1002",
-        "customer": "Noether Pipes",
-        "inStock": True,
-        "total": 30,
-    }
-
-
 async def test_progress_is_told_line_by_line(stack: Stack) -> None:
-    done = await penstock(stack, "run", str(EXAMPLES / "fan-out-in.json"), "--wait")
+    done = await penstock(stack, "run", str(EXAMPLES / "fan-out-in.yaml"), "--wait")
     told = [line.split()[1:3] for line in done.out.splitlines()]
     assert done.code == 0
     assert ["split", "succeeded"] in told

@@ -8,7 +8,7 @@ import httpx
 import yaml
 
 from penstock.dev.stack import Stack
-from tests.e2e.test_command import Done, penstock
+from tests.e2e.command import Done, penstock
 
 KEY = "versions-story"
 DRAWN: dict[str, Any] = {
