@@ -7,6 +7,7 @@ from penstock.domain.gate.commands import AcquireSlot, GateCommand, OpenGate, Re
 from penstock.domain.gate.decide import decide, opens_next_at
 from penstock.domain.gate.events import GateEvent, Rule, SlotGranted
 from penstock.domain.gate.evolve import evolve
+from penstock.domain.gate.snapshot import encoded, restored
 from penstock.domain.gate.state import CLOSED, MINUTE_MS, Gate
 from penstock.domain.workflow.model import Strategy
 
@@ -85,6 +86,29 @@ def test_a_rate_lets_no_more_through_in_any_minute() -> None:
     assert story.when(OpenGate(), at=MINUTE_MS) == ["SlotGranted c"]
 
 
+def test_a_rate_that_skips_turns_away_who_is_one_too_many() -> None:
+    story, rule = Story(), Rule(per_minute=1, strategy=Strategy.SKIP)
+    assert story.when(acquire("a", rule)) == ["GateRuled", "SlotQueued a", "SlotGranted a"]
+    assert story.when(acquire("b", rule), at=10) == ["SlotRefused b"]
+    assert story.when(acquire("c", rule), at=MINUTE_MS) == ["SlotQueued c", "SlotGranted c"]
+
+
+def test_who_was_turned_away_stays_so_until_it_lets_go() -> None:
+    story = Story()
+    story.when(acquire("a", NEWEST), acquire("b", NEWEST), acquire("c", NEWEST))
+    assert story.when(acquire("b", NEWEST)) == [], "nobody is displaced by who was turned away"
+    assert story.gate.refused["b"] == "c"
+    assert story.when(release("b")) == ["SlotReleased b"]
+    assert not story.gate.refused
+
+
+def test_a_run_that_asks_again_does_not_change_the_rule() -> None:
+    story = Story()
+    story.when(acquire("a"), acquire("b", Rule(most=2)))
+    assert story.when(acquire("a")) == []
+    assert story.gate.rule == Rule(most=2)
+
+
 def test_who_leaves_the_line_is_not_let_through() -> None:
     story = Story()
     story.when(acquire("a"), acquire("b"), acquire("c"), release("b"))
@@ -122,6 +146,9 @@ def test_limits_hold_and_nobody_waits_for_nothing(story: list[tuple[GateCommand,
         granted += [(e.granted_at, gate.rule.per_minute) for e in fresh]
         if fresh and gate.rule.most is not None:
             assert len(gate.holders) <= gate.rule.most
+        again = restored(encoded(gate))
+        assert encoded(again) == encoded(gate)
+        assert [again.next_in_line, again.opens_at(at)] == [gate.next_in_line, gate.opens_at(at)]
         opens_at = opens_next_at(gate, at)
         assert opens_at is None or opens_at > at, "somebody could pass and does not"
         assert set(gate.waiting) == {

@@ -3,6 +3,7 @@
 from msgspec.structs import replace
 
 from penstock.domain.gate.events import GateUse, Rule
+from penstock.domain.run.admission import asked
 from penstock.domain.run.commands import AdmitRun, CancelRun, FireTimer, StartRun, TurnAway
 from penstock.domain.run.events import RunCancelled, RunQueued, RunStarted, RunTimedOut
 from penstock.domain.run.state import RunStatus
@@ -52,6 +53,38 @@ def test_who_is_turned_away_is_cancelled_with_the_reason() -> None:
     assert isinstance(ended, RunCancelled)
     assert ended.error.code == "CONCURRENCY_SKIPPED"
     assert told.when(AdmitRun(gate_id="g1")) == []
+
+
+def test_who_has_passed_is_told_to_end_for_a_newer_run_only() -> None:
+    newest = GateUse(gate_id="g1", rule=Rule(most=1, strategy=Strategy.CANCEL_RUNNING))
+    told = story()
+    told.when(gated(newest), AdmitRun(gate_id="g1"))
+    assert told.when(TurnAway(gate_id="other", holder="r2")) == []
+    assert told.when(TurnAway(gate_id="g1", code="QUEUE_FULL")) == []
+    assert told.when(TurnAway(gate_id="g1", holder="r2")) == ["RunCancelRequested"]
+    assert told.when(TurnAway(gate_id="g1", holder="r2")) == []
+    patient = story()
+    patient.when(gated(KEY), AdmitRun(gate_id="g1"))
+    assert patient.when(TurnAway(gate_id="g1", holder="r2")) == []
+
+
+def test_a_run_between_two_gates_is_told_to_end_at_once() -> None:
+    newest = GateUse(gate_id="g1", rule=Rule(most=1, strategy=Strategy.CANCEL_RUNNING))
+    told = story()
+    told.when(gated(newest, RATE), AdmitRun(gate_id="g1"))
+    assert told.when(TurnAway(gate_id="g1", holder="r2")) == ["RunCancelled"]
+    assert [each.gate_id for each in asked(told.run)] == ["g1", "g2"]
+
+
+def test_a_run_that_is_one_too_many_within_a_minute_says_so() -> None:
+    often = GateUse(gate_id="g1", rule=Rule(per_minute=1, strategy=Strategy.SKIP))
+    told = story()
+    told.when(gated(often), TurnAway(gate_id="g1"))
+    ended = told.last(RunCancelled)
+    assert isinstance(ended, RunCancelled)
+    assert ended.error.code == "RECURSION_RATE_EXCEEDED"
+    assert told.run.ending is not None
+    assert told.run.ending.error == ended.error
 
 
 def test_a_queued_run_can_be_cancelled_and_runs_out_of_patience() -> None:
