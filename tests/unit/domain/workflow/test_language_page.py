@@ -29,7 +29,7 @@ def test_an_example_has_no_problem(example: str) -> None:
         *(
             name
             for keys in (DEFINITION, NODE, EDGE, CONDITION)
-            for name in set(keys.names.values())
+            for name in sorted(set(keys.names.values()))
         ),
         *NODE_TYPES["loop"].config_schema["properties"],
         *(edge_type.value for edge_type in EdgeType),
