@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from penstock.api.app import MODELS, routes
 from penstock.api.openapi import document
-from penstock.client import control, health, models, runs, tenants, variables, workflows
+from penstock.client import control, forks, health, models, runs, tenants, variables, workflows
 from penstock.client.calls import Call
 
 SHAPES: list[tuple[type[models.Model], str]] = [
@@ -18,7 +18,12 @@ SHAPES: list[tuple[type[models.Model], str]] = [
     (models.Attempt, "AttemptShown"),
     (models.Progress, "Progress"),
     (models.Accepted, "Accepted"),
-    (models.CancelledRuns, "BulkTold"),
+    (models.BulkTold, "BulkTold"),
+    (models.ForkPlan, "ForkPlan"),
+    (models.Wait, "WaitShown"),
+    (models.CauseTotal, "TotalShown"),
+    (models.Span, "SpanShown"),
+    (models.Explanation, "Explanation"),
     (models.Event, "EventShown"),
     (models.Workflow, "WorkflowShown"),
     (models.Version, "VersionShown"),
@@ -41,7 +46,13 @@ CALLS: list[Call[Any]] = [
     runs.cancel("ID"),
     runs.cancel_all(),
     runs.state("ID"),
+    runs.explain("ID"),
     runs.open_stream("ID"),
+    forks.retry("ID"),
+    forks.plan_retry("ID"),
+    forks.fork("ID", from_step="a"),
+    forks.plan_fork("ID", at="1.0"),
+    forks.retry_all(),
     control.pause("ID"),
     control.resume("ID"),
     control.signal("ID", "ID"),

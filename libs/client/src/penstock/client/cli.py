@@ -16,6 +16,7 @@ from typing import Annotated, Final
 import typer
 
 from penstock.client.control_cli import add_controls
+from penstock.client.forks_cli import add_forks
 from penstock.client.options import Command
 from penstock.client.variables_cli import variables
 from penstock.client.workflows_cli import workflows
@@ -28,7 +29,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-runs = typer.Typer(help="List, show, watch, control and cancel runs.", no_args_is_help=True)
+runs = typer.Typer(
+    help="List, show, explain, watch, control, retry, fork and cancel runs.", no_args_is_help=True
+)
 app.add_typer(runs, name="runs")
 app.add_typer(workflows, name="workflows")
 app.add_typer(variables, name="variables")
@@ -190,8 +193,11 @@ def cancel_runs(
 
 
 add_controls(runs)
+add_forks(app, runs)
 
-OURS: Final = frozenset({"run", "apply", "validate", "events", "runs", "workflows", "variables"})
+OURS: Final = frozenset(
+    {"run", "apply", "validate", "events", "explain", "runs", "workflows", "variables"}
+)
 
 
 def add_found_commands(to: typer.Typer, named: str | None) -> None:

@@ -1,8 +1,8 @@
 """The sync client: `with Client() as penstock: penstock.runs.start("hello", {"name": "you"})`.
 
-Its methods are the functions of `runs`, `workflows`, `variables` and `tenants`, with the same
-arguments: each sends the call that its function makes, again if need be, and returns what the call
-answers.
+Its methods are the functions of `runs`, `control`, `forks`, `workflows`, `variables` and `tenants`,
+with the same arguments: each sends the call that its function makes, again if need be, and returns
+what the call answers.
 """
 
 import time
@@ -12,7 +12,7 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 import httpx
 
-from penstock.client import control, health, runs, tenants, transport, variables, workflows
+from penstock.client import control, forks, health, runs, tenants, transport, variables, workflows
 from penstock.client.calls import Answer, Call, NoAnswer
 from penstock.client.follow import Follow, ended_well
 from penstock.client.models import Event, Page, Run
@@ -46,7 +46,7 @@ class Sends(Generic[P, T]):
 
 
 class Runs(Noun):
-    """Start runs, read them, wait for them, control and stop them."""
+    """Start runs, read them, wait for them, control and stop them, begin new ones from them."""
 
     start = Sends(runs.start)
     get = Sends(runs.get_run)
@@ -56,6 +56,12 @@ class Runs(Noun):
     cancel = Sends(runs.cancel)
     cancel_all = Sends(runs.cancel_all)
     state = Sends(runs.state)
+    explain = Sends(runs.explain)
+    retry = Sends(forks.retry)
+    plan_retry = Sends(forks.plan_retry)
+    fork = Sends(forks.fork)
+    plan_fork = Sends(forks.plan_fork)
+    retry_all = Sends(forks.retry_all)
     pause = Sends(control.pause)
     resume = Sends(control.resume)
     signal = Sends(control.signal)

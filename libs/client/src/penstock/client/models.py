@@ -144,11 +144,94 @@ class Subject(Model, frozen=True, kw_only=True):
     id: str
 
 
-class CancelledRuns(Model, frozen=True, kw_only=True):
-    """How many runs were asked to stop; `more`: others match, for the next request."""
+class BulkTold(Model, frozen=True, kw_only=True):
+    """How many runs were told; `more`: others match, for the next request.
+
+    skipped: of a retry, those that could not be retried. next_cursor: of a retry, where the next
+    request goes on.
+    """
 
     matched: int
     more: bool = False
+    skipped: int | None = None
+    next_cursor: str | None = None
+
+
+class Origin(Model, frozen=True, kw_only=True):
+    """The place in another run's history from which a run goes on."""
+
+    run_id: str
+    position: str
+
+
+class ForkedRun(Model, frozen=True, kw_only=True):
+    """A run that has begun where another one stood; `get` tells the rest of it."""
+
+    id: str
+    status: RunStatus
+    forked_from: Origin
+
+
+class ForkPlan(Model, frozen=True, kw_only=True):
+    """What a retry or a fork would do: step ids, in the order of the definition.
+
+    repeats_effects: those of `runs_again` whose effects outside may happen a second time.
+    """
+
+    forked_from: Origin
+    kept: tuple[str, ...] = ()
+    runs_again: tuple[str, ...] = ()
+    repeats_effects: tuple[str, ...] = ()
+
+
+class Wait(Model, frozen=True, kw_only=True):
+    """One thing that waits, or is being worked on; `step_id` is None for the run itself.
+
+    cause: `approval`, `signal`, `timer`, `child`, `dependency`, `executor`, … on: what it waits
+    for: steps, a run, a signal, a queue, a gate, approvers. detail: the same as a sentence.
+    """
+
+    step_id: str | None = None
+    cause: str
+    since: datetime | None = None
+    until: datetime | None = None
+    on: tuple[str, ...] = ()
+    detail: str = ""
+
+
+class CauseTotal(Model, frozen=True, kw_only=True):
+    """How much of a run's time one cause took."""
+
+    cause: str
+    ms: int
+
+
+class Span(Model, frozen=True, kw_only=True):
+    """A part of a run's time with one cause. begin, end: `from` and `to` on the wire."""
+
+    begin: datetime = field(name="from")
+    end: datetime = field(name="to")
+    cause: str
+    ms: int
+
+
+class Explanation(Model, frozen=True, kw_only=True):
+    """Why a run is where it is, and where its time went.
+
+    totals: every millisecond from `begin` to `end` (`from` and `to` on the wire), by cause,
+    largest first. timeline: in order, of a long history its longest parts. is_whole: false where
+    the history is too long for either to be told.
+    """
+
+    run_id: str
+    status: RunStatus
+    waits: tuple[Wait, ...] = ()
+    begin: datetime = field(name="from")
+    end: datetime = field(name="to")
+    total_ms: int
+    is_whole: bool = True
+    totals: tuple[CauseTotal, ...] = ()
+    timeline: tuple[Span, ...] = ()
 
 
 class Event(Model, frozen=True, kw_only=True):

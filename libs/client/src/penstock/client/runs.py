@@ -10,7 +10,16 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from penstock.client.calls import Call, get, given, json_body, nothing, reading, segment
-from penstock.client.models import Accepted, CancelledRuns, Event, Page, Run, RunStatus, Step
+from penstock.client.models import (
+    Accepted,
+    BulkTold,
+    Event,
+    Explanation,
+    Page,
+    Run,
+    RunStatus,
+    Step,
+)
 
 
 class Start(Struct, omit_defaults=True):
@@ -69,6 +78,14 @@ def state(run_id: str, *, at: str | datetime | None = None) -> Call[Run]:
     return get(f"/api/runs/{segment(run_id)}/state", Run, at=at)
 
 
+def explain(run_id: str) -> Call[Explanation]:
+    """What each part of a run waits for, and every millisecond of its time by cause.
+
+    Raises NotFound.
+    """
+    return get(f"/api/runs/{segment(run_id)}/explain", Explanation)
+
+
 def list_runs(
     *,
     status: RunStatus | str | None = None,
@@ -115,7 +132,7 @@ def cancel_all(
     tag: str | None = None,
     trigger: str | None = None,
     reason: str | None = None,
-) -> Call[CancelledRuns]:
+) -> Call[BulkTold]:
     """Ask every run to stop that matches and has not ended; without a filter, all of them.
 
     One request tells 10,000 runs; ask again while the answer says `more`.
@@ -125,7 +142,7 @@ def cancel_all(
     return Call(
         method="POST",
         path="/api/runs/bulk",
-        read=reading(CancelledRuns),
+        read=reading(BulkTold),
         body=body,
         headers=headers,
         repeatable=True,
