@@ -7,13 +7,15 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from penstock.domain.run.commands import PauseRun, ResumeRun, RunCommand, StartStep
-from penstock.domain.run.events import RunEvent
+from penstock.domain.run.events import RunEvent, WaitKind
 from penstock.domain.run.explain import explained, last_changes
 from penstock.domain.run.flow import open_steps
-from penstock.domain.run.state import SETTLED
+from penstock.domain.run.state import SETTLED, unborn
 from penstock.domain.run.timeline import Cause, timeline
+from penstock.domain.workflow.graph import Graph
+from penstock.domain.workflow.model import Definition, Node
 from tests.unit.domain.run.autopilot import Life, random_graph
-from tests.unit.domain.run.story import AT, Story, complete, drawing, fail, start
+from tests.unit.domain.run.story import AT, RUN, Story, complete, drawing, fail, start, suspend
 
 
 class Timed(Story):
@@ -75,6 +77,28 @@ def test_a_waiting_step_names_those_it_waits_for() -> None:
     told.at(1, complete("a"))
     found = {w.step_id: (w.cause, w.on) for w in explained(told.run, last_changes(told.timed))}
     assert found == {"b": (Cause.DEPENDENCY, ("c",)), "c": (Cause.EXECUTOR, ("default",))}
+
+
+def test_an_approval_says_what_it_asks_and_of_whom() -> None:
+    config = {"message": "So many?", "approvers": ["ada", "bob"]}
+    nodes = (
+        Node(id="ask", type="approval", config=config),
+        Node(id="bare", type="approval"),
+    )
+    told = Timed("a")
+    told.run = unborn(RUN, Graph.of(Definition(name="asks", nodes=nodes, edges=())))
+    asks = replace(suspend("ask"), kind=WaitKind.APPROVAL, output=None, until=0)
+    told.at(0, start(), asks, replace(asks, step_id="bare"))
+    waits = explained(told.run, last_changes(told.timed))
+    found = {w.step_id: (w.cause, w.on, w.detail) for w in waits}
+    assert found == {
+        "ask": (
+            Cause.APPROVAL,
+            ("ada", "bob"),
+            'waits for ada or bob to approve or reject: "So many?"',
+        ),
+        "bare": (Cause.APPROVAL, (), "waits for somebody to approve or reject"),
+    }
 
 
 @settings(max_examples=80, deadline=None)
