@@ -14,6 +14,8 @@ from rich.table import Table
 from penstock.dev.options import StackOptions
 from penstock.dev.stack import Stack
 from penstock.infra.settings import SyncInterval
+from tests.benchmarks.backlog import BACKLOG, backlog
+from tests.benchmarks.long import EVENTS, LONG, long_run
 from tests.benchmarks.measure import calibration_ms, cpu_shares, figures, pss_bytes
 from tests.benchmarks.workloads import PROCESSES, WORKLOADS, Bench, Workload
 
@@ -22,8 +24,13 @@ IDLE_S = 5.0
 MIB = 1024 * 1024
 
 
-async def measured(names: list[str], repetitions: int, interval: SyncInterval) -> dict[str, Any]:
-    """The figures of the workloads on one fresh stack, and of the stack when it is idle."""
+async def measured(
+    names: list[str], repetitions: int, interval: SyncInterval, long_events: int = 0
+) -> dict[str, Any]:
+    """The figures of the workloads on one fresh stack, and of the stack when it is idle.
+
+    long_events: of the long run that is built at the end, 0 for none.
+    """
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as directory:
         options = StackOptions(data_dir=Path(directory), port=0, sync_interval=interval, keep=False)
         async with Stack(options) as stack:
@@ -33,6 +40,10 @@ async def measured(names: list[str], repetitions: int, interval: SyncInterval) -
             asked = [workload for workload in WORKLOADS if workload.name in names]
             found = {w.name: await figures_of(bench, w, repetitions) for w in asked}
             await bench.close()
+            if BACKLOG in names:
+                found[BACKLOG] = await backlog(stack)
+            if long_events:
+                found[LONG] = await long_run(stack, long_events)
     return {"idle_pss_mib": round(idle / MIB), **found}
 
 
@@ -79,11 +90,30 @@ def table(found: dict[str, Any], title: str) -> Table:
     return shown
 
 
+def long_table(found: dict[str, float]) -> Table:
+    """The figures of the long run for people."""
+    shown = Table("", "", title="one long run, and one wide definition")
+    for name, value in found.items():
+        shown.add_row(name, f"{value:,.2f}")
+    return shown
+
+
+def beside(found: dict[str, float]) -> str:
+    """The figures of W8 for people."""
+    return (
+        f"W8: {found['steps']} single steps beside {found['waiting_min']:,.0f} waiting ones or more"
+        f" start after p50/p99 {found['p50_ms']:.0f} / {found['p99_ms']:.0f} ms; weights"
+        f" {found['weights']}:1 give {found['shares']:.2f}:1 at {found['steps_per_s']:,.0f} steps/s"
+    )
+
+
 def arguments() -> argparse.Namespace:
     """What was asked for."""
-    parser = argparse.ArgumentParser(description="Measure the workloads W1 to W4.")
+    parser = argparse.ArgumentParser(description="Measure the workloads.")
     parser.add_argument("--out", type=Path, help="file for the figures as JSON")
-    parser.add_argument("--only", nargs="*", default=[w.name for w in WORKLOADS], metavar="W")
+    names = [*(w.name for w in WORKLOADS), BACKLOG, LONG]
+    parser.add_argument("--only", nargs="*", default=names, choices=names, metavar="W")
+    parser.add_argument("--long-events", type=int, default=EVENTS, help="of the long run")
     parser.add_argument("--repetitions", type=int, default=REPETITIONS)
     parser.add_argument("--no-sync-always", action="store_true", help="leave out the second pass")
     return parser.parse_args()
@@ -93,9 +123,16 @@ def main() -> None:
     """Measure, print, write."""
     asked = arguments()
     console = Console(width=200 if not sys.stdout.isatty() else None)
-    found = asyncio.run(measured(asked.only, asked.repetitions, SyncInterval.EVERY_TWO_MINUTES))
+    events = asked.long_events if LONG in asked.only else 0
+    found = asyncio.run(
+        measured(asked.only, asked.repetitions, SyncInterval.EVERY_TWO_MINUTES, events)
+    )
     console.print(table(found, "sync_interval 2 min (the broker's default), one replica"))
     console.print(f"idle: {found['idle_pss_mib']} MiB PSS over all processes")
+    if BACKLOG in found:
+        console.print(beside(found[BACKLOG]))
+    if events:
+        console.print(long_table(found[LONG]))
     if not asked.no_sync_always:
         always = asyncio.run(measured(asked.only, asked.repetitions, SyncInterval.ALWAYS))
         console.print(table(always, "sync_interval always, one replica"))

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from penstock.domain.run.events import RunEvent, RunSnapshotTaken
-from penstock.domain.run.snapshot import compacted, encoded, taken
+from penstock.domain.run.snapshot import encoded, taken, weight
 from penstock.domain.run.state import Run
 from penstock.infra.nats import subjects
 from penstock.scheduler.payloads import Payloads
@@ -21,7 +21,7 @@ class RunSnapshots:
 
     def is_due(self, run: Run, since: int) -> bool:
         """See Snapshots. A run that has ended is never read again to go on with it."""
-        return since >= EVERY and not run.is_over and since >= len(run.steps)
+        return since >= EVERY and not run.is_over and since >= weight(run)
 
     def is_live(self, run: Run) -> bool:
         """See Snapshots."""
@@ -30,9 +30,7 @@ class RunSnapshots:
     async def taken(self, subject: str, run: Run, *, carried: bool = False) -> RunEvent:
         """See Snapshots. Raises `BlobsUnavailable`."""
         about = subjects.parse_events(subject)
-        state = await self._payloads.made(
-            encoded(compacted(run)), tenant=about.tenant, run_id=about.id
-        )
+        state = await self._payloads.made(encoded(run), tenant=about.tenant, run_id=about.id)
         return taken(run, state, carried=carried)
 
     async def opened(self, event: RunEvent) -> RunEvent:

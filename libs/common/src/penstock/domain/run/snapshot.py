@@ -221,6 +221,12 @@ def taken(run: Run, state: Payload, *, carried: bool = False) -> RunSnapshotTake
     return kind(start=start, state=state, queued=run.queued, admitted=run.admitted)
 
 
+def weight(run: Run) -> int:
+    """How many things a snapshot of a run has to name, roughly; costs O(open loops)."""
+    results = sum(len(loop.results) for loop in run.flow.loops.values())
+    return len(run.steps) + len(run.arrivals) + len(run.flow.heard) + results
+
+
 def compacted(run: Run) -> Run:
     """The run without the steps of iterations that have ended, and without past evaluations."""
     gone = [step_id for step_id in run.steps if is_gone(run, step_id)]
