@@ -150,6 +150,14 @@ class Through:
             raise WrongResult(f"run {run['id']} {run['status']}")
         return run
 
+    async def accepted(self, workflow_id: str) -> str:
+        """The id of a run that was accepted and is not waited for."""
+        path = f"/workflows/{workflow_id}/execute?mode=async"
+        answered = await self._client.post(path, json={"input": INPUT})
+        answered.raise_for_status()
+        run_id: str = answered.json()["runId"]
+        return run_id
+
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()

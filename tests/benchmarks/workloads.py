@@ -1,4 +1,4 @@
-"""The workloads W1 to W4 of the performance design, and how each is measured."""
+"""The workloads W1 to W4 of the performance design, and a loop, and how each is measured."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,7 @@ from nats.aio.client import Client
 
 from penstock.dev.stack import Stack
 from penstock.infra.nats.publish import Publisher
-from tests.benchmarks.drawings import LAYERS, WIDTH, chain, fan, layers
+from tests.benchmarks.drawings import LAYERS, WIDTH, chain, fan, layers, loop
 from tests.benchmarks.load import (
     Commands,
     Ends,
@@ -25,6 +25,8 @@ from tests.benchmarks.measure import Sample, cpu_by_process
 
 CHAIN = 10
 FAN = 100
+ITEMS = 10_000
+ITEMS_TOGETHER = 512
 PROCESSES = ("nats", "postgres", "api-0", "scheduler-0", "executor-0", "projector-0")
 
 
@@ -50,8 +52,9 @@ class Workload:
 
     @property
     def steps(self) -> int:
-        """Steps of one run."""
-        return len(self.definition["nodes"])
+        """Steps of one run, those of a loop's iterations included."""
+        nodes = self.definition["nodes"]
+        return len(nodes) + sum(len(node.get("config", {}).get("items", ())) for node in nodes)
 
 
 WORKLOADS = (
@@ -86,6 +89,15 @@ WORKLOADS = (
         name="W4",
         what=f"one graph of {LAYERS} layers of {WIDTH} steps, through HTTP",
         definition=layers(),
+        runs=1,
+        window=1,
+        http=True,
+        warm_up=1,
+    ),
+    Workload(
+        name="loop",
+        what=f"one loop over {ITEMS:,} items, {ITEMS_TOGETHER} at a time, through HTTP",
+        definition=loop(ITEMS, ITEMS_TOGETHER),
         runs=1,
         window=1,
         http=True,
