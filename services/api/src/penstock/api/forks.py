@@ -10,7 +10,6 @@ from uuid import UUID
 
 import msgspec
 from fastapi import Request
-from uuid_utils import uuid7
 
 from penstock.api import folding, past, queries_runs
 from penstock.api.auth import Caller
@@ -19,9 +18,9 @@ from penstock.api.errors import Problem, detail, invalid
 from penstock.api.folding import Source
 from penstock.api.gates import Entry, gates_at
 from penstock.api.histories import RunKey
-from penstock.api.idempotency import derived_id, key_of, request_hash
+from penstock.api.idempotency import Identity, identity
 from penstock.api.parts import Parts, sender_of
-from penstock.api.payloads import Payloads
+from penstock.api.payloads import Allowance, Payloads
 from penstock.api.registry import now_ms
 from penstock.api.schemas_control import Fork
 from penstock.api.starts import variables_read
@@ -41,7 +40,8 @@ from penstock.messages.envelope import Reply
 RETRY = "retry"
 FORK = "fork"
 
-_payload = msgspec.json.Decoder(Payload).decode
+Values = dict[str, msgspec.Raw]
+"""Variables by name, each as its JSON text."""
 
 
 class Beginning(NamedTuple):
@@ -55,7 +55,10 @@ class Beginning(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """One request for a new run. sent: the body as it came; what: `retry` or `fork`."""
+    """One request for a new run. sent: the body as it came; what: `retry` or `fork`.
+
+    made: the new run's id and the hash of its request, where they do not follow from this request.
+    """
 
     request: Request
     parts: Parts
@@ -63,6 +66,7 @@ class Asked(NamedTuple):
     row: Row
     sent: Any
     what: str
+    made: Identity | None = None
 
 
 def key_of_row(caller: Caller, row: Row) -> RunKey:
@@ -157,11 +161,10 @@ async def begun(asked: Asked, begin: Beginning, given: Any = ...) -> tuple[UUID,
 
     Raises Problem 409 for an Idempotency-Key that stands for another request.
     """
-    request, parts, caller, row, sent, _ = asked
+    request, parts, caller, row = asked[:4]
     await parts.require_servers()
-    key = key_of(request)
-    run_id = UUID(str(uuid7())) if key is None else derived_id(request, caller.tenant_id, key)
-    hashed = "" if key is None else request_hash(request, key, sent)
+    made = asked.made or identity(request, caller.tenant_id, asked.sent)
+    run_id = made.id
     definition, tenant = row["definition"], caller.tenant_id
     graph = begin.state.drawn
     if begin.definition is not None:
@@ -171,9 +174,9 @@ async def begun(asked: Asked, begin: Beginning, given: Any = ...) -> tuple[UUID,
     if given is not ...:
         entry = await parts.payloads.made(tenant, str(run_id), msgspec.json.encode(given))
     sender = sender_of(request, caller.actor)
-    read = await variables_read(parts, tenant, run_id, graph)
+    payloads = Payloads(parts.blobs, partial(parts.histories.decision_in, tenant))
+    read = await variables_kept(parts, payloads, caller, run_id, begin)
     asker = Asker(tenant, begin.started.workflow_id, begin.started.workflow_name)
-    payloads = Payloads(parts.blobs, partial(parts.histories.decision_of, key_of_row(caller, row)))
     command = StartRun(
         workflow_id=begin.started.workflow_id,
         workflow_name=begin.started.workflow_name,
@@ -185,7 +188,7 @@ async def begun(asked: Asked, begin: Beginning, given: Any = ...) -> tuple[UUID,
         trigger=asked.what,
         tags=begin.started.tags,
         priority=begin.started.priority,
-        request_hash=hashed,
+        request_hash=made.request_hash,
         traceparent=sender.traceparent,
         forked_from=begin.origin,
         state=state,
@@ -197,6 +200,26 @@ async def begun(asked: Asked, begin: Beginning, given: Any = ...) -> tuple[UUID,
         tenant, str(run_id), command, id=f"{run_id}/start", sender=sender
     )
     return run_id, reply
+
+
+async def variables_kept(
+    parts: Parts, payloads: Payloads, caller: Caller, run_id: UUID, begin: Beginning
+) -> Payload | None:
+    """The variables of the new run: what the other one has recorded stays as it was.
+
+    So a run that is repeated reads what it read before, and its kept steps fit the others. Names
+    that the other run has not recorded, because they were no variables then or because only
+    another definition reads them, are read as they are now.
+    """
+    names, recorded = begin.state.drawn.vars, begin.started.vars
+    now = await variables_read(parts, caller.tenant_id, run_id, begin.state.drawn)
+    if now is None or recorded is None:
+        return now
+    told = msgspec.json.decode(await payloads.text(now, Allowance()), type=Values)
+    kept = msgspec.json.decode(await payloads.text(recorded, Allowance()), type=Values)
+    merged = told | {name: value for name, value in kept.items() if name in names}
+    found = msgspec.json.encode(merged, order="sorted")
+    return await parts.payloads.made(caller.tenant_id, str(run_id), found)
 
 
 def preview(begin: Beginning) -> dict[str, Any]:

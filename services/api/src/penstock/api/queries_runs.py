@@ -18,6 +18,11 @@ from unnest(%(runs)s::uuid[], %(steps)s::text[]) as wanted (run_id, step_id)
 join penstock.run_steps s
   on s.tenant_id = %(tenant)s and s.run_id = wanted.run_id and s.step_id = wanted.step_id
 """
+RETRIES_OF = """
+select forked_from ->> 'runId' as of, id from penstock.runs
+where tenant_id = %(tenant)s and trigger = 'retry' and created_at >= %(since)s
+  and forked_from ->> 'runId' = any(%(runs)s)
+"""
 
 Shown = dict[str, Any]
 
@@ -65,6 +70,19 @@ async def ids_matching(
     query, parameters = selection(columns, tenant_id, wanted, after=after, limit=limit)
     async with tenant_session(engine, tenant_id) as session:
         return await session.all(query, parameters)
+
+
+async def retries_of(engine: Engine, tenant_id: str, rows: list[Row]) -> dict[str, set[UUID]]:
+    """By the id of a run, the runs that were begun as its retries."""
+    found: dict[str, set[UUID]] = {}
+    if not rows:
+        return found
+    since = min(row["created_at"] for row in rows)
+    parameters = {"tenant": tenant_id, "since": since, "runs": [str(row["id"]) for row in rows]}
+    async with tenant_session(engine, tenant_id) as session:
+        for row in await session.all(RETRIES_OF, parameters):
+            found.setdefault(row["of"], set()).add(row["id"])
+    return found
 
 
 def selection(

@@ -178,21 +178,31 @@ class BulkAction(StrEnum):
     """What can be done to many runs at once."""
 
     CANCEL = "cancel"
+    RETRY = "retry"
 
 
 class Bulk(Wire):
-    """One command to every run that the filter matches."""
+    """One command to every run that the filter matches.
+
+    reason: of a cancel. cursor: of a retry, where the request before this one left off.
+    """
 
     filter: RunsWanted
     action: BulkAction
     reason: Annotated[str, Field(max_length=REASON_MAX)] = ""
+    cursor: Cursor = None
 
 
 class BulkTold(Wire):
-    """How many runs were told; `more`: there are others that match."""
+    """How many runs were told; `more`: there are others that match.
+
+    skipped: of a retry, those that could not be retried. next_cursor: of a retry, for the rest.
+    """
 
     matched: int
     more: bool = False
+    skipped: int | None = None
+    next_cursor: str | None = None
 
 
 class Mode(StrEnum):

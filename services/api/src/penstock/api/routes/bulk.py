@@ -1,8 +1,8 @@
-"""One command to every run that a filter matches.
+"""One command to every run that a filter matches: cancel, or retry.
 
 The runs are found in the read models, and the commands are stored before the answer: each is
 decided as if it had come alone, and one that has taken effect before adds nothing. So a request
-whose answer was lost is simply sent again.
+whose answer was lost is simply sent again; a retry under its Idempotency-Key.
 """
 
 from collections.abc import AsyncIterator
@@ -11,21 +11,23 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from penstock.api import bodies, queries_runs
+from penstock.api import bodies, queries_runs, retrying
 from penstock.api.answers import answered
 from penstock.api.auth import Caller, RunsCanceller
+from penstock.api.errors import Problem
 from penstock.api.openapi import gives, takes
 from penstock.api.pages import After
 from penstock.api.parts import Parts, parts_of, sender_of
 from penstock.api.queries_runs import Filter
 from penstock.api.routes.runs import filter_of
-from penstock.api.schemas import Bulk, BulkTold
+from penstock.api.schemas import Bulk, BulkAction, BulkTold
 from penstock.api.writes import read_after
+from penstock.domain.identity import Permission, permits
 from penstock.domain.run.commands import CancelRun
 from penstock.infra.postgres.tables import LIVE_STATUSES
 
 MATCHED_MAX = 10_000
-"""Runs of one request; `more` says that there are others, for the next one."""
+"""Runs of one request to cancel; `more` says that there are others, for the next one."""
 BATCH = 500
 """Commands under way at once."""
 
@@ -38,12 +40,14 @@ router = APIRouter(prefix="/api", tags=["control"])
     responses=gives(BulkTold, status=202),
     openapi_extra=takes(Bulk),
 )
-async def cancel_runs(request: Request, caller: RunsCanceller) -> Response:
-    """Cancel every run that matches and has not ended, up to 10,000 in one request."""
+async def tell_runs(request: Request, caller: RunsCanceller) -> Response:
+    """Cancel every run that matches and has not ended, or retry what ended without success."""
     parts = parts_of(request)
     asked = await bodies.model(request, Bulk)
     await read_after(request, parts)
     wanted = await filter_of(parts, caller, asked.filter)
+    if asked.action is BulkAction.RETRY:
+        return await retry_runs(request, caller, asked, wanted)
     if wanted is None:
         return answered({"matched": 0}, status=202)
     parts.require_broker()
@@ -58,6 +62,24 @@ async def cancel_runs(request: Request, caller: RunsCanceller) -> Response:
         if len(told) < len(new):
             return answered({"matched": len(matched), "more": True}, status=202)
     return answered({"matched": len(matched)}, status=202)
+
+
+async def retry_runs(
+    request: Request, caller: Caller, asked: Bulk, wanted: Filter | None
+) -> Response:
+    """202 with how many runs were retried, and where the next request goes on."""
+    if not permits(caller.role, Permission.RUNS_START):
+        raise Problem(403, f"the role {caller.role} does not have {Permission.RUNS_START}")
+    if wanted is None:
+        return answered({"matched": 0, "skipped": 0}, status=202)
+    parts = parts_of(request)
+    await parts.require_servers()
+    job = await retrying.job_of(request, parts, caller, asked.filter)
+    told = await retrying.retry_all(job, wanted, asked.cursor)
+    body: dict[str, Any] = {"matched": told.matched, "skipped": told.skipped}
+    if told.left_off is not None:
+        body |= {"more": True, "nextCursor": told.left_off}
+    return answered(body, status=202)
 
 
 async def live(parts: Parts, caller: Caller, wanted: Filter) -> AsyncIterator[list[UUID]]:
