@@ -13,7 +13,7 @@ from penstock.dev.stack import Stack
 from tests.e2e.command import EXAMPLES, penstock
 from tests.e2e.histories import history, of_type
 from tests.e2e.runs import Document, ended, step
-from tests.patterns.story import words
+from tests.patterns.story import placed, words
 
 COMMAND = "#   penstock "
 LINES_MAX = 70
@@ -21,6 +21,7 @@ README = EXAMPLES.parent / "README.md"
 CONFIRMED = {"orderId": "o-1002", "customer": "Noether Pipes", "inStock": True, "total": 30}
 OUTPUTS: dict[str, list[Any]] = {
     "approval": ["paid 40", "paid 250", "not paid"],
+    "concurrency-key": ["10 from a-1", "20 from a-1", "30 from b-2"],
     "error-handler": [
         {"price": 150},
         {"price": 100},
@@ -96,6 +97,14 @@ async def test_a_saga_undoes_the_last_booking_first(stack: Stack, api: httpx.Asy
     told = words(await history(api, without_car["id"]))
     order = ["flight.done", "hotel.done", "car.failed", "cancel_hotel.done", "cancel_flight.ready"]
     assert [word for word in told if word in order] == order
+
+
+async def test_runs_of_one_key_go_one_after_the_other(stack: Stack, api: httpx.AsyncClient) -> None:
+    first, second, _ = await shown(stack, api, "concurrency-key")
+    before, after = [placed(await history(api, run["id"])) for run in (first, second)]
+    assert [word for _, word in after[:2]] == ["run.queued", "run.started"]
+    (end, _), (_, (begin, _)) = before[-1], after[:2]
+    assert end < begin
 
 
 def examples() -> list[Path]:

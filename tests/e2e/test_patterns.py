@@ -6,12 +6,12 @@ import httpx
 import pytest
 
 from penstock.client.definition_file import read
-from tests.e2e.histories import history
+from tests.e2e.histories import Event, history, of_type
 from tests.e2e.runs import ended, made, started
 from tests.e2e.waiting import until
 from tests.patterns.page import PAGE, page
 from tests.patterns.pattern import DEFINITIONS, Pattern, Support
-from tests.patterns.story import Refusal, Story, faults, words
+from tests.patterns.story import Place, Refusal, Story, faults, placed
 from tests.patterns.table import PATTERNS
 
 TOLD_WITHIN_S = 15.0
@@ -25,6 +25,8 @@ async def test_a_pattern_is_what_the_matrix_says(api: httpx.AsyncClient, pattern
     stories = [shown for shown in pattern.shown if isinstance(shown, Story)]
     for refusal in (shown for shown in pattern.shown if isinstance(shown, Refusal)):
         assert await problems(api, pattern) == [refusal.code]
+    for part in pattern.parts:
+        await made(api, read(DEFINITIONS / f"{part}.yaml").document)
     if stories:
         workflow_id = await made(api, read(pattern.definition).document)
         await asyncio.gather(*(lived(api, workflow_id, story) for story in stories))
@@ -43,12 +45,13 @@ async def lived(api: httpx.AsyncClient, workflow_id: str, story: Story) -> None:
     run_id = await started(api, workflow_id, story.given)
     for act in story.acts:
         await says(api, run_id, act.after)
-        answered = await api.post(f"/runs/{run_id}/{act.path}", json=act.body or {})
+        told = await child_of(api, run_id, act.to) if act.to else run_id
+        answered = await api.post(f"/runs/{told}/{act.path}", json=act.body or {})
         assert answered.status_code == httpx.codes.ACCEPTED, answered.text
     run = await ended(api, run_id)
-    told = words(await history(api, run_id))
-    assert run["status"] == story.status, (run["error"], told)
-    assert faults(story, told) == [], told
+    log = await log_of(api, run_id)
+    assert run["status"] == story.status, (run["error"], log)
+    assert faults(story, log) == [], log
     if story.output is not ...:
         assert run["output"] == story.output
 
@@ -58,9 +61,35 @@ async def says(api: httpx.AsyncClient, run_id: str, after: str) -> None:
     awaited = set(after.split())
 
     async def found() -> bool:
-        return awaited <= set(words(await history(api, run_id)))
+        return awaited <= set(await log_of(api, run_id))
 
     await until(found, within_s=TOLD_WITHIN_S, what=after)
+
+
+async def log_of(api: httpx.AsyncClient, run_id: str) -> list[str]:
+    """The words of a run's log and of its children's, as they stand in the log of all runs."""
+    return [word for _, word in sorted(await gathered(api, run_id, ""))]
+
+
+async def gathered(api: httpx.AsyncClient, run_id: str, within: str) -> list[tuple[Place, str]]:
+    """The words of a run and of those below it, with their places."""
+    events = await history(api, run_id)
+    found = placed(events, within)
+    for step_id, child_id in children(events).items():
+        if (await api.get(f"/runs/{child_id}")).status_code != httpx.codes.NOT_FOUND:
+            found += await gathered(api, child_id, f"{within}{step_id}/")
+    return found
+
+
+async def child_of(api: httpx.AsyncClient, run_id: str, step_id: str) -> str:
+    """The run that a step waits for."""
+    return children(await history(api, run_id))[step_id]
+
+
+def children(events: list[Event]) -> dict[str, str]:
+    """The runs that steps wait for, or have, by step."""
+    waits = [event["data"] for event in of_type(events, "StepWaiting")]
+    return {data["stepId"]: data["childId"] for data in waits if data.get("childId")}
 
 
 # --- the matrix ----------------------------------------------------------------------------------
@@ -71,9 +100,10 @@ def test_the_page_says_what_the_table_says() -> None:
 
 
 def test_every_pattern_is_in_the_table_once_with_a_definition_of_its_own() -> None:
-    numbers = [pattern.number for pattern in PATTERNS]
-    assert numbers == sorted(set(numbers) & set(range(1, PATTERNS_THERE_ARE + 1)))
-    assert {pattern.definition for pattern in PATTERNS} == set(DEFINITIONS.glob("[0-9]*.yaml"))
+    assert [pattern.number for pattern in PATTERNS] == list(range(1, PATTERNS_THERE_ARE + 1))
+    drawn = [pattern.definition.stem for pattern in PATTERNS]
+    drawn += [part for pattern in PATTERNS for part in pattern.parts]
+    assert sorted(drawn) == sorted(path.stem for path in DEFINITIONS.iterdir())
 
 
 def test_what_is_supported_is_shown_by_the_order_of_a_log() -> None:

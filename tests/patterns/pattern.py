@@ -21,7 +21,7 @@ class Pattern(NamedTuple):
     """A pattern by its number and name in Russell, ter Hofstede, van der Aalst, Mulyar (2006).
 
     by: the constructs, in Markdown. but: what is missing and why, nothing where all is there.
-    shown: what happens to its definition.
+    shown: what happens to its definition. parts: the names of further definitions that it runs.
     """
 
     number: int
@@ -30,6 +30,7 @@ class Pattern(NamedTuple):
     by: str
     shown: tuple[Story | Refusal, ...]
     but: str = ""
+    parts: tuple[str, ...] = ()
 
     @property
     def definition(self) -> Path:
@@ -38,9 +39,9 @@ class Pattern(NamedTuple):
         return found
 
 
-def yes(number: int, name: str, by: str, *shown: Story) -> Pattern:
+def yes(number: int, name: str, by: str, *shown: Story, parts: tuple[str, ...] = ()) -> Pattern:
     """A pattern that is supported."""
-    return Pattern(number, name, Support.YES, by, shown)
+    return Pattern(number, name, Support.YES, by, shown, parts=parts)
 
 
 def partly(number: int, name: str, by: str, but: str, *shown: Story) -> Pattern:

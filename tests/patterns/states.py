@@ -31,6 +31,40 @@ STATES = (
             never="answer.ready call_back.ready",
         ),
     ),
+    yes(
+        17,
+        "Interleaved parallel routing",
+        "a `sub_workflow` for each step, of a workflow with a `concurrency` key",
+        Story(
+            None,
+            (
+                "weigh/examine.waiting scan/run.queued weigh/run.succeeded scan/run.started",
+                "scan/examine.waiting dose/run.queued scan/run.succeeded dose/run.started",
+                "dose/examine.done dose/run.succeeded after.ready",
+            ),
+            acts=(
+                signal("scan", after="weigh/examine.waiting"),
+                signal("done", after="scan/run.queued", to="weigh"),
+                signal("done", after="scan/examine.waiting dose/run.queued", to="scan"),
+                signal("done", after="dose/examine.waiting", to="dose"),
+            ),
+        ),
+        Story(
+            None,
+            (
+                "weigh/run.succeeded dose/run.started dose/examine.waiting scan/run.queued",
+                "scan/run.queued dose/examine.done dose/run.succeeded scan/run.started",
+                "scan/examine.done scan/run.succeeded after.ready",
+            ),
+            acts=(
+                signal("done", after="weigh/examine.waiting", to="weigh"),
+                signal("scan", after="dose/examine.waiting"),
+                signal("done", after="scan/run.queued", to="dose"),
+                signal("done", after="scan/examine.waiting", to="scan"),
+            ),
+        ),
+        parts=("part-of-17-one-at-a-time",),
+    ),
     partly(
         18,
         "Milestone",
@@ -58,6 +92,25 @@ STATES = (
             ),
             never="repack.ready change.done",
         ),
+    ),
+    yes(
+        39,
+        "Critical section",
+        "the sections as branches of a workflow with a `concurrency` key, run by `sub_workflow`",
+        Story(
+            None,
+            (
+                "booking/book.waiting payment/run.queued booking/book.done booking/note.done",
+                "booking/note.done booking/run.succeeded payment/run.started payment/pay.waiting",
+                "payment/pay.done payment/receipt.done payment/run.succeeded after.ready",
+            ),
+            acts=(
+                signal("due", after="booking/book.waiting"),
+                signal("booked", after="payment/run.queued", to="booking"),
+                signal("paid", after="payment/pay.waiting", to="payment"),
+            ),
+        ),
+        parts=("part-of-39-sections",),
     ),
     yes(
         40,
@@ -107,7 +160,10 @@ REPEATED = (
         "`sub_workflow` with the workflow itself, 16 deep",
         Story(
             {"n": 5},
-            ("more.done again.ready again.waiting again.done times.ready times.done",),
+            (
+                "more.done again.ready again/again/again/again/more.done again/times.done",
+                "again/times.done again.done times.ready times.done run.succeeded",
+            ),
             output=120,
         ),
         Story({"n": 1}, ("more.done run.succeeded",), never="again.ready", output=1),

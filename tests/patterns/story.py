@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from tests.e2e.histories import Event
 
+Place = tuple[int, int]
+
 SAID = {
     "StepReady": "ready",
     "StepWaiting": "waiting",
@@ -16,6 +18,7 @@ SAID = {
     "StepCancelled": "cancelled",
 }
 OF_RUN = {
+    "RunQueued": "run.queued",
     "RunStarted": "run.started",
     "RunCancelRequested": "run.cancel_requested",
     "RunSucceeded": "run.succeeded",
@@ -25,11 +28,15 @@ OF_RUN = {
 
 
 class Act(NamedTuple):
-    """What is told to a run: a POST to its `path`, once its log has every word of `after`."""
+    """What is told to a run: a POST to its `path`, once its log has every word of `after`.
+
+    to: the step whose child is told, where it is not the run itself.
+    """
 
     after: str
     path: str
     body: Any = None
+    to: str = ""
 
 
 class Story(NamedTuple):
@@ -37,7 +44,8 @@ class Story(NamedTuple):
 
     log: chains of words; those of one chain stand in the run's log in that order, whatever stands
     between them. A word is `<step>.<what happened>`, `signal.<name>` or `run.<what happened>`,
-    with `#2` behind it for the second time. never: words that are not in the log.
+    with `#2` behind it for the second time; in a child's log there is `<step>/` of the step that
+    waits for it before all of its words. never: words that are not in the log.
     """
 
     given: Any
@@ -54,21 +62,33 @@ class Refusal(NamedTuple):
     code: str
 
 
-def signal(name: str, *, after: str, payload: Any = None) -> Act:
-    """A signal to the run."""
-    return Act(after, f"signals/{name}", {"payload": payload})
+def signal(name: str, *, after: str, payload: Any = None, to: str = "") -> Act:
+    """A signal to the run, or to the child that the step `to` waits for."""
+    return Act(after, f"signals/{name}", {"payload": payload}, to)
 
 
 def words(events: Iterable[Event]) -> list[str]:
     """A run's log, a word for each event that a story may tell of."""
-    told: list[str] = []
+    return [word for _, word in placed(events)]
+
+
+def placed(events: Iterable[Event], within: str = "") -> list[tuple[Place, str]]:
+    """The words of a run's log, `within` before each, and their places among those of all runs."""
+    told: list[tuple[Place, str]] = []
     times: Counter[str] = Counter()
     for event in events:
         word = word_of(event)
         if word is not None:
             times[word] += 1
-            told.append(word if times[word] == 1 else f"{word}#{times[word]}")
+            again = "" if times[word] == 1 else f"#{times[word]}"
+            told.append((place_of(event), f"{within}{word}{again}"))
     return told
+
+
+def place_of(event: Event) -> Place:
+    """Where an event stands in the log of all runs."""
+    seq, nth = event["position"].split(".")
+    return int(seq), int(nth)
 
 
 def word_of(event: Event) -> str | None:
