@@ -53,7 +53,7 @@ def test_a_date_in_yaml_stays_text(tmp_path: Path) -> None:
         ("w.json", '{"a": 1,\n "a": 2}', r"w.json:2:2: the key 'a' stands twice"),
         ("w.json", '{\t"a": 1,\n\t"a":\t2}', r"the key 'a' stands twice"),
         ("w.yaml", "name: [a\n", r"w.yaml:2:1: "),
-        ("w.yaml", "a: &x [*x]\n", "more than JSON can say"),
+        ("w.yaml", "a: &x [*x]\n", "values nest at most 64 deep"),
         ("w.yaml", "a: .nan\n", "more than JSON can say"),
         ("w.yaml", "a: !!python/object:os.system x\n", r"w.yaml:1:4: could not determine"),
         ("w.yaml", "1: one\n", r"w.yaml:1:1: a key is a text"),
@@ -65,6 +65,29 @@ def test_a_date_in_yaml_stays_text(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(
+    name: str, text: str, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(FileInvalid, match=said):
+        read(file(tmp_path, name, text))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("w.yaml", "a: " + "[" * 100_000, r"w.yaml:1:67: values nest at most 64 deep"),
+        ("w.json", '{"a": ' + "[" * 100_000, r"w.json:1:70: values nest at most 64 deep"),
+        ("w.json", r'{"s": "\ud83d\ude00", "a": ' + "[" * 100_000, "recursion"),
+        ("w.yaml", "- " * 50_000, "values nest at most 64 deep"),
+        (
+            "w.yaml",
+            "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
+            + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)),
+            "at most 400000 values",
+        ),
+    ],
+    ids=["yaml", "json", "no-yaml", "block", "aliases"],
+)
+def test_what_would_not_fit_into_memory_is_refused(
     name: str, text: str, said: str, tmp_path: Path
 ) -> None:
     with pytest.raises(FileInvalid, match=said):

@@ -1,7 +1,8 @@
 """A definition in a JSON or YAML file, and the line and column of everything in it.
 
 JSON is read by its own rules, YAML by PyYAML's safe loader; either way a key that stands twice is
-refused. YAML's dates stay the text that was written, for JSON has none.
+refused, and so are values that nest too deep or unfold into too many. YAML's dates stay the text
+that was written, for JSON has none.
 """
 
 import json
@@ -13,8 +14,13 @@ import yaml
 
 BYTES_MAX: Final = 4 * 1024 * 1024
 """A definition has 1 MiB as JSON; YAML's indentation and comments may take more."""
+DEPTH_MAX: Final = 64
+"""Of values in values, as everywhere in Penstock."""
+VALUES_MAX: Final = 400_000
+"""Values in a document, each alias counted as what it stands for."""
 JSON_SUFFIX: Final = ".json"
 SUFFIXES: Final = frozenset({JSON_SUFFIX, ".yaml", ".yml"})
+TOO_DEEP: Final = f"values nest at most {DEPTH_MAX} deep"
 TIMESTAMP: Final = "tag:yaml.org,2002:timestamp"
 KEY_TAGS: Final = frozenset({"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"})
 
@@ -134,8 +140,9 @@ def composed(path: Path, text: str) -> yaml.Node | None:
     JSON is nearly YAML; where it is not, its places are not known.
     """
     try:
+        check_depth(path, text)
         root: yaml.Node | None = yaml.compose(text, Loader)
-    except (yaml.YAMLError, RecursionError) as error:
+    except yaml.YAMLError as error:
         if path.suffix == JSON_SUFFIX:
             return None
         if isinstance(error, yaml.MarkedYAMLError):
@@ -143,7 +150,44 @@ def composed(path: Path, text: str) -> yaml.Node | None:
         raise FileInvalid(f"{path}: {error}") from None
     for key, said in wrong_keys(root):
         raise FileInvalid(f"{shown(path, place(key.start_mark))}: {said}")
+    check_unfolded(path, root)
     return root
+
+
+def check_depth(path: Path, text: str) -> None:
+    """Raise FileInvalid for values nested too deep.
+
+    Asked of the text's events, for PyYAML composes by recursion that nothing stops: a text of many
+    brackets would end the process.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > DEPTH_MAX:
+            mark: Any = event.start_mark  # the C parser's has the same members, and no base
+            raise FileInvalid(f"{shown(path, place(mark))}: {TOO_DEEP}")
+
+
+def check_unfolded(path: Path, root: yaml.Node | None) -> None:
+    """Raise FileInvalid where aliases make a small text large, or deep without end."""
+    count, level = 0, [] if root is None else [root]
+    for _ in range(DEPTH_MAX + 1):
+        if not level:
+            return
+        count += len(level)
+        inner: list[yaml.Node] = []
+        for node in level:
+            if count + len(inner) > VALUES_MAX:
+                raise FileInvalid(f"{path}: a document has at most {VALUES_MAX} values")
+            if isinstance(node, yaml.SequenceNode):
+                inner.extend(node.value)
+            elif isinstance(node, yaml.MappingNode):
+                inner.extend(value for _, value in node.value)
+        level = inner
+    raise FileInvalid(f"{path}: {TOO_DEEP}")
 
 
 def wrong_keys(root: yaml.Node | None) -> Iterator[tuple[yaml.Node, str]]:
