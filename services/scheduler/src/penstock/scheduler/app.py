@@ -22,7 +22,8 @@ from penstock.infra.service import Context
 from penstock.infra.settings import SchedulerSettings
 from penstock.infra.telemetry import logs
 from penstock.scheduler.admission import Admission
-from penstock.scheduler.archive import Age, Archived
+from penstock.scheduler.aged import Aged
+from penstock.scheduler.archive import Archived
 from penstock.scheduler.aside import Aside
 from penstock.scheduler.cancels import Cancels
 from penstock.scheduler.children import Children, Sources
@@ -33,6 +34,7 @@ from penstock.scheduler.forks import Forks
 from penstock.scheduler.gate_calls import GateCalls
 from penstock.scheduler.gate_ledger import GateStore
 from penstock.scheduler.gatehouse import Gatehouse
+from penstock.scheduler.horizon import Horizon
 from penstock.scheduler.intake import Intake
 from penstock.scheduler.leases import Leases
 from penstock.scheduler.ledger import Keeping, run_ledger
@@ -95,12 +97,14 @@ class Scheduler:
         weights = Weights(registry.weight, clock.monotonic)
         queues = (DEFAULT_QUEUE, *context.settings.queues)
         self._watch = Watch(self._holds, Admission(queues, self._admit, weights.of))
-        dispatch = Dispatch(self._publisher, self._blobs)
+        archive = Archived(self._engine)
+        self._horizon = Horizon(self._direct, wall_ms)
         definitions = Definitions(self._blobs)
-        payloads = Payloads(self._blobs, self._direct)
+        payloads = Payloads(self._blobs, self._direct, archive)
+        dispatch = Dispatch(self._publisher, self._blobs, Aged(payloads, self._horizon))
         timers = Timers(self._publisher)
         calls = GateCalls(self._publisher, me=me, now=wall_ms)
-        archive, is_old = Archived(self._engine), Age(wall_ms).is_old
+        is_old = self._horizon.is_old
         store = GateStore(log, payloads, archive, is_old)
         self._gatehouse = Gatehouse(self._publisher, store, calls, timers, clock)
         sources = Sources(registry, definitions, payloads, log)
@@ -137,6 +141,7 @@ class Scheduler:
         await self._engine.open()
         await self._publisher.start()
         await self._direct.start()
+        await self._horizon.start()
         self._cancels.start()
         self._reconciler.start()
         self._gatehouse.start()
@@ -155,6 +160,7 @@ class Scheduler:
         await self._cancels.stop()
         await self._leases.give_back()
         await self._publisher.stop()
+        await self._horizon.stop()
         await self._direct.stop()
         await self._engine.close()
 

@@ -1,15 +1,10 @@
 """The archive of histories in Postgres: where a scheduler finds what has left the log."""
 
-from collections.abc import Callable
-from uuid import UUID
+from collections.abc import Mapping
 
 from penstock.infra.eventlog.log import LogUnavailable, Stored
 from penstock.infra.nats import subjects
-from penstock.infra.nats.streams import EVENTS_WINDOW_S
 from penstock.infra.postgres.engine import DatabaseUnavailable, Engine, Row
-
-AGED_PART = 0.9
-"""Of the log's window: what began longer ago may have lost its first messages."""
 
 ROWS_MAX = 100_000
 """Messages of one history between two snapshots; there are far fewer."""
@@ -25,6 +20,7 @@ BETWEEN = """
       and seq > %(after)s and seq < %(before)s
     order by seq limit %(limit)s
 """
+AT = "select body from penstock.event_archive where log = 'events' and seq = %(seq)s"
 
 
 class Archived:
@@ -43,26 +39,22 @@ class Archived:
         rows = await self._rows(BETWEEN, subject, after=after, before=before, limit=ROWS_MAX)
         return [Stored(row["seq"], subject, bytes(row["body"])) for row in rows]
 
+    async def at(self, seq: int) -> bytes | None:
+        """The body of the message with this sequence, None where there is none.
+
+        Raises LogUnavailable while the database is away.
+        """
+        rows = await self._found(AT, {"seq": seq})
+        return bytes(rows[0]["body"]) if rows else None
+
     async def _rows(self, query: str, subject: str, **wanted: int) -> list[Row]:
         about = subjects.parse_events(subject)
+        named = {"tenant": about.tenant, "kind": about.kind, "id": about.id}
+        return await self._found(query, {**named, **wanted})
+
+    async def _found(self, query: str, wanted: Mapping[str, str | int]) -> list[Row]:
         try:
             async with self._engine.transaction() as session:
-                named = {"tenant": about.tenant, "kind": about.kind, "id": about.id}
-                return await session.all(query, named | wanted)
+                return await session.all(query, wanted)
         except DatabaseUnavailable as error:
             raise LogUnavailable(f"the archive is away: {error}") from error
-
-
-class Age:
-    """Tells old histories by their ids. now: ms since the epoch."""
-
-    def __init__(self, now: Callable[[], int]) -> None:
-        self._now = now
-
-    def is_old(self, subject: str) -> bool:
-        """Whether it may have begun before the log's window; also where its id does not say."""
-        named = UUID(subjects.parse_events(subject).id)
-        if named.version != 7:
-            return True
-        began = named.int >> 80
-        return self._now() - began > EVENTS_WINDOW_S * 1000 * AGED_PART

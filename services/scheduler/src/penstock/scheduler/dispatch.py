@@ -19,6 +19,7 @@ from penstock.infra.nats.publish import Publisher
 from penstock.infra.nats.streams import SHARED
 from penstock.infra.telemetry import metrics
 from penstock.messages.envelope import PackedWork, Task, encode
+from penstock.scheduler.aged import Aged
 from penstock.scheduler.tasks import TASK_MAX_BYTES
 
 PACK_TASKS_MAX = 50
@@ -49,12 +50,14 @@ class Waiting(NamedTuple):
 class Dispatch:
     """Packs tasks and publishes them at the end of the present turn of the event loop.
 
-    executors: how many are known to be there; a burst is split among them.
+    aged: finds what the log does not hold any more. executors: how many are known to be there; a
+    burst is split among them.
     """
 
-    def __init__(self, publisher: Publisher, blobs: Blobs) -> None:
+    def __init__(self, publisher: Publisher, blobs: Blobs, aged: Aged) -> None:
         self._publisher = publisher
         self._blobs = blobs
+        self._aged = aged
         self._waiting: dict[Slot, list[Waiting]] = defaultdict(list)
         self._flush_is_due = False
         self.executors = 1
@@ -62,23 +65,30 @@ class Dispatch:
     def send(self, tenant: str, task: Task, queue: str, heard: Heard) -> None:
         """Publish a task soon."""
         body = encode(task)
-        if len(body) <= TASK_MAX_BYTES:
+        if len(body) <= TASK_MAX_BYTES and not self._aged.are_in(task):
             self._put(Slot(queue, tenant), Waiting(msgspec.Raw(body), heard))
             return
-        storing = asyncio.get_running_loop().create_task(self._by_blob(tenant, task))
-        storing.add_done_callback(lambda done: self._put_stored(Slot(queue, tenant), done, heard))
+        making = asyncio.get_running_loop().create_task(self._made(tenant, task))
+        making.add_done_callback(lambda done: self._put_made(Slot(queue, tenant), done, heard))
+
+    async def _made(self, tenant: str, task: Task) -> bytes:
+        """A task that reads what the log does not hold, or more than a message does."""
+        if self._aged.are_in(task):
+            task = await self._aged.brought(task)
+        body = encode(task)
+        return body if len(body) <= TASK_MAX_BYTES else await self._by_blob(tenant, task)
 
     async def _by_blob(self, tenant: str, task: Task) -> bytes:
         """A task that reads more than a message holds carries the name of a blob instead."""
         blob = await self._blobs.put(encode(task.payloads), tenant=tenant, run_id=task.run_id)
         return encode(replace(task, payloads={}, payloads_blob=blob))
 
-    def _put_stored(self, slot: Slot, storing: "asyncio.Task[bytes]", heard: Heard) -> None:
-        error = asyncio.CancelledError() if storing.cancelled() else storing.exception()
+    def _put_made(self, slot: Slot, making: "asyncio.Task[bytes]", heard: Heard) -> None:
+        error = asyncio.CancelledError() if making.cancelled() else making.exception()
         if error is not None:
             heard(error)
         else:
-            self._put(slot, Waiting(msgspec.Raw(storing.result()), heard))
+            self._put(slot, Waiting(msgspec.Raw(making.result()), heard))
 
     def _put(self, slot: Slot, waiting: Waiting) -> None:
         self._waiting[slot].append(waiting)

@@ -5,6 +5,8 @@ ends as somebody's child, for a place in one run's history is of little use in a
 archived, and forgotten, each in its own time.
 """
 
+from typing import Protocol
+
 from msgspec import Raw
 from msgspec.structs import replace
 
@@ -17,30 +19,48 @@ from penstock.infra.nats.streams import EVENTS
 from penstock.messages.codec import decode_run_decision
 
 
-class Payloads:
-    """Finds the bytes of payloads."""
+class Decisions(Protocol):
+    """Where decisions are found that have left the log."""
 
-    def __init__(self, blobs: Blobs, direct: Direct) -> None:
+    async def at(self, seq: int) -> bytes | None:
+        """The body of the decision with this sequence, None where there is none.
+
+        Raises `LogUnavailable`.
+        """
+
+
+class Payloads:
+    """Finds the bytes of payloads; archive: where those are that the log has lost."""
+
+    def __init__(self, blobs: Blobs, direct: Direct, archive: Decisions | None = None) -> None:
         self._blobs = blobs
         self._direct = direct
+        self._archive = archive
 
     async def carried(self, payload: Payload) -> Payload:
         """The payload without a place in the log: inline where it was that, or by its blob.
 
-        What the log has no more keeps its place. Raises `LogUnavailable`.
+        What neither the log nor the archive has keeps its place. Raises `LogUnavailable`.
         """
         if payload.at is None:
             return payload
         place, _, member = payload.at.partition("/")
         seq, _, index = place.partition(".")
+        body = await self._decision(int(seq))
+        if body is None:
+            return payload
+        held = payload_at(decode_run_decision(body).events[int(index)], member)
+        return payload if held is None else held
+
+    async def _decision(self, seq: int) -> bytes | None:
+        """The body of a decision about a run, wherever it is."""
         try:
-            page = await self._direct.read_from(EVENTS, int(seq), batch=1)
+            found = await self._direct.by_seq(EVENTS, seq)
         except ReadUnavailable as error:
             raise LogUnavailable(str(error)) from error
-        if not page or page[0].seq != int(seq):
-            return payload
-        held = payload_at(decode_run_decision(page[0].body).events[int(index)], member)
-        return payload if held is None else held
+        if found is not None:
+            return found.body
+        return None if self._archive is None else await self._archive.at(seq)
 
     async def handed(self, payload: Payload, *, tenant: str, run_id: str) -> Payload:
         """The payload as another run's own: what is an object is copied, for it goes with its run.

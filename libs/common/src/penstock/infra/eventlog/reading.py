@@ -85,23 +85,21 @@ class Reading(Generic[E, S]):
 
         Raises LogUnavailable, Undecodable, BrokenChain, and what the archive raises.
         """
-        first = 0 if self.snapshots is None else await self._newest_snapshot(subject)
-        stored = await self.log.read(subject, after=first - 1 if first else 0)
+        last = None if self.snapshots is None else await self.log.last(subject)
+        first = 0 if last is None else self._snapshot_of(last)
+        is_empty = last is None and self.snapshots is not None
+        stored = [] if is_empty else await self.log.read(subject, after=max(first - 1, 0))
         if not stored:
             return await self._archived(subject)
         decisions = [self.codec.decode(message.body) for message in stored]
         if not self._may_begin(decisions[0]):
-            head = await self._head(subject, before=stored[0].seq)
+            head = await self._head(subject, before=stored[0].seq, named=decisions[0].snapshot)
             stored = [*head, *stored]
             decisions = [*(self.codec.decode(message.body) for message in head), *decisions]
         return self._checked(subject, stored, decisions)
 
-    async def _newest_snapshot(self, subject: str) -> int:
-        """The sequence of the last message that begins with a snapshot, 0 for none."""
-        last = await self.log.last(subject)
-        return 0 if last is None else self._snapshot_of(last)
-
     def _snapshot_of(self, message: Stored) -> int:
+        """The sequence of the last message that begins with a snapshot, up to this one."""
         decision = self.codec.decode(message.body)
         return message.seq if self._is_snapshot(decision) else decision.snapshot
 
@@ -119,20 +117,18 @@ class Reading(Generic[E, S]):
         last = await self.archive.last(subject)
         if last is None:
             return Found([], [], NO_HASH)
-        stored = [*await self._head(subject, before=last.seq), last]
-        if self._is_snapshot(self.codec.decode(last.body)):
-            stored = [last]
+        stored = [last]
+        if not self._may_begin(decided := self.codec.decode(last.body)):
+            head = await self._head(subject, before=last.seq, named=decided.snapshot)
+            stored = [*head, last]
         decisions = [self.codec.decode(message.body) for message in stored]
         return self._checked(subject, stored, decisions)._replace(is_logged=False)
 
-    async def _head(self, subject: str, *, before: int) -> list[Stored]:
-        """The archived messages before one, from the last snapshot among them on."""
+    async def _head(self, subject: str, *, before: int, named: int) -> list[Stored]:
+        """The archived messages before one, from the snapshot that it names on, 0 for none."""
         if self.archive is None:
             return []
-        found = await self.archive.read(subject, after=0, before=before)
-        decided = [self.codec.decode(message.body) for message in found]
-        begins = [n for n, decision in enumerate(decided) if self._is_snapshot(decision)]
-        return found[begins[-1] :] if begins else found
+        return await self.archive.read(subject, after=max(named - 1, 0), before=before)
 
     def _checked(
         self, subject: str, stored: Sequence[Stored], decisions: Sequence[Recorded[E]]

@@ -259,8 +259,12 @@ class Ledger(Generic[C, E, S]):
     async def _found_or_new(
         self, subject: str, commands: Sequence[Addressed[C]], *, guess: bool
     ) -> Held[S]:
-        """The history as it is, or as it must be if it is as new as it looks."""
-        if not guess or self.is_new is None or not self.is_new(commands):
+        """The history as it is, or as it must be if it is as new as it looks.
+
+        Of one that may be old that is no guess to make: where the log has forgotten it, what is
+        appended as its beginning would be taken.
+        """
+        if not guess or self.is_new is None or not self.is_new(commands) or self.is_old(subject):
             return await self._load(subject, commands)
         if self.absent is not None:
             await self.absent(subject, commands)

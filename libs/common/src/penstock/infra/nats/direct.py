@@ -6,6 +6,7 @@ by a read.
 
 import asyncio
 from collections.abc import Mapping
+from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
@@ -115,6 +116,13 @@ class Direct:
         """A page of a stream from number `seq` (at least 1) on; empty at the end."""
         request = {"seq": seq, "batch": batch, "max_bytes": BATCH_MAX_BYTES}
         return await self._page(stream, request, single=False)
+
+    async def read_since(
+        self, stream: str, moment: datetime, *, batch: int = BATCH
+    ) -> list[Recorded]:
+        """A page of a stream from the first message on that was stored at a moment or later."""
+        request: dict[str, str | int] = {"start_time": moment.isoformat(), "batch": batch}
+        return await self._page(stream, request | {"max_bytes": BATCH_MAX_BYTES}, single=False)
 
     async def _single(self, stream: str, request: Mapping[str, str | int]) -> Recorded | None:
         messages = await self._page(stream, request, single=True)
