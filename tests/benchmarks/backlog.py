@@ -78,6 +78,7 @@ class Backlog:
         await self._filled()
         through = Through(self._stack.api_url, quiet.key)
         workflow = await through.create(drawn("single", ["only"], []))
+        warm_up = (await through.run(workflow["id"]))["id"]
         asked, waiting = {}, []
         for _ in range(SECONDS):
             begun, at = time.perf_counter(), time.time_ns() / 1e6
@@ -88,8 +89,9 @@ class Backlog:
         feeding.cancel()
         await asyncio.gather(feeding, return_exceptions=True)
         await through.close()
-        if len(quiet.started_at) != SECONDS:
-            raise WrongResult(f"{SECONDS - len(quiet.started_at)} single steps have not run")
+        missing = {*asked, warm_up} - quiet.started_at.keys()
+        if missing:
+            raise WrongResult(f"{len(missing)} single steps have not run")
         waits = [max(0.0, quiet.started_at[run] - at) for run, at in asked.items()]
         return {
             "p50_ms": round(percentile(waits, 0.5), 1),
