@@ -182,9 +182,16 @@ class RawDecision(Envelope, frozen=True, kw_only=True):
     events: tuple[Raw, ...]
 
 
+_unfed = hashlib.sha256()
+"""Copied for each hash, which is cheaper than to have one looked up by its name."""
+
+
 def chain_hash(previous_hash: str, body: bytes) -> str:
     """The hash of a message on its subject's chain: SHA-256(previous hash ‖ body), hex."""
-    return hashlib.sha256(previous_hash.encode() + body).hexdigest()
+    digest = _unfed.copy()
+    digest.update(previous_hash.encode())
+    digest.update(body)
+    return digest.hexdigest()
 
 
 encode = msgspec.json.encode

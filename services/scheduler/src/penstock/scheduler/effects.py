@@ -56,7 +56,7 @@ PARENT_ENDS = "the run that waits for it is being ended"
 GIVEN_UP = "the step that waits for it was given up"
 
 Followed = (
-    RunCancelRequested | StepAbandoned | StepCancelled | StepSucceeded | StepTimedOut | StepWaiting
+    StepSucceeded | RunCancelRequested | StepAbandoned | StepCancelled | StepTimedOut | StepWaiting
 )
 FOLLOWED = get_args(Followed)
 """The events from which something may follow, but for dispatches and timers."""

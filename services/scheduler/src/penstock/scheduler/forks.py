@@ -18,6 +18,9 @@ from penstock.infra.blobs.port import BlobCorrupt, BlobMissing
 from penstock.infra.eventlog.transact import Addressed
 from penstock.scheduler.payloads import Payloads
 
+HOLD_STATES = frozenset({RunForked, RunQueued})
+"""The events that say from where another run goes on."""
+
 STATE_MAX_BYTES = 32 * 1024 * 1024
 """Of a snapshot; in memory it is several times as large."""
 
@@ -68,7 +71,7 @@ class Forks:
 
 def kept(events: Sequence[RunEvent]) -> Sequence[RunEvent]:
     """The events as the log keeps them: what is an object of its own is there by its name."""
-    if not any(isinstance(event, RunForked | RunQueued) for event in events):
+    if HOLD_STATES.isdisjoint(map(type, events)):
         return events
     return [
         replace(event, state=closed(event.state))

@@ -4,6 +4,7 @@ Most are to runs, some to gates.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
+from functools import lru_cache
 from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -179,6 +180,7 @@ def to_gate(key: GateKey, message: GateMessage) -> ToGate:
     return ToGate(key, Addressed(message.command, id=message.id, actor=message.actor))
 
 
+@lru_cache(maxsize=subjects.RECENT)
 def run_key(tenant: str, run_id: str) -> RunKey:
     """The run of some tenant; BadToken for a text that no subject may hold.
 

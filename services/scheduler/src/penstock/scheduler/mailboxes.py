@@ -22,7 +22,7 @@ class Mailboxes(Generic[K, T]):
     def __init__(self, work_off: Callable[[K, list[T]], Awaitable[None]]) -> None:
         self._work_off = work_off
         self._letters: dict[K, deque[T]] = {}
-        self._workers: set[asyncio.Task[None]] = set()
+        self._workers: dict[K, asyncio.Task[None]] = {}
         self.waiting = 0
 
     def post(self, key: K, letter: T) -> None:
@@ -33,9 +33,7 @@ class Mailboxes(Generic[K, T]):
             box.append(letter)
             return
         self._letters[key] = deque((letter,))
-        worker = asyncio.get_running_loop().create_task(self._empty(key))
-        self._workers.add(worker)
-        worker.add_done_callback(self._workers.discard)
+        self._workers[key] = asyncio.get_running_loop().create_task(self._empty(key))
 
     def is_busy(self, key: K) -> bool:
         """Whether letters of the key wait or are being worked on."""
@@ -45,7 +43,7 @@ class Mailboxes(Generic[K, T]):
         """Wait until no letter is left; False when the time is over first."""
         if not self._workers:
             return True
-        _, pending = await asyncio.wait(self._workers, timeout=timeout_s)
+        _, pending = await asyncio.wait(self._workers.values(), timeout=timeout_s)
         return not pending
 
     async def _empty(self, key: K) -> None:
@@ -57,4 +55,4 @@ class Mailboxes(Generic[K, T]):
                 await self._work_off(key, letters)
         finally:
             self.waiting -= len(box)
-            del self._letters[key]
+            del self._letters[key], self._workers[key]

@@ -76,20 +76,20 @@ def contributors(run: Run, step_id: str) -> tuple[str, ...]:
         goes_on = graph.nodes[edge.source].continue_on_error
         if is_taken(edge, run.step(inside(scope, edge.source)), number, goes_on=goes_on):
             taken.append(edge.source)
-    return tuple(dict.fromkeys(taken))
+    return tuple(dict.fromkeys(taken)) if len(taken) > 1 else tuple(taken)
 
 
 def read_by_step(run: Run, step_id: str, taken: tuple[str, ...]) -> Iterator[Named]:
     """By name, the payloads that a node reads: for the input rule, and by its templates."""
     graph, node_id = run.located(step_id)
     reads = graph.reads[node_id]
-    is_root = not graph.incoming[node_id]
     scope = scope_of(step_id)
     if reads.input:
         for source in taken:
             yield from said_by(run, inside(scope, source), source)
-    is_input = reads.run_input or (reads.input and is_root and scope == ROOT)
-    yield from named(run, step_id, replace(reads, run_input=is_input))
+        if not reads.run_input and scope == ROOT and not graph.incoming[node_id]:
+            reads = replace(reads, run_input=True)
+    yield from named(run, step_id, reads)
 
 
 def read_by_evaluation(
@@ -199,6 +199,8 @@ def brought_inline(wanted: dict[str, Payload], recent: Mapping[str, Raw]) -> dic
     A loop's items stay where they are: all of its iterations read the same, and an executor that
     has read them once has them.
     """
+    if all(payload.at is None for payload in wanted.values()):
+        return wanted
     size = sum(p.size for p in wanted.values() if p.inline)
     brought = {}
     for name, payload in wanted.items():

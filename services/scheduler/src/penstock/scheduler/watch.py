@@ -20,6 +20,7 @@ from penstock.domain.run.events import (
     ResultDiscarded,
     RunEvent,
     StepDispatched,
+    StepReady,
     StepStarted,
     StepWaiting,
     WaitKind,
@@ -32,8 +33,8 @@ from penstock.scheduler.keys import RunKey
 
 __all__ = ["Attempt", "Child", "RunKey", "Waited", "Watch", "Watched"]
 
-CHANGES_NO_HOLDER = (StepStarted, ResultDiscarded, ApprovalDecided)
-"""What is said of a step whose present attempt stays with whom it is."""
+CHANGES_NO_HOLDER = frozenset({StepReady, StepStarted, ResultDiscarded, ApprovalDecided})
+"""What is said of a step whose present attempt stays with whom it is, or that nobody holds."""
 
 FOR_SOMEBODY = (WaitKind.SIGNAL, WaitKind.APPROVAL)
 """Waits that a person or another system ends, whenever that may be."""
@@ -129,19 +130,20 @@ class Watch:
         watched.seq = outcome.seq
         events = [event for _, event in outcome.events]
         for event in events:
-            step_id = getattr(event, "step_id", None)
-            if step_id is not None and not isinstance(event, CHANGES_NO_HOLDER):
-                self._settle(key, watched, step_id, now)
             if isinstance(event, StepDispatched):
-                self._send_out(
-                    watched, Attempt(key, event.step_id, event.attempt), event.queue, now
-                )
-            elif isinstance(event, StepWaiting):
-                self._wait(key, watched, event, now)
+                attempt = Attempt(key, event.step_id, event.attempt)
+                self._send_out(watched, attempt, event.queue, now)
+            elif type(event) not in CHANGES_NO_HOLDER:
+                step_id = getattr(event, "step_id", None)
+                if step_id is not None:
+                    self._settle(key, watched, step_id, now)
+                if isinstance(event, StepWaiting):
+                    self._wait(key, watched, event, now)
         for event_timer_id, timer in timers_begun(events):
             watched.timers[event_timer_id] = timer
-        for timer_id in [t for t in watched.timers if t not in run.timers]:
-            del watched.timers[timer_id]
+        if watched.timers:
+            for timer_id in [t for t in watched.timers if t not in run.timers]:
+                del watched.timers[timer_id]
         watched.is_owed = is_owed(run)
         watched.is_paused = is_resting(run)
         self._enlist(key, watched, run, now)

@@ -242,6 +242,8 @@ def final_event(run: Run) -> RunEvent:
 def is_owed(run: Run) -> bool:
     """Whether consequences are left that did not fit, so that a `ContinueRun` must follow."""
     if run.ending is None:
+        if run.agenda.head is None and run.unsettled and run.flow is PLAIN:
+            return False
         return next_consequence(run) is not None
     if not run.is_live:
         return False

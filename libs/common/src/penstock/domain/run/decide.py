@@ -71,6 +71,8 @@ def play(
 def accept(draft: Draft, command: RunCommand) -> None:
     """What the command itself says, before its consequences."""
     match command:
+        case CompleteStep() | FailStep() | SuspendStep() | StartStep():
+            report(draft, command)
         case StartRun():
             start(draft, command)
         case AdmitRun() | TurnAway():
@@ -83,8 +85,6 @@ def accept(draft: Draft, command: RunCommand) -> None:
             pass
         case FireTimer(timer_id=timer_id):
             fire(draft, timer_id)
-        case CompleteStep() | FailStep() | SuspendStep() | StartStep():
-            report(draft, command)
         case ReportLost() | ConfirmCancel():
             report(draft, command)
         case _:

@@ -73,6 +73,10 @@ def fold(run: Run, events: Iterable[RunEvent]) -> Run:
 def evolve(run: Run, event: RunEvent) -> Run:
     """The run after one more event."""
     match event:
+        case StepReady(step_id=step_id, attempt=attempt):
+            return made_ready(run, step_id, attempt)
+        case StepDispatched(step_id=step_id):
+            return dispatched(run, step_id)
         case (
             StepSucceeded()
             | StepFailed()
@@ -83,10 +87,6 @@ def evolve(run: Run, event: RunEvent) -> Run:
         ):
             step = last_word(run.step(event.step_id), event)
             return (evaluated if "@" in event.step_id else settled)(run, event.step_id, step)
-        case StepReady(step_id=step_id, attempt=attempt):
-            return made_ready(run, step_id, attempt)
-        case StepDispatched(step_id=step_id):
-            return dispatched(run, step_id)
         case StepStarted(step_id=step_id):
             return with_step(run, step_id, status=StepStatus.RUNNING)
         case StepLost(step_id=step_id):

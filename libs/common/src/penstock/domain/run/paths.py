@@ -31,7 +31,7 @@ RUN_OUTPUT: Final = f"@{Evaluation.OUTPUT}"
 
 def scope_of(path: str) -> str:
     """The scope that a step stands in: `loop.3` of `loop.3.inner`, empty of `price`."""
-    return path.rpartition(".")[0]
+    return path.rpartition(".")[0] if "." in path else ROOT
 
 
 def node_of(path: str) -> str:

@@ -50,8 +50,6 @@ def report(draft: Draft, command: Report) -> None:
         discard(draft, command)
         return
     match command:
-        case StartStep():
-            started(draft, command)
         case CompleteStep():
             draft.record(
                 StepSucceeded(
@@ -66,6 +64,8 @@ def report(draft: Draft, command: Report) -> None:
                     edges=command.edges,
                 )
             )
+        case StartStep():
+            started(draft, command)
         case FailStep():
             fail(draft, command)
         case SuspendStep():

@@ -45,6 +45,19 @@ BEARERS: Final[frozenset[type]] = frozenset(
 )
 """The events that can hold a payload; of a step's usual events that is one in three."""
 
+HOLD: Final[dict[type, tuple[str, ...]]] = {
+    bearer: tuple(
+        member
+        for member in MEMBERS
+        if hasattr(
+            RunStarted if bearer is RunQueued else bearer,
+            "error" if member == "details" else member,
+        )
+    )
+    for bearer in BEARERS
+}
+"""Which members each of them has."""
+
 
 def at_rest(event: E, position: str) -> E:
     """The event as run state keeps it: a large payload becomes the place where it is."""
@@ -86,12 +99,15 @@ def payload_at(event: RunEvent, member: str) -> Payload | None:
 
 def payloads_of(event: RunEvent) -> list[tuple[str, Payload]]:
     """All payloads that `event` carries inline, each with the name of its member."""
-    if type(event) not in BEARERS:
+    members = HOLD.get(type(event))
+    if members is None:
         return []
-    found = ((member, payload_at(event, member)) for member in MEMBERS)
+    found = [(member, payload_at(event, member)) for member in members]
     return [(member, held) for member, held in found if held is not None and held.inline]
 
 
 def names_its_place(event: RunEvent) -> bool:
     """Whether what state keeps of the event depends on its position: a payload is too large."""
+    if type(event) not in BEARERS:
+        return False
     return any(held.size > AT_REST_MAX_BYTES for _, held in payloads_of(event))

@@ -5,6 +5,7 @@ part of a subject (`BadToken`), so that no id can widen a subscription or reach 
 """
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 from zlib import crc32
 
@@ -30,6 +31,10 @@ _EVENTS_TOKENS = 5
 _COMMAND_TOKENS = 6
 _TIMER_TOKENS = 7
 _CANCEL_TOKENS = 5
+
+
+RECENT = 8_192
+"""Subjects that are asked for many times over: so many are kept."""
 
 
 class BadToken(ValueError):
@@ -96,6 +101,7 @@ def reports(scope: str, partition: int) -> str:
     return f"penstock.rep.{token(scope)}.{_partition(partition)}"
 
 
+@lru_cache(maxsize=RECENT)
 def run_events(tenant: str, run_id: str) -> str:
     """The history of one run."""
     return events(tenant, "run", run_id)
@@ -116,6 +122,7 @@ def registry(tenant: str, kind: str, id: str) -> str:  # noqa: A002
     return f"penstock.reg.{token(tenant)}.{token(kind)}.{token(id)}"
 
 
+@lru_cache(maxsize=RECENT)
 def work(scope: str, queue: str, tenant: str) -> str:
     """Where tasks of a tenant wait for the executors of a queue."""
     return f"penstock.work.{token(scope)}.{token(queue)}.{token(tenant)}"
