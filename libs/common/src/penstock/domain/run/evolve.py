@@ -48,7 +48,7 @@ from penstock.domain.run.events import (
 from penstock.domain.run.flow import rivals_out, stopped, trimmed, with_flow
 from penstock.domain.run.loops import opened
 from penstock.domain.run.paths import scope_of
-from penstock.domain.run.settling import settled
+from penstock.domain.run.settling import settled, waited
 from penstock.domain.run.snapshot import compacted, restored, resumed_from
 from penstock.domain.run.state import (
     PLAIN,
@@ -60,7 +60,7 @@ from penstock.domain.run.state import (
     Timer,
     TimerKind,
 )
-from penstock.domain.run.waits import approved, put_to_rest, signalled
+from penstock.domain.run.waits import approved, put_to_rest, signalled, told_before
 
 
 def fold(run: Run, events: Iterable[RunEvent]) -> Run:
@@ -130,7 +130,7 @@ def evolve_whole(run: Run, event: WholeEvent) -> Run:
         case RunAdmitted():
             return replace(run, admitted=run.admitted + 1)
         case RunForked():
-            return resumed_from(run, event.state)
+            return told_before(resumed_from(run, event.state), run.flow)
         case RunSnapshotTaken():
             return as_taken(run, event)
         case RunPaused():
@@ -269,9 +269,11 @@ def dispatched(run: Run, step_id: str) -> Run:
 
 
 def lost(run: Run, step_id: str) -> Run:
-    """Nobody works on the step's attempt any more."""
-    losses = run.step(step_id).losses + 1
-    run = with_step(run, step_id, status=StepStatus.PENDING, losses=losses)
+    """Nobody works on the attempt any more: its executor is gone or, to a fork, its child run."""
+    step = run.step(step_id)
+    run = with_step(run, step_id, status=StepStatus.PENDING, losses=step.losses + 1, wait=None)
+    if step.wait is not None:
+        return waited(run, step_id, step.wait)
     run = replace(run, held=run.held - 1)
     return with_flow(run, evaluating=run.flow.evaluating - 1) if "@" in step_id else run
 

@@ -6,6 +6,7 @@ from penstock.domain.ids import derived
 from penstock.domain.run.commands import (
     CompleteStep,
     ConfirmCancel,
+    EndChild,
     FailStep,
     Report,
     ReportLost,
@@ -80,14 +81,16 @@ def report(draft: Draft, command: Report) -> None:
 
 
 def is_ahead(command: RunCommand, run: Run) -> bool:
-    """Whether a report is about an attempt, or a cancel, that this run does not know of yet.
+    """Whether a report is about an attempt, a child or a cancel that this run does not know of yet.
 
     Nobody can know of one before it is in the history: the report is forged, or this is the run
     as it was some time ago.
     """
-    if not isinstance(command, Report) or run.is_over:
+    if not isinstance(command, Report | EndChild) or run.is_over:
         return False
     step = run.step(command.step_id)
+    if isinstance(command, EndChild) and command.attempt == step.attempt:
+        return step.status is StepStatus.READY or step.status in HELD
     if command.attempt == step.attempt:
         untold = isinstance(command, ConfirmCancel) and run.ending is None
         return step.status is StepStatus.READY or (untold and step.status in HELD)

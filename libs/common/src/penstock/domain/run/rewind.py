@@ -29,6 +29,9 @@ EFFECTFUL = frozenset(
 """Node types whose attempts may have been seen outside of the run."""
 
 
+PUT_OUT = frozenset({StepStatus.SKIPPED, StepStatus.CANCELLED})
+
+
 class Plan(Struct, frozen=True, kw_only=True):
     """What a retry or a fork would do: step ids, in the order of the definition.
 
@@ -43,9 +46,10 @@ class Plan(Struct, frozen=True, kw_only=True):
 def for_retry(run: Run) -> frozenset[str]:
     """The steps that a retry of a run that has ended leaves as they are.
 
-    All that succeeded, and the failures that were taken up.
+    All that succeeded, the failures that were taken up, and what a join that stays had put out.
     """
-    return frozenset(node_id for node_id in run.drawn.order if is_good(run, node_id))
+    good = frozenset(node_id for node_id in run.drawn.order if is_good(run, node_id))
+    return good | put_out_by(run, good)
 
 
 def for_fork(run: Run, from_step: str) -> frozenset[str]:
@@ -56,10 +60,24 @@ def for_fork(run: Run, from_step: str) -> frozenset[str]:
     graph, node_id = run.drawn, from_step.partition(".")[0]
     if node_id not in graph.nodes:
         raise NotFound(f"the run has no step {from_step}")
-    return frozenset(
+    good = frozenset(
         other
         for other in graph.order
         if other != node_id and is_good(run, other) and node_id not in graph.ancestors(other)
+    )
+    return good | (put_out_by(run, good) - {node_id})
+
+
+def put_out_by(run: Run, kept: Collection[str]) -> frozenset[str]:
+    """The steps that joins with `cancelOthers` among the kept ones had put out.
+
+    They lead nowhere but to such a join: to run them again would have no use but their effects.
+    """
+    return frozenset(
+        rival
+        for join in kept
+        for rival in run.drawn.cancelled_by(join)
+        if run.step(rival).status in PUT_OUT
     )
 
 

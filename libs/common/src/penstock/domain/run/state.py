@@ -261,9 +261,12 @@ class Run(Struct, frozen=True):
         return self.steps.get(step_id, PENDING)
 
     def awaits(self, step_id: str, attempt: int) -> bool:
-        """Whether an executor owes a word about exactly this attempt."""
+        """Whether an executor owes a word about exactly this attempt.
+
+        A run that has ended awaits nothing, though nobody waited for its last evaluations.
+        """
         step = self.step(step_id)
-        return step.attempt == attempt and step.status in HELD
+        return step.attempt == attempt and step.status in HELD and self.is_live
 
     def located(self, step_id: str) -> tuple[Graph, str]:
         """The drawing that a step stands in, and its node's id there. Raises KeyError."""

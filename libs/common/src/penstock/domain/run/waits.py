@@ -4,6 +4,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
+from penstock.domain.payload import Payload
 from penstock.domain.run import loops
 from penstock.domain.run.events import (
     ApprovalDecided,
@@ -15,7 +16,17 @@ from penstock.domain.run.events import (
     WaitKind,
 )
 from penstock.domain.run.flow import answered, with_flow
-from penstock.domain.run.state import Answer, Run, StepStatus, Timer, TimerKind, Wait
+from penstock.domain.run.state import (
+    PLAIN,
+    SETTLED,
+    Answer,
+    Flow,
+    Run,
+    StepStatus,
+    Timer,
+    TimerKind,
+    Wait,
+)
 from penstock.domain.workflow.model import EdgeType
 
 RECEIVED = "received"
@@ -92,28 +103,52 @@ def listening_for(run: Run, step_id: str, name: str) -> Run:
 
 
 def signalled(run: Run, event: SignalReceived) -> Run:
-    """The run after a signal: the step that has waited longest takes it, else it is kept."""
+    """The run after a signal."""
     run = with_flow(run, heard=run.flow.heard.set(event.signal_id, True))
-    first, *rest = run.flow.listeners.get(event.name, ()) or ("",)
+    return taken_or_kept(run, event.name, event.payload)
+
+
+def taken_or_kept(run: Run, name: str, signal: Payload) -> Run:
+    """The run after a signal: the step that has waited longest takes it, else it is kept."""
+    first, *rest = run.flow.listeners.get(name, ()) or ("",)
     if not first:
-        kept = (*run.flow.signals.get(event.name, ()), event.payload)
-        return with_flow(run, signals=run.flow.signals.set(event.name, kept))
+        kept = (*run.flow.signals.get(name, ()), signal)
+        return with_flow(run, signals=run.flow.signals.set(name, kept))
     listeners = run.flow.listeners
-    left = listeners.set(event.name, tuple(rest)) if rest else listeners.delete(event.name)
+    left = listeners.set(name, tuple(rest)) if rest else listeners.delete(name)
     return answered(
         with_flow(run, listeners=left),
-        Answer(first, output=event.payload, branch=RECEIVED),
+        Answer(first, output=signal, branch=RECEIVED),
     )
+
+
+def told_before(run: Run, flow: Flow) -> Run:
+    """A run that has taken over another one's state, with what it was told before its start."""
+    if flow is PLAIN:
+        return run
+    run = with_flow(run, heard=run.flow.heard.update(flow.heard))
+    for name in sorted(flow.signals):
+        for signal in flow.signals[name]:
+            run = taken_or_kept(run, name, signal)
+    for step_id in sorted(flow.approvals):
+        if step_id not in run.flow.decisions and run.step(step_id).status not in SETTLED:
+            run = decided(run, flow.approvals[step_id], flow.decisions[step_id])
+    return run
 
 
 def approved(run: Run, event: ApprovalDecided) -> Run:
     """The run after a decision about a step that waits for it, or will."""
-    answer = verdict_of(run, event)
-    run = with_flow(run, decisions=run.flow.decisions.set(event.step_id, event.decision))
-    wait = run.step(event.step_id).wait
+    return decided(run, verdict_of(run, event), event.decision)
+
+
+def decided(run: Run, answer: Answer, decision: Verdict) -> Run:
+    """The run with a step that knows what it says as soon as it waits for that."""
+    step_id = answer.step_id
+    run = with_flow(run, decisions=run.flow.decisions.set(step_id, decision))
+    wait = run.step(step_id).wait
     if wait is not None and wait.kind is WaitKind.APPROVAL:
         return answered(run, answer)
-    return with_flow(run, approvals=run.flow.approvals.set(event.step_id, answer))
+    return with_flow(run, approvals=run.flow.approvals.set(step_id, answer))
 
 
 def verdict_of(run: Run, event: ApprovalDecided) -> Answer:
