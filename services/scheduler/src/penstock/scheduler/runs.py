@@ -136,14 +136,18 @@ class Runs:
         recorded = list(outcome.events)
         handled: list[Letter] = []
         back: list[Letter] = []
+        answers: list[Answer] = []
         for letter, answer in zip(letters, outcome.answers, strict=True):
             came_before = letter.deliveries > 1 or letter.failures > 0
-            if came_before and answer.refusal is None:
-                recorded += await self._led_to(key, letter.addressed.id, outcome)
+            if came_before and outcome.base:
+                led_to = await self._led_to(key, letter.addressed.id, outcome)
+                recorded += led_to
+                answer = as_first(answer, led_to)  # noqa: PLW2901
+            answers.append(answer)
             early = outcome.base == 0 and is_unborn(letter, answer)
             early = early or (answer.replayed and self._is_early(key, letter, run))
             (back if early else handled).append(letter)
-        for letter, answer in zip(letters, outcome.answers, strict=True):
+        for letter, answer in zip(letters, answers, strict=True):
             if letter.reply_to and letter not in back:
                 await self._send(letter.reply_to, encode(reply_of(answer)))
         settlement = Settlement(handled)
@@ -208,6 +212,17 @@ def is_unborn(letter: Letter, answer: Answer) -> bool:
     if refusal is None or refusal.code != NotFound.code or letter.receipt is None:
         return False
     return letter.deliveries < HAND_BACKS_MAX
+
+
+def as_first(answer: Answer, led_to: Sequence[tuple[str, RunEvent]]) -> Answer:
+    """What the sender is told of a command that had taken effect before.
+
+    By now it may be refused: a run that has been resumed is not paused any more.
+    """
+    if answer.refusal is None or not led_to:
+        return answer
+    position, _ = led_to[-1]
+    return Answer(position, replayed=True)
 
 
 def reply_of(answer: Answer) -> Reply:
