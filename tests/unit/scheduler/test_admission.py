@@ -1,0 +1,229 @@
+"""Who is given room: windows are never overdrawn, nobody who waits is forgotten."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from penstock.domain.run.commands import CancelRun, ContinueRun, PauseRun, ResumeRun, RunCommand
+from penstock.domain.run.consequences import demand, is_owed
+from penstock.domain.run.state import Run, unborn
+from penstock.domain.workflow.graph import Graph
+from penstock.domain.workflow.model import Definition, Node
+from penstock.infra.eventlog.transact import Outcome
+from penstock.scheduler import windows
+from penstock.scheduler.admission import Admission
+from penstock.scheduler.allowance import Allowance
+from penstock.scheduler.keys import RunKey
+from penstock.scheduler.watch import Watch
+from penstock.scheduler.weights import Weights
+from tests.unit.domain.run.story import AT, complete, drawing, start
+
+WINDOW = 4
+
+
+class Floor:
+    """One scheduler's runs, as it decides about them and watches them, without a log."""
+
+    def __init__(self, *queues: str) -> None:
+        self.asked: list[RunKey] = []
+        self.admission = Admission(queues or ("default",), self.asked.append)
+        self.watch = Watch(admission=self.admission)
+        self.runs: dict[RunKey, tuple[Run, int]] = {}
+
+    def begin(self, key: RunKey, graph: Graph) -> None:
+        """Start a run."""
+        self.runs[key] = unborn(key.run_id, graph), 0
+        self.say(key, start())
+
+    def say(self, key: RunKey, *commands: RunCommand) -> None:
+        """Have a run decide about some commands at once."""
+        state, base = self.runs[key]
+        run, added = state, []
+        with Allowance(self.admission, key) as allowance:
+            rules = allowance.rules()
+            for command in commands:
+                events, run = rules(command, run, at=AT)
+                added += events
+            seq = base + bool(added)
+            placed = [(f"{seq}.{index}", event) for index, event in enumerate(added)]
+            outcome = Outcome(run, seq, placed, [], len(commands), base)
+            self.watch.follow(key, outcome, 0.0)
+        self.runs[key] = run, seq
+
+    def go_on(self) -> None:
+        """Give away what room there is, and have those decide that got some."""
+        self.admission.give()
+        asked, self.asked[:] = list(self.asked), []
+        for key in asked:
+            self.say(key, ContinueRun())
+
+    def held(self, key: RunKey) -> list[str]:
+        """The steps of a run that executors hold."""
+        return sorted(a.step_id for a in self.watch.attempts if a.run == key)
+
+    def finish(self, key: RunKey) -> None:
+        """Executors report all that they hold of a run."""
+        self.say(key, *(complete(step_id) for step_id in self.held(key)))
+
+    @property
+    def out(self) -> int:
+        """How many steps executors hold."""
+        return len(self.watch.attempts)
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window of a few steps."""
+    monkeypatch.setattr(windows, "WINDOW_MIN", WINDOW)
+    monkeypatch.setattr(windows, "WINDOW_MAX", WINDOW)
+
+
+NOISY, QUIET = RunKey("noisy", "n-1"), RunKey("quiet", "q-1")
+
+
+def broad(width: int) -> Graph:
+    """So many steps that wait for nothing."""
+    return drawing(*(f"n{number:02}" for number in range(width)))
+
+
+async def test_what_fits_goes_out_at_once_and_the_rest_is_enlisted() -> None:
+    floor = Floor()
+    floor.begin(NOISY, broad(10))
+    assert floor.out == WINDOW
+    assert NOISY in floor.admission
+    assert not is_owed(floor.runs[NOISY][0])
+    assert floor.watch.unowned(AT) == 0
+
+
+async def test_what_a_run_finishes_makes_room_for_its_own_next_steps() -> None:
+    floor = Floor()
+    floor.begin(NOISY, broad(10))
+    floor.finish(NOISY)
+    assert floor.held(NOISY) == ["n04", "n05", "n06", "n07"]
+    assert floor.admission.window("default").reserved == 0
+
+
+async def test_another_tenant_is_next_when_room_comes() -> None:
+    floor = Floor()
+    floor.begin(NOISY, broad(200))
+    floor.begin(QUIET, broad(1))
+    assert floor.held(QUIET) == []
+    for _ in range(4):
+        floor.finish(NOISY)
+        floor.go_on()
+        assert floor.out <= WINDOW
+    assert floor.held(QUIET) == ["n00"]
+
+
+async def test_everything_comes_to_its_end_and_nothing_stays_reserved() -> None:
+    floor = Floor()
+    keys = [RunKey(f"t{number % 3}", f"r-{number}") for number in range(12)]
+    for key in keys:
+        floor.begin(key, drawing("a>b", "a>c", "b>d", "c>d", "e"))
+    for _ in range(100):
+        for key in keys:
+            floor.finish(key)
+        floor.go_on()
+        assert floor.out <= WINDOW
+        assert floor.watch.unowned(AT) == 0
+    assert all(run.is_over for run, _ in floor.runs.values())
+    window = floor.admission.window("default")
+    assert (window.out, window.reserved, window.granted, len(window.turns)) == (0, 0, {}, 0)
+
+
+async def test_a_cancel_or_a_pause_leaves_the_line() -> None:
+    floor = Floor()
+    floor.begin(NOISY, broad(10))
+    floor.begin(QUIET, broad(1))
+    floor.say(QUIET, PauseRun())
+    assert QUIET not in floor.admission
+    floor.say(QUIET, ResumeRun())
+    assert QUIET in floor.admission
+    floor.say(QUIET, CancelRun())
+    assert QUIET not in floor.admission
+    assert floor.runs[QUIET][0].is_over
+
+
+async def test_a_queue_that_is_not_there_gets_nothing() -> None:
+    floor = Floor("default")
+    nodes = (Node(id="here", type="noop"), Node(id="gone", type="noop", queue="gpu"))
+    floor.begin(NOISY, Graph.of(Definition(name="two", nodes=nodes, edges=())))
+    floor.go_on()
+    assert floor.held(NOISY) == ["here"]
+    wanted = demand(floor.runs[NOISY][0])
+    assert wanted is not None
+    assert (wanted.queue, wanted.steps) == ("gpu", 1)
+    assert floor.watch.unowned(AT) == 0
+
+
+async def test_whoever_takes_over_enlists_again() -> None:
+    floor, heir = Floor(), Floor()
+    floor.begin(NOISY, broad(10))
+    run, seq = floor.runs[NOISY]
+    heir.watch.begin(NOISY, run, seq, 0.0)
+    assert NOISY in heir.admission
+    assert heir.admission.window("default").free == 0
+    floor.watch.forget(NOISY)
+    assert NOISY not in floor.admission
+    assert floor.admission.window("default").out == 0
+
+
+async def test_a_decision_that_fails_gives_its_room_back_and_is_noticed() -> None:
+    floor = Floor()
+    floor.begin(NOISY, broad(5))
+    floor.begin(QUIET, broad(1))
+    floor.finish(NOISY)
+    floor.admission.give()
+
+    def fails() -> None:
+        with Allowance(floor.admission, QUIET) as allowance:
+            allowance.rules()(ContinueRun(), floor.runs[QUIET][0], at=AT)
+            raise OSError("no log")
+
+    with pytest.raises(OSError, match="no log"):
+        fails()
+    window = floor.admission.window("default")
+    assert QUIET not in window.granted
+    assert window.reserved == sum(window.granted.values())
+    assert list(floor.watch.overlooked()) == [QUIET]
+    floor.say(QUIET, ContinueRun())
+    assert list(floor.watch.overlooked()) == []
+
+
+async def test_a_second_try_at_a_decision_has_the_same_room() -> None:
+    floor = Floor()
+    with Allowance(floor.admission, NOISY) as allowance:
+        for _ in range(3):
+            _, run = allowance.rules()(start(), unborn("n-1", broad(10)), at=AT)
+            assert run.held == WINDOW
+    assert floor.admission.window("default").free == WINDOW
+
+
+def test_a_window_is_as_wide_as_executors_are_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "WINDOW_MAX", 2_048)
+    admission = Admission(("default", "gpu"))
+    window = admission.window("default")
+    admission.heard({"default": 128}, 0.5)
+    assert window.size == 64
+    for number in range(10_000):
+        window.out += 1
+        window.finish(number / 5_000)
+    assert window.size == pytest.approx(64 + 5_000 * windows.DRAIN_S, rel=0.05)
+    admission.heard({"default": 100_000}, 1.0)
+    assert window.size == 2_048
+    assert admission.window("gpu").size == WINDOW
+    assert admission.window("elsewhere").free == 0
+
+
+async def test_a_weight_counts_as_soon_as_it_is_known() -> None:
+    told: dict[str, Any] = {"acme": 3}
+    weights = Weights(lambda tenant: asyncio.sleep(0, told[tenant]), lambda: now[0])
+    now = [10.0]
+    assert weights.of("acme") == 1
+    await asyncio.sleep(0.01)
+    assert weights.of("acme") == 3
+    told["acme"], now[0] = 5, 20.0
+    assert weights.of("acme") == 3
+    await asyncio.sleep(0.01)
+    assert weights.of("acme") == 5
