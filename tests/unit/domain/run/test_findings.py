@@ -1,5 +1,7 @@
 """Lives that the simulation saw go wrong, each in as few words as it takes."""
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from penstock.domain import payload
@@ -15,6 +17,7 @@ from penstock.domain.run.commands import (
 )
 from penstock.domain.run.decide import decide, play
 from penstock.domain.run.events import Origin, StepWaiting, Verdict, WaitKind
+from penstock.domain.run.flow import is_wanted
 from penstock.domain.run.reports import is_ahead
 from penstock.domain.run.rewind import for_fork, for_retry, rewound
 from penstock.domain.run.snapshot import encoded
@@ -31,7 +34,7 @@ def graph(*nodes: Node, edges: tuple[Edge, ...] = ()) -> Graph:
     return Graph.of(Definition(name="drawn", nodes=nodes, edges=edges))
 
 
-def resting(step_id: str, kind: WaitKind, **members: object) -> SuspendStep:
+def resting(step_id: str, kind: WaitKind, **members: Any) -> SuspendStep:
     return SuspendStep(
         step_id=step_id, attempt=1, kind=kind, started_at=AT, executor_id="e", **members
     )
@@ -108,3 +111,17 @@ def test_the_end_of_a_child_is_ahead_of_a_run_that_does_not_wait_for_it_yet() ->
     story.when(resting("a", WaitKind.CHILD, workflow_id="w"))
     assert not is_ahead(ended, story.run)
     assert decide(ended, story.run, at=AT) == []
+
+
+def test_nobody_wants_an_evaluation_for_a_loop_that_was_put_out() -> None:
+    body = {"nodes": [{"id": "x", "type": "noop"}], "edges": []}
+    loop = Node(id="l", type="loop", config={"while": "index < 3", "body": body})
+    join = Node(id="j", type="noop", join=AtLeast(at_least=1, cancel_others=True))
+    edges = (Edge("l", "j"), Edge("b", "j"))
+    story = Story(graph(loop, Node(id="b", type="noop"), join, edges=edges))
+    story.when(start(), resting("l", WaitKind.LOOP, most=3))
+    assert is_wanted(story.run, "l.0@while")
+    story.when(complete("b"))
+    assert story.run.step("l").status is StepStatus.CANCELLED
+    assert story.run.awaits("l.0@while", 1)
+    assert not is_wanted(story.run, "l.0@while")

@@ -27,6 +27,7 @@ from penstock.domain.run.events import (
     StepWaiting,
     WaitKind,
 )
+from penstock.domain.run.flow import is_wanted
 from penstock.domain.run.reports import child_id
 from penstock.domain.run.rest import payloads_of
 from penstock.domain.run.state import Run
@@ -118,10 +119,11 @@ class Effects:
         self._recent.keep(recorded)
         events = [event for _, event in recorded]
         for event in events:
-            if isinstance(event, StepDispatched) and run.awaits(event.step_id, event.attempt):
-                settlement.expect()
-                task = task_of(run, event.step_id, self._recent)
-                self._dispatch.send(key.tenant, task, event.queue, settlement.heard)
+            if isinstance(event, StepDispatched):
+                if run.awaits(event.step_id, event.attempt) and is_wanted(run, event.step_id):
+                    settlement.expect()
+                    task = task_of(run, event.step_id, self._recent)
+                    self._dispatch.send(key.tenant, task, event.queue, settlement.heard)
             elif isinstance(event, FOLLOWED):
                 self._follow_one(key, run, event, settlement)
         for timer_id, timer in timers_begun(events):

@@ -1,11 +1,21 @@
 """The queues of a run, kept so that what stands at the head of one is what is done next."""
 
 from collections.abc import Iterator
+from typing import assert_never
 
 from msgspec.structs import replace
 
 from penstock.domain.queue import Queue
-from penstock.domain.run.paths import ROOT, Evaluation, inside, iteration, owner_of, scope_of
+from penstock.domain.run.paths import (
+    ROOT,
+    Evaluation,
+    evaluated_for,
+    inside,
+    iteration,
+    iteration_of,
+    owner_of,
+    scope_of,
+)
 from penstock.domain.run.state import PLAIN, SETTLED, Answer, Run, StepStatus
 from penstock.domain.workflow.graph import Graph
 
@@ -62,6 +72,26 @@ def is_past(run: Run, step_id: str, status: StepStatus) -> bool:
     if owner == ROOT or step_id.endswith(f"@{Evaluation.EDGES}"):
         return False
     return run.step(owner).status in SETTLED
+
+
+def is_wanted(run: Run, path: str) -> bool:
+    """Whether anybody still waits for the work at a path: of evaluations, whom it is done for."""
+    found = evaluated_for(path)
+    if found is None or run.ending is not None:
+        return found is None
+    owner, purpose = found
+    match purpose:
+        case Evaluation.EDGES:
+            scope = scope_of(owner)
+            return not scope or scope in run.flow.scopes
+        case Evaluation.WHILE:
+            return iteration_of(owner)[0] in run.flow.loops
+        case Evaluation.COLLECT:
+            return owner in run.flow.loops
+        case Evaluation.OUTPUT:
+            return True
+        case _:
+            assert_never(purpose)
 
 
 def open_steps(run: Run, graph: Graph, scope: str = ROOT) -> Iterator[str]:
