@@ -39,7 +39,7 @@ def kept(state: bytes) -> Kept:
         ),
         scopes=tuple(found.flow.scopes),
         evaluating=sum(not loop_id for loop_id, _ in asking),
-        is_paused=found.paused,
+        is_paused=found.paused and (found.ending is None or not found.ending.told),
     )
 
 
