@@ -1,4 +1,7 @@
-"""A run on the screen while it goes on: on a terminal with a bar, else line by line."""
+"""A run on the screen while it goes on: on a terminal with a bar, else line by line.
+
+Which events get a line is for `penstock.client.telling` to say.
+"""
 
 from types import TracebackType
 from typing import Final, Protocol, Self
@@ -16,12 +19,11 @@ from rich.progress import (
 from rich.text import Text
 
 from penstock.client.models import Event
-from penstock.client.progress import RunProgress, Sentence, Tone, local_time, sentence
+from penstock.client.progress import RunProgress, Sentence, StepView, Tone, local_time
+from penstock.client.telling import Telling
 
 IN_FLIGHT_MAX: Final = 8
 """Lines below the bar; a screen has room for these."""
-LINES_MAX: Final = 200
-"""Of a larger run only what is not a plain success gets a line of its own."""
 SUBJECT_WIDTH: Final = 20
 
 
@@ -51,13 +53,11 @@ class Lines:
 
     def __init__(self, console: Console, total: int | None = None) -> None:
         self._console = console
-        self._progress = RunProgress(total)
+        self._telling = Telling(RunProgress(total), with_pace=True)
 
     def show(self, event: Event) -> None:
         """Take one more event."""
-        self._progress.take(event)
-        said = sentence(event)
-        if said is not None and worth_a_line(event, said, self._progress):
+        for said in self._telling.take(event):
             self._console.print(line(event, said), soft_wrap=True)
 
     def __enter__(self) -> Self:
@@ -77,6 +77,7 @@ class Screen:
 
     def __init__(self, console: Console, total: int | None = None) -> None:
         self._progress = RunProgress(total)
+        self._telling = Telling(self._progress)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -92,19 +93,22 @@ class Screen:
 
     def show(self, event: Event) -> None:
         """Take one more event."""
-        self._progress.take(event)
+        told = self._telling.take(event)
+        progress = self._progress
         self._bar.update(
-            self._task, completed=self._progress.settled, description=self._progress.stage()
+            self._task,
+            completed=progress.settled,
+            total=progress.expected,
+            description=progress.stage(),
         )
-        said = sentence(event)
-        settles = event.type not in {"StepStarted", "StepWaiting"}
-        if said is not None and settles and worth_a_line(event, said, self._progress):
-            self._live.console.print(line(event, said))
+        if event.type not in {"StepStarted", "StepWaiting"}:
+            for said in told:
+                self._live.console.print(line(event, said))
 
     def _picture(self) -> RenderableType:
         flying = self._progress.in_flight()
         shown = [
-            Text(f"  {step.id}  {step.status}  attempt {step.attempt}", style=Tone.QUIET)
+            Text(f"  {step.id}  {step.status}  {step.note}{tries(step)}", style=Tone.QUIET)
             for step in flying[:IN_FLIGHT_MAX]
         ]
         if len(flying) > IN_FLIGHT_MAX:
@@ -124,11 +128,9 @@ class Screen:
         self._live.__exit__(kind, error, trace)
 
 
-def worth_a_line(event: Event, said: Sentence, progress: RunProgress) -> bool:
-    """Whether an event of a run of this size gets a line."""
-    if (progress.total or len(progress.steps)) <= LINES_MAX:
-        return True
-    return event.type.startswith("Run") or said.tone in {Tone.BAD, Tone.WAITING}
+def tries(step: StepView) -> str:
+    """Which attempt a step is at, where it is not the first."""
+    return f"  attempt {step.attempt}" if step.attempt > 1 else ""
 
 
 def line(event: Event, said: Sentence) -> Text:

@@ -68,7 +68,9 @@ def follow(session: Session, run_id: str, *, events_as_json: bool) -> str | None
     with ExitStack() as stack:
         show: Callable[[Event], None] = ignore
         if not session.as_json:
-            total = session.client.runs.get(run_id).progress.total
+            run = session.client.runs.get(run_id)
+            # What a fork has kept is in its total, and in none of its events.
+            total = run.progress.total if run.forked_from is None else None
             show = stack.enter_context(display_for(session.console, total)).show
         elif events_as_json:
             show = session.answer
