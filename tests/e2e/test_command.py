@@ -11,6 +11,7 @@ from penstock.client.models import RunStatus
 from penstock.client.runs import events
 from penstock.dev.stack import Stack
 from tests.e2e.command import EXAMPLES, penstock
+from tests.e2e.waiting import until
 
 UNKNOWN = "01a1fe93-2d07-77b6-91cd-d7af50063796"
 
@@ -82,6 +83,63 @@ async def test_a_run_is_cancelled_once(stack: Stack, tmp_path: Path) -> None:
     assert (cancelled.code, cancelled.document()["status"]) == (0, "cancelled")
     again = await penstock(stack, "runs", "cancel", run_id)
     assert again.code == 1
+
+
+async def test_a_run_explains_itself(stack: Stack, tmp_path: Path) -> None:
+    file = tmp_path / "ask.yaml"
+    file.write_text(
+        "id: ask-me\nname: ask me\nnodes:\n"
+        "  - {id: ask, type: approval, config: {message: 'So many?', approvers: [ada]}}\n"
+        "  - {id: after, type: noop}\n"
+        "edges: [{from: ask, to: after}]\n"
+    )
+    run_id = (await penstock(stack, "run", str(file), "--json")).document()["runId"]
+
+    async def asked() -> bool:
+        told = (await penstock(stack, "explain", run_id, "--json")).document()
+        return [each["cause"] for each in told["waits"]] == ["approval", "dependency"]
+
+    await until(asked, within_s=30, what="the wait for an approval")
+    listed = (await penstock(stack, "runs", "list", "--status", "waiting", "--json")).document()
+    assert run_id in [run["id"] for run in listed["items"]]
+    told = await penstock(stack, "explain", run_id)
+    assert told.code == 0, told.err
+    assert 'waits for ada to approve or reject: "So many?"' in told.out
+    assert "went" in told.out
+    assert (await penstock(stack, "runs", "approve", run_id, "ask")).code == 0
+    assert (await penstock(stack, "runs", "watch", run_id)).code == 0
+    over = await penstock(stack, "runs", "explain", run_id)
+    assert (over.code, "nothing: it has ended" in over.out) == (0, True)
+    assert "approval" in over.out
+
+
+async def test_what_failed_is_retried_and_forked(stack: Stack, tmp_path: Path) -> None:
+    file = tmp_path / "divide.yaml"
+    file.write_text(
+        "id: divide\nname: divide\nnodes:\n"
+        "  - {id: first, type: noop}\n"
+        "  - {id: divide, type: transform, config: {output: '{{ 6.0 / run.input.n }}'}}\n"
+        "edges: [{from: first, to: divide}]\n"
+    )
+    failed = []
+    for _ in range(2):
+        done = await penstock(stack, "run", str(file), "-i", "n=x", "--wait", "--json")
+        assert done.code == 1
+        failed.append(done.document()["id"])
+    plan = await penstock(stack, "runs", "retry", failed[0], "--dry-run")
+    assert (plan.code, "keeps           first" in plan.out) == (0, True)
+    fork = await penstock(stack, "runs", "fork", failed[0], "-i", "n=3", "--wait", "--json")
+    assert (fork.code, fork.document()["output"]) == (0, 2.0)
+    words = ("runs", "retry-all", "--status", "failed", "--workflow", "divide", "--json")
+    assert (await penstock(stack, *words)).document() == {"matched": 2, "skipped": 0}
+
+    async def retried() -> bool:
+        runs = (await penstock(stack, "runs", "list", "--workflow", "divide", "--json")).document()
+        again = [run for run in runs["items"] if run["trigger"] == "retry"]
+        assert {run["forkedFrom"]["runId"] for run in again} <= set(failed)
+        return [run["status"] for run in again] == ["failed"] * 2
+
+    await until(retried, within_s=30, what="the end of both retries")
 
 
 async def test_what_does_not_exist_is_said(stack: Stack) -> None:

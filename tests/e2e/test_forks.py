@@ -94,6 +94,20 @@ async def test_what_cannot_be_retried_or_forked_says_why(api: httpx.AsyncClient)
     await api.post(f"/runs/{waits}/cancel")
 
 
+async def test_all_that_failed_is_retried_once_under_one_key(api: httpx.AsyncClient) -> None:
+    workflow = await made(api, {**order(), "name": "fork-many"})
+    failed = [await started(api, workflow, {"m": 1}) for _ in range(3)]
+    for run_id in failed:
+        await ended(api, run_id)
+    asked = {"filter": {"workflowId": workflow, "status": "failed"}, "action": "retry"}
+    for _ in range(2):
+        answered = await api.post("/runs/bulk", json=asked, headers={"Idempotency-Key": "all-1"})
+        assert answered.status_code == httpx.codes.ACCEPTED, answered.text
+        assert answered.json() == {"matched": 3, "skipped": 0}
+    listed = (await api.get(f"/runs?workflowId={workflow}&trigger=retry")).json()["items"]
+    assert sorted(run["forkedFrom"]["runId"] for run in listed) == sorted(failed)
+
+
 async def test_an_explanation_names_the_cause_and_leaves_no_gap(api: httpx.AsyncClient) -> None:
     definition = drawn(
         "explained",
