@@ -22,7 +22,7 @@ STATES = (
             never="answer.ready remind.ready",
         ),
         Story(
-            {"patienceMs": 1},
+            {"patienceMs": 700},
             (
                 "patience.done picked.ready which.done remind.ready run.succeeded",
                 "patience.done mail.cancelled",
@@ -39,7 +39,8 @@ STATES = (
             None,
             (
                 "weigh/examine.waiting scan/run.queued weigh/run.succeeded scan/run.started",
-                "scan/examine.waiting dose/run.queued scan/run.succeeded dose/run.started",
+                "scan/run.started scan/run.succeeded dose/run.started",
+                "weigh/run.succeeded dose/run.queued scan/run.succeeded",
                 "dose/examine.done dose/run.succeeded after.ready",
             ),
             acts=(
