@@ -6,15 +6,18 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from httpx import AsyncClient, Response
 
+from penstock.api import arrears
 from penstock.api.app import Api
 from penstock.dev.nats_server import NatsServer
 from penstock.dev.ports import free_port
 from penstock.dev.postgres import Postgres
 from penstock.infra.broker import Broker
+from penstock.infra.nats import subjects
 from penstock.infra.nats.bootstrap import bootstrap
 from penstock.infra.service import StartRefused
 from penstock.infra.settings import ApiSettings, ProjectorSettings
@@ -34,7 +37,15 @@ class Shack:
     nats: NatsServer
     postgres: Postgres
     api: Api
+    projector: Projector
     client: AsyncClient
+    projects: bool = True
+
+    async def stop_projector(self) -> None:
+        """Stop it, at the latest at the end."""
+        if self.projects:
+            self.projects = False
+            await self.projector.stop()
 
     async def make_tenant(self, name: str) -> Response:
         return await self.client.post("/api/tenants", json={"name": name}, headers=HEADERS)
@@ -61,12 +72,15 @@ async def shack(nats_server: NatsServer, private_postgres: Postgres) -> AsyncIte
             await broker.connect()
             stack.push_async_callback(broker.stop)
         api = Api(settings, brokers[0].connection)
-        for service in (Projector(brokers[1].connection, projecting, end=pytest.fail), api):
-            await service.start()
-            stack.push_async_callback(service.stop)
+        projector = Projector(brokers[1].connection, projecting, end=pytest.fail)
         client = AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20)
+        shack = Shack(nats_server, private_postgres, api, projector, client)
+        await projector.start()
+        stack.push_async_callback(shack.stop_projector)
+        await api.start()
+        stack.push_async_callback(api.stop)
         await stack.enter_async_context(client)
-        yield Shack(nats_server, private_postgres, api, client)
+        yield shack
 
 
 async def until(status: int, asked: Any) -> Response:
@@ -139,3 +153,28 @@ async def test_a_taken_port_is_named(shack: Shack) -> None:
     )
     with pytest.raises(StartRefused, match=f"PENSTOCK_API_PORT.*{taken}"):
         Api(settings, shack.api.parts.nc)
+
+
+async def test_nothing_is_begun_while_the_archive_is_too_far_behind(
+    shack: Shack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = {"X-API-Key": (await shack.make_tenant("late")).json()["adminApiKey"]}
+    made = await shack.client.post("/api/workflows", json={"definition": chain("a")}, headers=own)
+    path = f"/api/workflows/{made.json()['id']}/execute"
+    await shack.stop_projector()
+    subject = subjects.run_events(str(uuid4()), str(uuid4()))
+    await shack.api.parts.nc.jetstream().publish(subject, b"{}")
+    behind = shack.api.parts.arrears
+    await behind.look()
+    assert 0 < behind.age_s < arrears.UNARCHIVED_MAX_S
+    assert (await shack.client.post(path, json={}, headers=own)).status_code == 202
+    monkeypatch.setattr(arrears, "UNARCHIVED_MAX_S", behind.age_s / 2)
+    refused = await shack.client.post(path, json={}, headers=own)
+    assert (refused.status_code, refused.json()["code"]) == (503, "UNAVAILABLE")
+    assert refused.headers["retry-after"]
+    health = await shack.client.get("/api/health")
+    assert (health.status_code, health.json()["broker"], health.json()["database"]) == (
+        503, True, True
+    )  # fmt: skip
+    assert health.json()["unarchivedMs"] > 0
+    assert "penstock_api_unarchived_seconds" in (await shack.client.get("/metrics")).text

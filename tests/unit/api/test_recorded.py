@@ -9,7 +9,14 @@ from penstock.api.positions import EVENTS, Position
 from penstock.api.recorded import end, node_of, shown
 from penstock.api.tails import Told
 from penstock.domain.payload import of_value
-from penstock.domain.run.events import RunStarted, RunSucceeded, StepReady, StepSucceeded
+from penstock.domain.run.events import (
+    RunForked,
+    RunSnapshotTaken,
+    RunStarted,
+    RunSucceeded,
+    StepReady,
+    StepSucceeded,
+)
 from penstock.messages.codec import encode_decision
 from penstock.messages.envelope import NO_HASH, Cause
 
@@ -91,3 +98,17 @@ def test_only_an_event_ends_a_run_and_no_word_in_a_payload() -> None:
 )
 def test_a_path_names_its_node(step_id: str, node_id: str | None) -> None:
     assert node_of(step_id) == node_id
+
+
+def test_of_a_state_there_is_its_size_and_its_hash() -> None:
+    state = of_value({"steps": ["many"] * 100})
+    summary = {"size": state.size, "sha256": state.sha256}
+    taken, forked = shown(
+        told(
+            RunSnapshotTaken(start=STARTED, state=state),
+            RunForked(run_id="r-0", position="1.0", state=state),
+        ),
+        RUN,
+    )
+    assert taken["data"] == {"state": summary}
+    assert forked["data"]["state"] == summary

@@ -170,3 +170,25 @@ async def test_a_gap_that_nobody_can_fill_is_a_broken_chain() -> None:
     log.messages.clear()
     with pytest.raises(BrokenChain):
         await ledger_over(log, graph)._load(SUBJECT, [])
+
+
+async def test_a_start_that_comes_again_after_the_window_begins_nothing() -> None:
+    log, graph = MemoryLog(), looped(1)
+    await lived(log, graph, 90)
+    log.forget(SUBJECT, before=10**9)
+    outcome = await ledger_over(log, graph, old=True).transact(SUBJECT, [told(START, 0)])
+    assert outcome.events == []
+    assert outcome.state.is_over
+    assert await log.read(SUBJECT) == []
+
+
+async def test_a_run_that_was_carried_forward_may_be_so_again() -> None:
+    log, graph = MemoryLog(), looped(3)
+    life = await lived(log, graph, 5)
+    for number in (98, 99):
+        log.forget(SUBJECT, before=10**9)
+        ledger = ledger_over(log, graph, old=True)
+        life.run = (await ledger.transact(SUBJECT, [told(life.next_command(), number)])).state
+    first = decode_run_decision((await log.read(SUBJECT))[0].body)
+    assert isinstance(first.events[0], RunCarriedForward)
+    assert taken(log)[-1] == (await log.read(SUBJECT))[0].seq

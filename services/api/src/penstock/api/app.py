@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from penstock.api import schemas, schemas_control, schemas_registry
 from penstock.api.answers import POSITION_HEADER, REPLAYED_HEADER
+from penstock.api.arrears import Arrears
 from penstock.api.capacity import Capacity
 from penstock.api.checkpoint import Checkpoint
 from penstock.api.commands import Commands
@@ -31,7 +32,7 @@ from penstock.api.parts import Parts
 from penstock.api.payloads import Payloads
 from penstock.api.presence import Presence
 from penstock.api.protocol import Http, Upgraded
-from penstock.api.registry import Registry
+from penstock.api.registry import Registry, now_ms
 from penstock.api.routes import (
     bulk,
     control,
@@ -138,6 +139,7 @@ class Api:
         pepper = pepper_of(key_bytes(settings.key_encryption_key))
         blobs = blobs_of(settings, self._nc)
         checkpoint = Checkpoint(self._nc, self._engine)
+        arrears = Arrears(self._direct, checkpoint, now_ms)
         histories = Histories(self._nc, self._direct, self._engine)
         payloads = Payloads(blobs, histories.decision)
         return Parts(
@@ -146,7 +148,8 @@ class Api:
             blobs=blobs,
             definitions=Definitions(blobs),
             checkpoint=checkpoint,
-            commands=Commands(self._nc, self._publisher),
+            arrears=arrears,
+            commands=Commands(self._nc, self._publisher, arrears),
             registry=Registry(
                 JetStreamLog(self._publisher, self._direct), lambda: self._nc.is_connected
             ),
@@ -170,6 +173,7 @@ class Api:
         await self._publisher.start()
         await self._direct.start()
         await parts.checkpoint.start()
+        await parts.arrears.start()
         await parts.commands.start()
         await self._listener.start()
         parts.probes.begin()
@@ -184,6 +188,7 @@ class Api:
             await self._serving
         await self._listener.stop()
         await parts.commands.stop()
+        await parts.arrears.stop()
         await parts.checkpoint.stop()
         await self._direct.stop()
         await self._publisher.stop()

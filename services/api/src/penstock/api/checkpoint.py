@@ -80,7 +80,7 @@ class Checkpoint:
             async with asyncio.timeout(timeout_s):
                 await future
         except TimeoutError:
-            await self._refresh()
+            await self.refresh()
         return self._passed[log] >= seq
 
     async def _on_announced(self, msg: Msg) -> None:
@@ -90,23 +90,27 @@ class Checkpoint:
             _log.warning("unreadable checkpoint", error=str(error))
             return
         if not self._database:
-            await self._refresh()
+            await self.refresh()
         if announced.database != self._database:
             return
         self._pass(EVENTS, announced.events)
         self._pass(REGISTRY, announced.registry)
 
-    async def _refresh(self) -> None:
-        """An announcement may have been missed, or none made since this process started."""
+    async def refresh(self) -> bool:
+        """Ask the rows themselves; whether they answered.
+
+        An announcement may have been missed, or none made since this process started.
+        """
         try:
             async with asyncio.timeout(REFRESH_S), self._engine.transaction() as session:
                 own = await session.one(DATABASE)
                 rows = await session.all(STORED)
         except (DatabaseUnavailable, TimeoutError):
-            return
+            return False
         self._database = own["database"] if own else ""
         for row in rows:
             self._pass(row["log"], row["seq"])
+        return True
 
     def _pass(self, log: str, seq: int) -> None:
         """A projector that was restored may begin anew lower; whoever waits is told by what is."""

@@ -16,6 +16,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from penstock.api.arrears import Arrears
 from penstock.api.errors import Problem, Unavailable
 from penstock.domain.run.commands import RunCommand
 from penstock.infra.nats import subjects
@@ -47,9 +48,10 @@ class Sender(Struct, frozen=True, kw_only=True):
 class Commands:
     """Sends commands and hears what became of them."""
 
-    def __init__(self, nc: Client, publisher: Publisher) -> None:
+    def __init__(self, nc: Client, publisher: Publisher, arrears: Arrears) -> None:
         self._nc = nc
         self._publisher = publisher
+        self._arrears = arrears
         self._inbox = ""
         self._order = count()
         self._waiting: dict[str, asyncio.Future[Reply]] = {}
@@ -80,8 +82,7 @@ class Commands:
         id: what makes it the same command again. Raises Problem for a refusal, and `Unavailable`
         or PublishError where the command may not be stored.
         """
-        if not self._nc.is_connected:
-            raise Unavailable
+        self._require_log()
         key = str(next(self._order))
         body = encode(
             CommandMessage(
@@ -110,6 +111,12 @@ class Commands:
         metrics.api_commands.labels(kind, "decided").inc()
         return reply
 
+    def _require_log(self) -> None:
+        """Raise `Unavailable` where nothing that is sent would be appended, or kept."""
+        if not self._nc.is_connected:
+            raise Unavailable
+        self._arrears.require()
+
     async def send_all(
         self, tenant_id: str, commands: Mapping[str, RunCommand], *, what: str, sender: Sender
     ) -> None:
@@ -118,8 +125,7 @@ class Commands:
         what: names the request in each command's id. Raises `Unavailable` or PublishError where
         one may not be stored; the others are, and may be sent again.
         """
-        if not self._nc.is_connected:
-            raise Unavailable
+        self._require_log()
         at = round(time() * 1000)
         stored = []
         for run_id, command in commands.items():

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from penstock.api.answers import MS
 from penstock.api.parts import Parts
 from penstock.api.positions import EVENTS, REGISTRY
 from penstock.infra.nats import streams
@@ -14,18 +15,23 @@ LAG_MAX = 100_000
 
 
 async def health_of(parts: Parts) -> dict[str, Any]:
-    """`{ok, broker, database, projectionLag}`; the lag in decisions, None while unknown."""
+    """`{ok, broker, database, projectionLag, unarchivedMs}`; the lag in decisions or None.
+
+    Not well is an installation too whose log may soon forget what the archive does not have.
+    """
     rows = await checkpoints(parts)
     ends = await log_ends(parts)
     lag = None
     if rows is not None and ends is not None:
         lag = sum(max(0, ends[stream] - rows.get(log, 0)) for log, stream in LOGS.items())
     well = ends is not None and rows is not None and lag is not None and lag <= LAG_MAX
+    well = well and not parts.arrears.is_too_old
     return {
         "ok": well,
         "broker": ends is not None,
         "database": rows is not None,
         "projectionLag": lag,
+        "unarchivedMs": round(parts.arrears.age_s * MS),
     }
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fastapi import Request
 from nats.aio.client import Client
 
+from penstock.api.arrears import Arrears
 from penstock.api.capacity import Capacity
 from penstock.api.checkpoint import Checkpoint
 from penstock.api.commands import Commands, Sender
@@ -33,6 +34,7 @@ class Parts:
     blobs: Blobs
     definitions: Definitions
     checkpoint: Checkpoint
+    arrears: Arrears
     commands: Commands
     registry: Registry
     histories: Histories
@@ -53,8 +55,12 @@ class Parts:
             raise Unavailable
 
     async def require_servers(self) -> None:
-        """Raise `Unavailable` unless broker and database are there, within about a second."""
+        """Raise `Unavailable` unless broker and database are there, within about a second.
+
+        Also while the archive is too far behind for anything to be begun.
+        """
         self.require_broker()
+        self.arrears.require()
         await self.presence.require()
 
 

@@ -18,6 +18,10 @@ from penstock.messages.envelope import Cause, RawDecision
 
 MOMENTS = frozenset({"until", "graceUntil"})
 """Members of events that are moments although their names do not end in `At`."""
+STATE = "state"
+SUMMARY = ("size", "sha256")
+SNAPSHOT_TYPES = frozenset({"RunSnapshotTaken", "RunCarriedForward"})
+"""Events that repeat what the history before them says."""
 TERMINAL_TYPES = frozenset(each.__name__ for each in TERMINAL)
 
 
@@ -42,6 +46,8 @@ def shown(told: Told, run: RunKey, after: Position | None = None) -> Iterator[Sh
         if after is not None and (told.seq, index) <= (after.seq, after.nth):
             continue
         data = msgspec.json.decode(raw)
+        if data["type"] in SNAPSHOT_TYPES:
+            data = {name: data[name] for name in ("type", STATE)}
         yield event(
             data,
             {
@@ -70,13 +76,19 @@ def event(data: Shown, head: Shown, cause: Cause | None, began: str) -> Shown:
 
 
 def with_moments(data: Shown) -> Shown:
-    """What an event says, with moments in the form of the contract and the step's node."""
+    """What an event says, with moments in the form of the contract and the step's node.
+
+    Of a state that a fold begins with there is its size and its hash, and no more.
+    """
     told = {
         name: moment_of_ms(value)
         if isinstance(value, int) and (name.endswith("At") or name in MOMENTS)
         else value
         for name, value in data.items()
     }
+    state = data.get(STATE)
+    if isinstance(state, dict):
+        told[STATE] = {name: state[name] for name in SUMMARY}
     if "stepId" in data:
         told["nodeId"] = node_of(data["stepId"])
     return told

@@ -328,12 +328,17 @@ class StepTypeShown(Wire):
 
 
 class HealthShown(Wire):
-    """How the installation is; a lag is counted in decisions that the rows do not have yet."""
+    """How the installation is; a lag is counted in decisions that the rows do not have yet.
+
+    unarchived_ms: age of the oldest event that only the log has; beyond half of the log's window
+    runs are neither begun nor controlled.
+    """
 
     ok: bool
     broker: bool
     database: bool
     projection_lag: int | None
+    unarchived_ms: int
 
 
 class Page(Wire):

@@ -144,6 +144,9 @@ projector_active = _gauge("projector_active", "1 on the replica that writes, 0 o
 api_requests = _counter("api_requests_total", "Requests answered", "route", "method", "status")
 api_request_seconds = _histogram("api_request_seconds", "One request", "route")
 api_streams_open = _gauge("api_streams_open", "Open live streams")
+api_unarchived_seconds = _gauge(
+    "api_unarchived_seconds", "Age of the oldest event that only the log has"
+)
 api_sockets_open = _gauge("api_sockets_open", "Open WebSockets")
 api_sockets_slow = _counter("api_sockets_slow_total", "WebSockets given up for not reading")
 api_commands = _counter("api_commands_total", "Commands sent", "type", "outcome")
