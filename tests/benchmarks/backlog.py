@@ -72,13 +72,13 @@ class Backlog:
         noisy = Tenant(self._stack.tenant_id, self._stack.api_key)
         quiet = await self._tenant("quiet", 1)
         await quiet.listen(self._nc)
+        through = Through(self._stack.api_url, quiet.key)
+        workflow = await through.create(drawn("single", ["only"], []))
+        warm_up = (await through.run(workflow["id"]))["id"]
         ends = Ends()
         await ends.listen(self._nc, noisy.id)
         feeding = asyncio.create_task(self._fed(noisy, ends))
         await self._filled()
-        through = Through(self._stack.api_url, quiet.key)
-        workflow = await through.create(drawn("single", ["only"], []))
-        warm_up = (await through.run(workflow["id"]))["id"]
         asked, waiting = {}, []
         for _ in range(SECONDS):
             begun, at = time.perf_counter(), time.time_ns() / 1e6
