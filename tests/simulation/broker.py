@@ -18,9 +18,9 @@ from penstock.infra.nats.publish import Unavailable, WrongSequence
 from penstock.infra.nats.streams import (
     COMMANDS,
     DEAD_LETTERS,
-    DEFAULT_QUEUE,
     EVENTS,
     LEASES,
+    REGISTRY,
     REPORTS,
     SCHEDULER_ACK_WAIT_S,
     SHARED,
@@ -46,6 +46,7 @@ FAMILIES = {
     "cmd": COMMANDS,
     "rep": REPORTS,
     "evt": EVENTS,
+    "reg": REGISTRY,
     "work": WORK,
     "timer": TIMERS,
     "lease": LEASES,
@@ -77,8 +78,10 @@ class Taker(Protocol):
 class OnDone(Protocol):
     """Looks at a message that is acknowledged."""
 
-    def __call__(self, stream: str, message: Message, *, is_out_again: bool, by: Process) -> None:
-        """is_out_again: it was delivered once more since the delivery that is answered.
+    def __call__(
+        self, stream: str, message: Message, *, times: int, is_out_again: bool, by: Process
+    ) -> None:
+        """times: how often it was delivered. is_out_again: once more since what is answered.
 
         by: who answers.
         """
@@ -153,12 +156,16 @@ class Broker:
         self.on_store(stream, message)
         return message.seq
 
+    def next_seq(self, stream: str) -> int:
+        """The number of the next message in a stream."""
+        self._seq[stream] += 1
+        return self._seq[stream]
+
     def _message(
         self, stream: str, subject: str, body: bytes, headers: dict[str, str] | None
     ) -> Message:
-        self._seq[stream] += 1
         now = self.world.loop.now
-        return Message(self._seq[stream], subject, body, headers, now, self._sender)
+        return Message(self.next_seq(stream), subject, body, headers, now, self._sender)
 
     def _leased(self, subject: str, body: bytes, expected: int | None) -> int:
         last = self.leases.get(subject)
@@ -215,7 +222,7 @@ class Broker:
     def consumer_of(self, stream: str, subject: str) -> Consumer:
         """The one consumer that a message of a work queue is for."""
         if stream == WORK:
-            return self.consumer(WORK, work_consumer(SHARED, DEFAULT_QUEUE))
+            return self.consumer(WORK, work_consumer(SHARED, subject.split(".")[3]))
         return self.consumer(stream, scheduler_consumer(stream, int(subject.split(".")[3])))
 
     def consumer(self, stream: str, name: str) -> Consumer:
@@ -256,11 +263,12 @@ class Broker:
 
     def _done(self, consumer: Consumer, seq: int, *, is_out_again: bool, by: Process) -> None:
         message = self.messages[consumer.stream].pop(seq)
+        times = consumer.out.get(seq, consumer.waiting.get(seq, 0))
         for memory in (consumer.waiting, consumer.out, consumer.deadlines):
             memory.pop(seq, None)
         consumer.acknowledged.append(message)
         self.world.note("acknowledged", consumer.name, seq)
-        self.on_done(consumer.stream, message, is_out_again=is_out_again, by=by)
+        self.on_done(consumer.stream, message, times=times, is_out_again=is_out_again, by=by)
 
     def _await(self, consumer: Consumer, seq: int) -> None:
         now = self.world.loop.now
@@ -344,5 +352,7 @@ def delay_of(answer: bytes) -> float:
     return float(msgspec.json.decode(options)["delay"]) / 1e9 if options else 0.0
 
 
-def nobody_looks(stream: str, message: Message, *, is_out_again: bool, by: Process) -> None:
+def nobody_looks(
+    stream: str, message: Message, *, times: int, is_out_again: bool, by: Process
+) -> None:
     """Until somebody does."""

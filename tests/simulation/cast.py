@@ -2,7 +2,9 @@
 
 from types import SimpleNamespace
 
+from penstock.domain.workflow.graph import Graph
 from penstock.scheduler.app import Scheduler
+from tests.simulation.answers import Answers, Dice
 from tests.simulation.broker import Broker
 from tests.simulation.doors import Connection
 from tests.simulation.drawings import Workflow
@@ -12,6 +14,7 @@ from tests.simulation.network import Network
 from tests.simulation.projector import Projector
 from tests.simulation.world import World
 
+CLIENTS = "api"
 RESTART_S = 2.0
 ASLEEP_MAX_S = 9.0
 """Long enough for a lease to be taken over, so that the sleeper wakes as a stale writer."""
@@ -31,7 +34,12 @@ class Cast:
         self.schedulers: dict[str, tuple[Process, Scheduler]] = {}
         self.executors: dict[str, tuple[Process, Executor]] = {}
         self.projectors: dict[str, Process] = {}
+        self.answers: Answers = Dice(world)
         world.kill = self.kill
+
+    def graph_of(self, content_hash: str) -> Graph:
+        """The graph of a definition."""
+        return self.workflows[content_hash].graph
 
     def connection(self, process: Process) -> Connection:
         """A process's connection."""
@@ -45,13 +53,13 @@ class Cast:
         world.note("started", role)
         with world.loop.acting_as(process):
             if role.startswith("scheduler"):
-                settings = SimpleNamespace(instance=role, database_url="", queues=("default",))
+                settings = SimpleNamespace(instance=role, database_url="", queues=("slow",))
                 context = SimpleNamespace(nc=self.connection(process), settings=settings)
                 scheduler = Scheduler(context)  # type: ignore[arg-type]
                 self.schedulers[role] = (process, scheduler)
                 world.loop.create_task(scheduler.start())
             elif role.startswith("executor"):
-                executor = Executor(self.connection(process), self.workflows.__getitem__)
+                executor = Executor(self.connection(process), self.graph_of, self.answers)
                 self.executors[role] = (process, executor)
                 world.loop.create_task(executor.start())
             else:
@@ -59,8 +67,11 @@ class Cast:
                 self._projector.start(process)
 
     def kill(self, process: Process, how: str) -> None:
-        """A process ends here and now; somebody starts it again after a while."""
-        if not process.alive:
+        """A process ends here and now; somebody starts it again after a while.
+
+        Clients are many: they do not end.
+        """
+        if not process.alive or process.name == CLIENTS:
             return
         self.world.note("killed", process.name, how)
         process.alive = False

@@ -5,17 +5,22 @@ and goes to the simulated broker instead, by way of everything that can happen i
 """
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
-from penstock.infra.blobs.port import BlobsUnavailable
+from penstock.infra.blobs.port import BlobsUnavailable, name_of
+from penstock.infra.nats import subjects
 from penstock.infra.nats.delivery import Delivery
 from penstock.infra.nats.direct import ReadUnavailable, Recorded
 from penstock.infra.nats.publish import PUBLISH_TIMEOUT_S, PublishError, PublishTimeout
 from penstock.infra.nats.streams import EVENTS, LEASES
 from penstock.infra.postgres.engine import DatabaseUnavailable
+from penstock.scheduler.archive import BETWEEN, LAST
+from penstock.scheduler.live_runs import LIVE_RUNS
 from tests.simulation.broker import Broker, Message
 from tests.simulation.loop import Process
 from tests.simulation.network import Network
@@ -185,7 +190,25 @@ class Direct:
         """All of the log from a sequence on."""
         since = await self._passed(stream)
         assert stream == EVENTS
-        return [recorded(m) for m in self._nc.broker.events[seq - 1 :] if m.at <= since]
+        page = self._nc.broker.events[seq - 1 : seq - 1 + batch if batch else None]
+        return [recorded(m) for m in page if m.at <= since]
+
+    async def last(self, stream: str, subject: str) -> Recorded | None:
+        """The last message of a history, or of the log."""
+        if subject == subjects.ANY_EVENTS:
+            page = await self.read_from(stream, max(1, len(self._nc.broker.events)))
+        else:
+            page = await self.read_subject(stream, subject)
+        return page[-1] if page else None
+
+    async def by_seq(self, stream: str, seq: int) -> Recorded | None:
+        """One message of the log."""
+        page = await self.read_from(stream, seq, batch=1)
+        return page[0] if page else None
+
+    async def read_since(self, stream: str, moment: datetime, *, batch: int = 0) -> list[Recorded]:
+        """The log from a moment on; nothing ever leaves it in a life as short as this."""
+        return await self.read_from(stream, 1, batch=batch)
 
     async def _passed(self, stream: str) -> float:
         """After the way there: from which moment the replica that answers is."""
@@ -307,19 +330,30 @@ class Blobs:
 
     async def get(self, name: str) -> bytes:
         """What the object holds."""
+        await self._passage(name)
+        return self._nc.network.blobs[name]
+
+    async def put(self, data: bytes, *, tenant: str, run_id: str | None = None) -> str:
+        """The name of an object that holds `data`."""
+        name = name_of(data, tenant=tenant, run_id=run_id)
+        await self._passage(name)
+        self._nc.network.blobs[name] = data
+        return name
+
+    async def _passage(self, name: str) -> None:
         world = self._nc.world
         await passage(world)
         if self._nc.broker.is_down or world.chance(world.faults.no_blob):
             world.note("blob unavailable", name)
             raise BlobsUnavailable("no answer")
-        return self._nc.network.blobs[name]
 
 
 class Engine:
     """The database of the read models, as far as schedulers ask it."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, broker: Broker) -> None:
         self._network = network
+        self._broker = broker
 
     async def open(self) -> None:
         """Nothing to do."""
@@ -341,7 +375,19 @@ class Engine:
         """The checkpoint."""
         return {"seq": self._network.tables.checkpoint}
 
-    async def all(self, _query: str, parameters: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        """The live runs of a partition."""
-        live = self._network.tables.live_runs(parameters["partition"])
-        return [{"tenant_id": tenant, "id": run_id} for tenant, run_id in live]
+    async def all(self, query: str, parameters: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """The live runs of a partition, or what the archive has of a history."""
+        if query == LIVE_RUNS:
+            live = self._network.tables.live_runs(parameters["partition"])
+            return [{"tenant_id": tenant, "id": run_id} for tenant, run_id in live]
+        assert query in {LAST, BETWEEN}
+        asked = dict(parameters)
+        subject = subjects.events(asked["tenant"], asked["kind"], asked["id"])
+        first, end = asked.get("after", 0), asked.get("before", sys.maxsize)
+        archived = self._network.tables.checkpoint
+        found: list[Mapping[str, Any]] = [
+            {"seq": m.seq, "body": m.body}
+            for m in self._broker.histories.get(subject, ())
+            if m.seq <= archived and first < m.seq < end
+        ]
+        return found[-1:] if query == LAST else found

@@ -1,75 +1,91 @@
-"""Random workflows: chains, fans, layers; every kind of edge and join; steps of every temper."""
+"""Random workflows: chains, fans, layers, and nested ones of every construct of the language.
 
-from enum import StrEnum
+Every kind of edge and join; steps of every temper.
+"""
+
 from itertools import pairwise
 from random import Random
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from penstock.domain.workflow.graph import Graph
 from penstock.domain.workflow.model import (
+    Concurrency,
     Condition,
     Definition,
     Edge,
-    EdgeType,
     Join,
     Node,
-    Retry,
+    RateLimit,
+    Strategy,
     canonical_bytes,
     content_hash,
 )
+from tests.simulation import constructs
+from tests.simulation.tempers import BRANCHES, condition, drawn_temper, retry
 
 CHAIN_MAX = 9
 FAN_MAX = 14
 LAYERS_MAX = 5
 LAYER_MAX = 4
-BRANCHES = ("yes", "no")
-
-
-class Temper(StrEnum):
-    """How the attempts of a step go."""
-
-    SOUND = "sound"
-    FLAKY = "flaky"
-    HOPELESS = "hopeless"
-    BROKEN = "broken"
-    SLUGGISH = "sluggish"
-    RESTING = "resting"
-
-
-TEMPERS = (
-    (Temper.SOUND, 60),
-    (Temper.FLAKY, 14),
-    (Temper.HOPELESS, 4),
-    (Temper.BROKEN, 4),
-    (Temper.SLUGGISH, 4),
-    (Temper.RESTING, 14),
-)
+OUTPUT_SHARE = 0.3
+CONSTRUCTS_SHARE = 0.55
+"""Of workflows that use the whole language; the others are large and simple."""
 
 
 class Workflow(Struct, frozen=True):
-    """A definition, its name in the blob store, and the tempers of its nodes."""
+    """A definition, the key of its workflow, and its name in the blob store.
 
+    The temper of a node stands in its name.
+    """
+
+    key: str
     graph: Graph
     hash: str
     body: bytes
-    tempers: dict[str, Temper]
 
 
-def workflow(random: Random, number: int) -> Workflow:
-    """The `number`th workflow of a world."""
-    ids, pairs = random.choice((chain, fan, layers))(random)
-    tempers = {node_id: temper(random) for node_id in ids}
-    nodes = tuple(node(random, node_id, tempers[node_id]) for node_id in ids)
-    definition = Definition(
-        name=f"w{number}",
-        nodes=nodes,
-        edges=tuple(edges(random, pairs)),
-        retry=retry(random),
-        timeout_ms=random.choice((500, 3_000, 9_000)) if random.random() < 0.12 else None,
+def workflow(random: Random, number: int, callable_keys: tuple[str, ...] = ()) -> Workflow:
+    """The `number`th workflow of a world; its steps may run those of `callable_keys`."""
+    output: object = UNSET
+    if random.random() < CONSTRUCTS_SHARE:
+        nodes, made = constructs.drawing(random, callable_keys)
+        if random.random() < OUTPUT_SHARE:
+            output = f"{{{{ nodes.{random.choice(nodes).id}.output }}}}"
+    else:
+        ids, pairs = random.choice((chain, fan, layers))(random)
+        nodes = tuple(node(random, node_id) for node_id in ids)
+        made = tuple(edges(random, pairs))
+    return stored(
+        Definition(
+            name=f"w{number}",
+            nodes=nodes,
+            edges=made,
+            retry=retry(random),
+            timeout_ms=random.choice((500, 3_000, 9_000)) if random.random() < 0.1 else None,
+            output=output,
+            concurrency=concurrency(random) if random.random() < 0.2 else None,
+            rate_limit=RateLimit(per_minute=random.randint(2, 5))
+            if random.random() < 0.04
+            else None,
+            queued_timeout_ms=random.choice((2_000, 20_000)) if random.random() < 0.3 else None,
+        )
     )
-    body = canonical_bytes(definition)
-    return Workflow(Graph.of(definition), content_hash(definition), body, tempers)
+
+
+def concurrency(random: Random) -> Concurrency:
+    """How many runs of the workflow are on their way at once, and what becomes of the others."""
+    return Concurrency(max=random.randint(1, 2), strategy=random.choice(list(Strategy)))
+
+
+def stored(definition: Definition) -> Workflow:
+    """A definition as it is known in a world."""
+    return Workflow(
+        definition.name,
+        Graph.of(definition),
+        content_hash(definition),
+        canonical_bytes(definition),
+    )
 
 
 Shape = tuple[list[str], list[tuple[str, str]]]
@@ -108,40 +124,14 @@ def edges(random: Random, pairs: list[tuple[str, str]]) -> list[Edge]:
     made = []
     plain = random.random() < 0.35
     for source, target in pairs:
-        made.append(Edge(source, target, Condition() if plain else condition(random)))
+        made.append(Edge(source, target, Condition() if plain else condition(random, BRANCHES)))
         if not plain and random.random() < 0.04:
-            made.append(Edge(source, target, condition(random)))
+            made.append(Edge(source, target, condition(random, BRANCHES)))
     return made
 
 
-def condition(random: Random) -> Condition:
-    """Mostly on success."""
-    kind = random.choices(
-        (EdgeType.ON_SUCCESS, EdgeType.ON_FAILURE, EdgeType.ALWAYS, EdgeType.BRANCH),
-        (62, 10, 16, 12),
-    )[0]
-    return Condition(kind, random.choice(BRANCHES) if kind is EdgeType.BRANCH else None)
-
-
-def node(random: Random, node_id: str, temper: Temper) -> Node:
+def node(random: Random, node_id: str) -> Node:
     """A node, mostly with the default join and policy."""
     own = retry(random) if random.random() < 0.2 else None
     join = Join.ANY if random.random() < 0.25 else Join.ALL
-    return Node(id=node_id, type="noop", name=str(temper), join=join, retry=own)
-
-
-def retry(random: Random) -> Retry:
-    """A policy with short rests."""
-    return Retry(
-        max_attempts=random.randint(1, 4),
-        backoff_ms=random.choice((0, 20, 200, 1_500)),
-        backoff_multiplier=random.choice((1.0, 2.0)),
-        max_backoff_ms=3_000,
-        jitter=random.choice((0.0, 0.2, 1.0)),
-    )
-
-
-def temper(random: Random) -> Temper:
-    """How a node's attempts go."""
-    kinds = [kind for kind, _ in TEMPERS]
-    return random.choices(kinds, [weight for _, weight in TEMPERS])[0]
+    return Node(id=node_id, type="noop", name=str(drawn_temper(random)), join=join, retry=own)

@@ -1,24 +1,15 @@
 """A simulated executor: the intake, holdings and reporter that ship; steps that only pretend.
 
-`Hands` stands for the worker: it lets each attempt take its time and come to the end that the
-step's temper and the dice say.
+`Hands` stands for the worker: it lets each attempt take its time and come to the end that
+somebody (`answers.py`) says.
 """
 
 import asyncio
 from collections.abc import Callable
 
-from penstock.domain import payload
-from penstock.domain.payload import Payload
-from penstock.domain.run.commands import (
-    CompleteStep,
-    ConfirmCancel,
-    FailStep,
-    Report,
-    ReportLost,
-    StartStep,
-    SuspendStep,
-)
-from penstock.domain.run.events import StepError
+from penstock.domain.run.commands import ConfirmCancel, Report, ReportLost, StartStep
+from penstock.domain.workflow.graph import Graph
+from penstock.executor.control import steps_of
 from penstock.executor.holdings import Held, Holdings
 from penstock.executor.intake import Intake
 from penstock.executor.report import Reporter
@@ -27,29 +18,34 @@ from penstock.infra.nats.delivery import Delivery
 from penstock.infra.nats.subjects import parse_cancel
 from penstock.messages.envelope import encode
 from penstock.messages.rollcall import RollCall
+from tests.simulation.answers import Answers, Asked, asked_of
 from tests.simulation.doors import Connection, Publisher
-from tests.simulation.drawings import BRANCHES, Temper, Workflow
 from tests.simulation.loop import Entry
 from tests.simulation.world import World
 
 CONCURRENCY = 16
 MENTION_S = 0.3
-LARGE_BYTES = 1_500
-"""More than run state keeps, so that what reads it gets a place in the log."""
+QUEUES = ("default", "slow")
 
-TempersOf = Callable[[str], Workflow]
+GraphOf = Callable[[str], Graph]
 
 
 class Hands:
-    """Runs attempts. workflow_of: by the definition's hash."""
+    """Runs attempts. graph_of: by the definition's hash."""
 
     def __init__(
-        self, world: World, reporter: Reporter, executor_id: str, workflow_of: TempersOf
+        self,
+        world: World,
+        reporter: Reporter,
+        executor_id: str,
+        graph_of: GraphOf,
+        answers: Answers,
     ) -> None:
         self._world = world
         self._reporter = reporter
         self._executor_id = executor_id
-        self._workflow_of = workflow_of
+        self._graph_of = graph_of
+        self._answers = answers
         self._alarms: dict[Held, list[Entry]] = {}
         self.leaving = False
 
@@ -65,9 +61,9 @@ class Hands:
             return
         world, loop = self._world, self._world.loop
         held.started_at = world.wall_ms()
-        temper = self._temper(held)
-        world.note("step begun", *held.key, temper)
-        seconds = duration(world, temper)
+        asked = self._asked(held)
+        world.note("step begun", *held.key, asked.temper)
+        seconds = self._answers.seconds(asked)
         if seconds == 0:
             self._end(held)
             return
@@ -77,11 +73,14 @@ class Hands:
             alarms.append(loop.after(MENTION_S, process, self._mention, held))
         self._alarms[held] = alarms
 
-    def cancel(self, tenant: str, run_id: str) -> None:
-        """Stop the attempts of a run; some do not listen."""
+    def cancel(self, tenant: str, run_id: str, steps: frozenset[tuple[str, int]] | None) -> None:
+        """Stop attempts of a run, all or those that are named; some do not listen."""
         for held in list(self._alarms):
-            ours = held.task.run_id == run_id and held.pack.tenant == tenant
-            if ours and self._world.random.random() < 0.8:
+            task = held.task
+            ours = task.run_id == run_id and held.pack.tenant == tenant
+            meant = steps is None or (task.step_id, task.attempt) in steps
+            if ours and meant and self._answers.listens():
+                self._world.note("step stopped", *held.key)
                 self._stop(held)
                 self._say(held, confirmed(held))
 
@@ -97,8 +96,9 @@ class Hands:
         """The runs whose steps are being run."""
         return {held.task.run_id for held in self._alarms}
 
-    def _temper(self, held: Held) -> Temper:
-        return self._workflow_of(held.task.definition).tempers[held.task.step_id]
+    def _asked(self, held: Held) -> Asked:
+        graph = self._graph_of(held.task.definition)
+        return asked_of(held, graph, executor_id=self._executor_id, now=self._world.wall_ms())
 
     def _stop(self, held: Held) -> None:
         for alarm in self._alarms.pop(held):
@@ -116,79 +116,27 @@ class Hands:
 
     def _end(self, held: Held) -> None:
         self._alarms.pop(held, None)
-        self._say(held, self._outcome(held))
+        self._say(held, self._answers.report(self._asked(held)))
 
     def _say(self, held: Held, report: Report) -> None:
         self._world.note("step ended", *held.key, type(report).__name__)
         self._reporter.say(held, report)
 
-    def _outcome(self, held: Held) -> Report:
-        world, task, random = self._world, held.task, self._world.random
-        temper = self._temper(held)
-        flaky = temper is Temper.FLAKY and random.random() < 0.5
-        if flaky or temper in {Temper.HOPELESS, Temper.BROKEN}:
-            return self._failure(held, retryable=temper is not Temper.BROKEN)
-        if temper is Temper.RESTING and random.random() < 0.9:
-            return SuspendStep(
-                step_id=task.step_id,
-                attempt=task.attempt,
-                until=world.wall_ms() + random.choice((0, 50, 800, 4_000)),
-                output=self._output(held),
-                started_at=held.started_at,
-                executor_id=self._executor_id,
-            )
-        return CompleteStep(
-            step_id=task.step_id,
-            attempt=task.attempt,
-            output=self._output(held),
-            branch=random.choice(BRANCHES),
-            started_at=held.started_at,
-            finished_at=world.wall_ms(),
-            executor_id=self._executor_id,
-        )
-
-    def _failure(self, held: Held, *, retryable: bool) -> FailStep:
-        random, task = self._world.random, held.task
-        large = random.random() < 0.1
-        error = StepError(
-            code="BROKEN",
-            message="it broke",
-            retryable=retryable,
-            details=payload.of_value("why " * 500) if large else None,
-        )
-        return FailStep(
-            step_id=task.step_id,
-            attempt=task.attempt,
-            error=error,
-            timed_out=random.random() < 0.2,
-            retry_after_ms=900 if random.random() < 0.05 else None,
-            input=payload.of_value(task.step_id),
-            started_at=held.started_at,
-            finished_at=self._world.wall_ms(),
-            executor_id=self._executor_id,
-        )
-
-    def _output(self, held: Held) -> Payload:
-        """No two attempts say the same."""
-        random = self._world.random
-        said = f"{held.task.run_id}/{held.task.step_id}/{held.task.attempt}/{random.random()}"
-        return payload.of_value(said + "." * (LARGE_BYTES if random.random() < 0.15 else 0))
-
 
 class Executor:
     """One executor process."""
 
-    def __init__(self, nc: Connection, workflow_of: TempersOf) -> None:
+    def __init__(self, nc: Connection, graph_of: GraphOf, answers: Answers) -> None:
         self.process = nc.process
         self._nc = nc
         publisher = Publisher(nc)
         self.holdings = Holdings(Delivery.ack)
         name = nc.process.name
         self._reporter = Reporter(publisher, name, self.holdings.settle)  # type: ignore[arg-type]
-        self.hands = Hands(nc.world, self._reporter, name, workflow_of)
+        self.hands = Hands(nc.world, self._reporter, name, graph_of, answers)
         self._intake = Intake(
             nc,  # type: ignore[arg-type]
-            ("default",),
+            QUEUES,
             worker=self.hands,  # type: ignore[arg-type]
             reporter=self._reporter,
             holdings=self.holdings,
@@ -214,26 +162,18 @@ class Executor:
             self._nc.world.note("left in silence", self.process.name)
         self.process.alive = False
 
-    def _hear_cancel(self, subject: str, _body: bytes, _reply: str) -> None:
-        self.hands.cancel(*parse_cancel(subject))
+    def _hear_cancel(self, subject: str, body: bytes, _reply: str) -> None:
+        self.hands.cancel(*parse_cancel(subject), steps_of(body))
 
     def _hear_roll_call(self, _subject: str, _body: bytes, reply: str) -> None:
         answer = RollCall(
             executor_id=self.process.name,
             held=self.holdings.keys,
-            queues=("default",),
+            queues=QUEUES,
             free=self.hands.free,
             capacity=self.hands.free,
         )
         self._nc.network.say(reply, encode(answer))
-
-
-def duration(world: World, temper: Temper) -> float:
-    """Seconds that an attempt takes."""
-    random = world.random
-    if temper is Temper.SLUGGISH:
-        return 0.5 + 3 * random.random()
-    return 0.0 if random.random() < 0.6 else random.random() * 0.1
 
 
 def lost(held: Held, reason: str) -> ReportLost:

@@ -6,17 +6,22 @@ from random import Random
 
 from msgspec import Struct
 
+from penstock.domain.ids import derived
 from penstock.domain.workflow.graph import Graph
+from penstock.infra.gates import Asker, gates_of
 from tests.simulation import drawings, faults, seams
 from tests.simulation.broker import Broker
-from tests.simulation.cast import Cast
+from tests.simulation.cast import CLIENTS, Cast
 from tests.simulation.clients import TENANTS, Clients, Plan
+from tests.simulation.controls import Controls
+from tests.simulation.drawings import Workflow
 from tests.simulation.liveness import Liveness
 from tests.simulation.loop import Process
 from tests.simulation.network import Network
 from tests.simulation.oracle import Oracle
 from tests.simulation.projector import Projector
 from tests.simulation.readings import Readings
+from tests.simulation.registry import register
 from tests.simulation.world import Violation, World
 
 TROUBLE_MAX_S = 14.0
@@ -29,15 +34,22 @@ Tape = Callable[[str], None]
 
 
 class Ended(Struct, frozen=True):
-    """How a life ended. digest: of the log. problem: the invariant that does not hold, or empty."""
+    """How a life ended. kinds: of events in its log. digest: of that. problem: the invariant that
+    does not hold, or empty.
+    """
 
     seed: int
     happened: Counter[str]
-    decided: int
+    kinds: Counter[str]
     runs: int
     seconds: float
     digest: str
     problem: str = ""
+
+    @property
+    def decided(self) -> int:
+        """How many events are in the log."""
+        return self.kinds.total()
 
 
 class Life:
@@ -48,22 +60,22 @@ class Life:
         self.world = world = World(seed, faults.mix(random), tape)
         self.broker = Broker(world)
         self.network = Network(world)
-        tables = self.network.tables
         self.plans: dict[str, Plan] = {}
-        self.oracle = Oracle(world, self.broker, self._graph_of)
-        self.readings = Readings(world, self.oracle, tables, self.broker)
+        self.oracle = Oracle(world, self.broker, self.network.blobs, self._graph_of)
+        self.readings = Readings(world, self.oracle, self.network, self.broker)
         self.cast = Cast(
             world,
             self.broker,
             self.network,
-            Projector(world, self.broker, tables, self.readings.committed),
+            Projector(world, self.broker, self.network, self.readings.committed),
         )
-        self.clients = Clients(self.cast.connection(Process("api")), self.oracle)
+        self.clients = Clients(self.cast.connection(Process(CLIENTS)), self.oracle)
+        self.controls = Controls(self.clients, self.oracle, self.network)
         self.liveness = Liveness(world, self.broker, self.oracle, self.cast)
 
-    def _graph_of(self, run_id: str) -> Graph:
-        plan = self.plans.get(run_id)
-        return plan.workflow.graph if plan else next(iter(self.plans.values())).workflow.graph
+    def _graph_of(self, definition: str) -> Graph:
+        known = self.cast.workflows
+        return (known[definition] if definition else next(iter(known.values()))).graph
 
     def live(self) -> None:
         """Trouble, then peace until everything has ended."""
@@ -75,12 +87,14 @@ class Life:
             self.cast.start(role)
         for plan in self.plans.values():
             self.clients.ask_for(plan, trouble_s)
+            self.controls.disturb(plan, trouble_s)
         self._trouble()
         self._run_until(trouble_s)
         self._make_peace()
         self.liveness.begin()
         while not self.liveness.is_over():
             self._run_until(world.loop.now + 1.0)
+            self.controls.release()
             self.liveness.look()
             if world.loop.now > trouble_s + PEACE_MAX_S:
                 world.object_to("L1", f"not over after {PEACE_MAX_S} s of peace")
@@ -95,18 +109,17 @@ class Life:
             self.world.object_to("unhandled", self.world.loop.unhandled[0])
 
     def _plan(self) -> None:
-        random = self.world.random
-        made = [
-            drawings.workflow(random, number) for number in range(random.randint(1, WORKFLOWS_MAX))
-        ]
+        random, made = self.world.random, list[Workflow]()
+        for number in range(random.randint(1, WORKFLOWS_MAX)):
+            made.append(drawings.workflow(random, number, tuple(w.key for w in made)))
         for workflow in made:
             self.cast.workflows[workflow.hash] = workflow
             for tenant in TENANTS:
                 self.network.blobs[f"{tenant}/{workflow.hash}"] = workflow.body
+                register(self.broker, tenant, workflow)
         for _ in range(random.randint(1, RUNS_MAX)):
-            run_id = str(seams.new_id(self.world))
-            plan = Plan(run_id, random.choice(TENANTS), random.choice(made))
-            self.plans[run_id] = plan
+            run_id, tenant = str(seams.new_id(self.world)), random.choice(TENANTS)
+            self.plans[run_id] = planned(run_id, tenant, random.choice(made))
 
     # --- trouble ---------------------------------------------------------------------------------
 
@@ -171,11 +184,19 @@ class Life:
             self._end_outage()
 
 
+def planned(run_id: str, tenant: str, workflow: Workflow) -> Plan:
+    """A run of a workflow, with the gates that it has to pass."""
+    workflow_id = derived(tenant, workflow.key)
+    asker = Asker(tenant, workflow_id, workflow.key)
+    gates = gates_of(workflow.graph.definition, asker, None)
+    return Plan(run_id, tenant, workflow, workflow_id, gates)
+
+
 def life(seed: int, tape: Tape | None = None) -> Ended:
     """The whole life of a seed; the same for the same seed, whatever the machine."""
     made = Life(seed, tape)
     problem = ""
-    with seams.installed(made.world, made.network):
+    with seams.installed(made.world, made.network, made.broker):
         try:
             made.live()
         except Violation as violation:
@@ -186,8 +207,8 @@ def life(seed: int, tape: Tape | None = None) -> Ended:
     return Ended(
         seed=seed,
         happened=made.world.happened,
-        decided=made.oracle.decided,
-        runs=len(made.plans),
+        kinds=made.oracle.kinds,
+        runs=len(made.oracle.runs),
         seconds=made.world.loop.now,
         digest=made.oracle.digest(),
         problem=problem,

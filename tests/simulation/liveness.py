@@ -1,9 +1,11 @@
 """L1 and L2: once there is peace, every run goes on to its end, and nothing is left over."""
 
+from penstock.domain.run.events import WaitKind
 from penstock.domain.run.state import TimerKind
 from penstock.infra.nats.streams import COMMANDS, REPORTS, TIMERS, WORK
 from tests.simulation.broker import Broker
 from tests.simulation.cast import Cast
+from tests.simulation.history import is_open
 from tests.simulation.oracle import Oracle, Told
 from tests.simulation.world import EPOCH_MS, World
 
@@ -41,7 +43,7 @@ class Liveness:
         }
         live = [(r, told) for r, told in self._oracle.runs.items() if is_live(told)]
         for run_id, told in live:
-            if run_id in busy or self._waits(told):
+            if run_id in busy or self._waits(told) or self._depends(told):
                 self._moved[run_id] = now
             moved = max(told.last_at, self._peace_at, self._moved.get(run_id, 0.0))
             if now - moved > FORGOTTEN_S:
@@ -97,16 +99,31 @@ class Liveness:
         """Whether the run waits for a moment that is yet to come."""
         now_ms = EPOCH_MS + self._world.loop.now * 1000
         timers = told.state.timers.values()
-        return any(t.due_at > now_ms and t.kind is not TimerKind.DEADLINE for t in timers)
+        limits = {TimerKind.DEADLINE, TimerKind.QUEUE}
+        return any(t.due_at > now_ms and t.kind not in limits for t in timers)
+
+    def _depends(self, told: Told) -> bool:
+        """Whether somebody else is about to say a word: a client, a child, whoever has a place."""
+        tale, runs = told.tale, self._oracle.runs
+        if tale.started is None:
+            gate = told.state.gate
+            found = None if gate is None else self._oracle.gates.get(gate.gate_id)
+            if found is None or not found.holds_back(self._world.true_ms()):
+                return False
+            lately = found.rule.most is None or len(found.holders) < found.rule.most
+            return lately or any(r in runs and is_live(runs[r]) for r in found.holders)
+        children = [step.child for _, step in tale.waiting_for(WaitKind.CHILD)]
+        return bool(tale.awaited()) or any(c in runs and is_live(runs[c]) for c in children)
 
 
 def is_live(told: Told) -> bool:
-    """Whether the run has begun and not ended."""
-    return told.tale.started is not None and not told.tale.end
+    """Whether the run has begun, or waits for its start, and has not ended."""
+    return told.state.start is not None and not told.tale.end
 
 
 def open_ends(told: Told) -> str:
     """What the run waits for."""
-    owes = told.tale.owes()
-    steps = {s: f"{t.status}#{t.attempt}" for s, t in told.tale.steps.items()}
-    return f"it owes {owes}; {steps}" if owes else str(steps)
+    tale = told.tale
+    steps = {s: f"{t.status}#{t.attempt}" for s, t in tale.tales.items() if is_open(t)}
+    gate = "" if tale.started is not None else f"; at the gate {told.state.gate}"
+    return f"{steps}; nobody began {[s for s in tale.open_ones() if s not in steps]}{gate}"

@@ -5,57 +5,60 @@ invariant of reliability.md does not hold.
 """
 
 import hashlib
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from penstock.domain.errors import Conflict, NotFound, Refused
-from penstock.domain.payload import Payload
-from penstock.domain.run.commands import CancelRun, RunCommand
+from penstock.domain.run.commands import Control, DecideApproval, PauseRun, ResumeRun, StartRun
 from penstock.domain.run.consequences import is_owed
 from penstock.domain.run.decide import decide
 from penstock.domain.run.draft import none
 from penstock.domain.run.events import (
     ResultDiscarded,
+    RunAdmitted,
     RunEvent,
+    RunForked,
+    RunQueued,
+    RunStarted,
+    RunSucceeded,
     StepDispatched,
     StepSucceeded,
     StepWaiting,
+    WaitKind,
 )
 from penstock.domain.run.evolve import evolve
-from penstock.domain.run.rest import at_rest, payload_at
+from penstock.domain.run.paths import RUN_OUTPUT, Evaluation, evaluation
+from penstock.domain.run.rest import at_rest
 from penstock.domain.run.state import Run, unborn
 from penstock.domain.run.timers import timers_begun
 from penstock.domain.workflow.graph import Graph
 from penstock.infra.nats import subjects
-from penstock.infra.nats.streams import COMMANDS, REPORTS, TIMERS, WORK
-from penstock.messages.codec import decode_run_decision
-from penstock.messages.envelope import (
-    NO_HASH,
-    CommandMessage,
-    Decision,
-    Reports,
-    Task,
-    Work,
-    chain_hash,
-)
-from penstock.scheduler.intake import report_id, timer_fired
+from penstock.infra.nats.streams import WORK
+from penstock.messages.catalogue import GATE, RUN
+from penstock.messages.codec import codec_for, decode_run_decision
+from penstock.messages.envelope import NO_HASH, Decision, Work, chain_hash
 from penstock.scheduler.reconciler import ACTOR as RECONCILER
 from tests.simulation.broker import Broker, Message
+from tests.simulation.errands import Errands
+from tests.simulation.gatetale import GateTale
 from tests.simulation.history import RunTale
+from tests.simulation.letterbox import Letter, Said, letters
 from tests.simulation.loop import Process
+from tests.simulation.taken import take_over
 from tests.simulation.world import World
 
-SET = "penstock.timer.set."
+HAND_BACKS_MAX = 10
+"""So often is delivered what has overtaken a start, before it is answered."""
 
-CANCEL_PATIENCE_S = 4.0
-"""A cancel waits at least so long for a start that it has overtaken."""
+NOT_REPEATABLE = (PauseRun, ResumeRun)
+"""What somebody else may have undone since, or what was refused to a run in line for its start."""
 
-read_command = msgspec.json.Decoder(CommandMessage).decode
-read_reports = msgspec.json.Decoder(Reports).decode
 read_work = msgspec.json.Decoder(Work).decode
+Blobs = dict[str, bytes]
 
 
 class Told(Struct):
@@ -68,6 +71,7 @@ class Told(Struct):
 
     tale: RunTale
     state: Run
+    tenant: str = ""
     last_hash: str = NO_HASH
     last_at: float = 0.0
     folds: list[tuple[int, Run]] = []
@@ -75,41 +79,38 @@ class Told(Struct):
     outputs: dict[str, str] = {}
 
 
-class Letter(Struct, frozen=True):
-    """A command in a message."""
-
-    run_id: str
-    id: str
-    command: RunCommand
-
-
 class Oracle:
-    """graph_of: the graph of a run's definition, which the world's author knows beforehand."""
+    """graph_of: the graph of a definition, by its hash; of any, by an empty text."""
 
-    def __init__(self, world: World, broker: Broker, graph_of: Callable[[str], Graph]) -> None:
+    def __init__(
+        self, world: World, broker: Broker, blobs: Blobs, graph_of: Callable[[str], Graph]
+    ) -> None:
         self._world = world
         self._broker = broker
+        self._blobs = blobs
         self._graph_of = graph_of
         self.runs: dict[str, Told] = {}
-        self.decided = 0
-        self._tasks: set[tuple[str, str, int]] = set()
-        self._timers: set[str] = set()
-        self._reported: dict[tuple[str, str, int], set[str]] = defaultdict(set)
-        self._open: dict[tuple[str, str], int] = defaultdict(int)
+        self.gates: dict[str, GateTale] = {}
+        self.said = Said()
+        self.kinds: Counter[str] = Counter()
+        self._hashes: dict[str, str] = {}
+        self._errands = Errands(world, broker, self.said)
         broker.on_append = self.appended
         broker.on_store = self.stored
         broker.on_done = self.done
-        broker.on_cut = self.cut
+        broker.on_cut = self.said.lose
 
     def told(self, run_id: str) -> Told:
         """What the log says about a run; of one without history, that there is none."""
         found = self.runs.get(run_id)
         if found is None:
-            graph = self._graph_of(run_id)
-            tale = RunTale(run_id, graph, self._world.object_to)
-            found = Told(tale, unborn(run_id, graph), folds=[], caused={}, outputs={})
-            self.runs[run_id] = found
+            found = self.runs[run_id] = self._untold(run_id, "")
         return found
+
+    def _untold(self, run_id: str, definition: str) -> Told:
+        graph = self._graph_of(definition)
+        tale = RunTale(run_id, graph, self._object)
+        return Told(tale, unborn(run_id, graph), folds=[], caused={}, outputs={})
 
     def digest(self) -> str:
         """Of all histories: two lives that went the same way have the same."""
@@ -121,43 +122,82 @@ class Oracle:
     def appended(self, message: Message) -> None:
         """S3, S4, S5, S10, S17: a decision continues the history that it was made on."""
         about = subjects.parse_events(message.subject)
-        told = self.told(about.id)
-        decision = decode_run_decision(message.body)
-        if decision.previous_hash != told.last_hash:
+        decision = codec_for(about.kind).decode(message.body)
+        last_hash = self._hashes.get(message.subject, NO_HASH)
+        if decision.previous_hash != last_hash:
             self._object(
-                "S10", f"run {about.id}: message {message.seq} was decided on an old state"
+                "S10", f"{about.kind} {about.id}: {message.seq} was decided on an old state"
             )
-        told.last_hash = chain_hash(told.last_hash, message.body)
+        self._hashes[message.subject] = chain_hash(last_hash, message.body)
+        if about.kind == GATE:
+            gate = self.gates.setdefault(about.id, GateTale(set(), set(), set(), []))
+            for event in decision.events:
+                gate.hear(event, lambda holds, what: self._must(holds, "gate", what))
+        elif about.kind == RUN:
+            self._appended(about.tenant, about.id, message, decision)  # type: ignore[arg-type]
+        else:
+            self._errands.emitted(about.id)
+
+    def _appended(self, tenant: str, run_id: str, message: Message, decision: Decision) -> None:
+        first = decision.events[0]
+        if isinstance(first, RunStarted | RunQueued) and self.told(run_id).state.start is None:
+            start = first.start if isinstance(first, RunQueued) else first
+            self.runs[run_id] = self._untold(run_id, start.definition)
+        told = self.told(run_id)
+        told.tenant = tenant
+        told.last_hash = self._hashes[message.subject]
         told.last_at = self._world.loop.now
         for index, event in enumerate(decision.events):
-            self.decided += 1
+            self.kinds[kind_of(event)] += 1
             told.tale.hear(event, decision.at)
-            self._check_origin(about.id, event)
-            self._keep_output(told, event)
-            told.state = evolve(told.state, at_rest(event, f"{message.seq}.{index}"))
+            self._check_origin(told, event)
+            whole = opened(event, self._blobs)
+            told.state = evolve(told.state, at_rest(whole, f"{message.seq}.{index}"))
+            if isinstance(whole, RunForked):
+                self._forked(told, whole)
         told.folds.append((message.seq, told.state))
-        self._note_causes(about.id, told, decision, message.by)
+        self._note_causes(run_id, told, decision, message.by)
 
-    def _check_origin(self, run_id: str, event: RunEvent) -> None:
+    def _forked(self, told: Told, event: RunForked) -> None:
+        """A run goes on with what another one has said."""
+        told.tale.forked = event
+        take_over(told.tale, told.state, bytes(event.state.inline))
+        for path, step in told.state.steps.items():
+            if step.output is not None:
+                told.outputs[path] = step.output.sha256
+        for path, loop in told.state.flow.loops.items():
+            for index, result in loop.results.items():
+                for sink, output in result.sinks:
+                    told.outputs[f"{path}.{index}.{sink}"] = output.sha256
+
+    def _check_origin(self, told: Told, event: RunEvent) -> None:
         """S4: what is recorded as a result is what somebody who had the attempt has said."""
+        run_id, tale = told.tale.run_id, told.tale
+        if isinstance(event, RunAdmitted):
+            gate = self.gates.get(event.gate_id)
+            passed = gate is not None and gate.let_through(run_id)
+            self._must(passed, "gate", f"run {run_id} was not let through")
+        if isinstance(event, RunSucceeded) and event.output is not None:
+            attempt = tale.of(RUN_OUTPUT).attempt
+            said = self.said.outputs[run_id, RUN_OUTPUT, attempt]
+            self._must(event.output.sha256 in said, "S4", f"run {run_id}: nobody said its output")
         if not isinstance(event, StepSucceeded | StepWaiting) or event.output is None:
             return
-        said = self._reported[run_id, event.step_id, event.attempt]
-        if event.output.sha256 not in said:
-            self._object("S4", f"run {run_id}: nobody said the output of {event.step_id}")
-
-    def _keep_output(self, told: Told, event: RunEvent) -> None:
-        if isinstance(event, StepSucceeded | StepWaiting) and event.output is not None:
-            told.outputs[event.step_id] = event.output.sha256
-
-    def _object(self, invariant: str, what: str) -> None:
-        self._world.object_to(invariant, what)
+        told.outputs[event.step_id] = event.output.sha256
+        step, owner, attempt = tale.of(event.step_id), event.step_id, event.attempt
+        if isinstance(event, StepSucceeded) and step.kind in {WaitKind.SIGNAL, WaitKind.APPROVAL}:
+            return  # the tale has compared it with what it heard
+        if isinstance(event, StepSucceeded) and step.kind is WaitKind.LOOP:
+            owner = evaluation(event.step_id, Evaluation.COLLECT)
+            attempt = tale.of(owner).attempt
+        right = event.output.sha256 in self.said.outputs[run_id, owner, attempt]
+        self._must(right, "S4", f"run {run_id}: nobody said the output of {event.step_id}")
 
     def _note_causes(self, run_id: str, told: Told, decision: Decision, by: Process) -> None:
         """What messages led to; what a scheduler tells itself, no message can repeat."""
         first = 0
         for cause in decision.causes:
-            if self._open[run_id, cause.id] > 0 and cause.actor != RECONCILER:
+            if self.said.open[run_id, cause.id] > 0 and cause.actor != RECONCILER:
                 led_to = decision.events[first : first + cause.events]
                 told.caused.setdefault(cause.id, []).extend((event, by) for event in led_to)
             first += cause.events
@@ -170,91 +210,53 @@ class Oracle:
         """The log is the outbox: nothing is published that the log does not owe."""
         if stream == WORK:
             for task in read_work(message.body).tasks:
-                self._check_task(task)
-                self._tasks.add((task.run_id, task.step_id, task.attempt))
-        elif stream == TIMERS and message.subject.startswith(SET):
-            self._timers.add(message.subject.rpartition(".")[2])
-        elif stream == REPORTS:
-            for item in read_reports(message.body).reports:
-                output: Payload | None = getattr(item.report, "output", None)
-                if output is not None:
-                    key = (item.run_id, item.report.step_id, item.report.attempt)
-                    self._reported[key].add(output.sha256)
-        for letter in letters(stream, message):
-            self._open[letter.run_id, letter.id] += 1
-
-    def cut(self, stream: str, message: Message) -> None:
-        """A power cut has taken a message that nobody had synced."""
-        for letter in letters(stream, message):
-            self._open[letter.run_id, letter.id] -= 1
-
-    def _check_task(self, task: Task) -> None:
-        """S5: work is about an attempt that the log has dispatched, and carries what it reads."""
-        told = self.told(task.run_id)
-        tale = told.tale.steps[task.step_id]
-        if task.attempt > tale.attempt or (
-            task.attempt == tale.attempt and tale.status in {"pending", "ready"}
-        ):
-            self._object("S5", f"work for {task.step_id}#{task.attempt}, which is {tale.status}")
-        contributors = told.tale.contributors(task.step_id)
-        if not set(task.taken) <= set(contributors) or bool(task.taken) != bool(contributors):
-            self._object("S5", f"{task.step_id} is told that {task.taken} led to it")
-        for source in task.taken:
-            if told.tale.steps[source].status != "succeeded":
-                continue
-            payload = task.payloads.get(f"nodes.{source}.output")
-            if payload is None or payload.sha256 != told.outputs[source]:
-                self._object("S5", f"{task.step_id} does not get the output of {source}")
-        for name, payload in task.payloads.items():
-            self._check_place(name, payload)
-
-    def _check_place(self, name: str, payload: Payload) -> None:
-        """A payload that is elsewhere is there."""
-        if payload.at is None:
-            return
-        position, _, member = payload.at.partition("/")
-        seq, _, index = position.partition(".")
-        decision = decode_run_decision(self._broker.events[int(seq) - 1].body)
-        kept = payload_at(decision.events[int(index)], member)
-        if kept is None or kept.sha256 != payload.sha256:
-            self._object("S5", f"{name} is not at {payload.at}")
+                told = self.told(task.run_id)
+                self._errands.check_task(told.tale, told.outputs, task)
+        for letter in self.said.hear(stream, message):
+            self._errands.check_word(letter, lambda run_id: self.told(run_id).tale)
 
     # --- acknowledgements ------------------------------------------------------------------------
 
-    def done(self, stream: str, message: Message, *, is_out_again: bool, by: Process) -> None:
+    def done(
+        self, stream: str, message: Message, *, times: int, is_out_again: bool, by: Process
+    ) -> None:
         """S1, L2: what is acknowledged has taken effect, and all that it owes is published.
 
         As long as another copy of the same letter is there, that one may still see to it; and one
         that was delivered again just before this acknowledgement may be at it right now.
         """
         for letter in letters(stream, message):
-            self._open[letter.run_id, letter.id] -= 1
-            if self._open[letter.run_id, letter.id] <= 0:
+            self.said.open[letter.run_id, letter.id] -= 1
+            if self.said.open[letter.run_id, letter.id] <= 0:
                 told = self.told(letter.run_id)
-                self._check_effect(told, letter, message)
+                self._check_effect(told, letter, times)
                 if not is_out_again:
                     self._check_published(told, letter, by)
 
-    def _check_effect(self, told: Told, letter: Letter, message: Message) -> None:
+    def _check_effect(self, told: Told, letter: Letter, times: int) -> None:
         command = letter.command
+        if isinstance(command, NOT_REPEATABLE) and (told.tale.was_paused or told.tale.queued):
+            return
+        if isinstance(command, StartRun) and command.state is not None:
+            command = replace(command, state=None)
         try:
             more = decide(command, told.state, at=self._world.true_ms(), room=none)
         except Refused as refusal:
-            self._check_refusal(told, command, refusal, message)
+            self._check_refusal(told, letter, refusal, times)
             return
         # A result can become a late one between its answer and the acknowledgement.
         more = [event for event in more if not isinstance(event, ResultDiscarded)]
+        if isinstance(command, Control) and times >= HAND_BACKS_MAX:
+            return  # it was answered that there is no such run, just before there was one
         if more and not is_owed(told.state):
             what = f"{type(command).__name__} is acknowledged and would still add {more[0]}"
             self._object("S1", f"run {letter.run_id}: {what}")
 
-    def _check_refusal(
-        self, told: Told, command: RunCommand, refusal: Refused, message: Message
-    ) -> None:
-        right = isinstance(refusal, Conflict)
-        if isinstance(command, CancelRun) and isinstance(refusal, NotFound):
-            age = self._world.loop.now - message.at
-            right = age > CANCEL_PATIENCE_S
+    def _check_refusal(self, told: Told, letter: Letter, refusal: Refused, times: int) -> None:
+        command, right = letter.command, isinstance(refusal, Conflict)
+        if isinstance(command, Control) and isinstance(refusal, NotFound):
+            has_begun = told.tale.started is not None and isinstance(command, DecideApproval)
+            right = times >= HAND_BACKS_MAX or has_begun
         if not right:
             self._object("S1", f"run {told.tale.run_id}: given up a {type(command).__name__}")
 
@@ -266,25 +268,43 @@ class Oracle:
         ]
         for event in caused:
             if not isinstance(event, StepDispatched):
+                self._errands.check_owed(told.tale, event)
                 continue
             attempt = (run_id, event.step_id, event.attempt)
-            if state.awaits(*attempt[1:]) and attempt not in self._tasks:
+            is_due = state.awaits(*attempt[1:]) and told.tale.is_wanted(event.step_id)
+            if is_due and attempt not in self._errands.tasks:
                 self._object("outbox", f"run {run_id}: nobody was told of {event}")
-        for timer_id, timer in timers_begun(caused):
-            if timer_id in state.timers and timer_id not in self._timers:
+        for timer_id, timer in timers_begun([opened(event, self._blobs) for event in caused]):
+            if timer_id in state.timers and timer_id not in self.said.timers:
                 self._object("outbox", f"run {run_id}: {timer.kind} timer was never set")
 
+    def _must(self, holds: bool, invariant: str, what: str) -> None:
+        if not holds:
+            self._object(invariant, what)
 
-def letters(stream: str, message: Message) -> list[Letter]:
-    """The commands in a message."""
-    if stream == COMMANDS:
-        read = read_command(message.body)
-        return [Letter(subjects.parse_command(message.subject).id, read.id, read.command)]
-    if stream == REPORTS:
-        reports = read_reports(message.body).reports
-        return [Letter(item.run_id, report_id(item), item.report) for item in reports]
-    if stream == TIMERS and not message.subject.startswith(SET):
-        due = subjects.parse_timer(message.subject)
-        fired = timer_fired(due.timer_id)
-        return [Letter(due.run_id, fired.id, fired.command)]
-    return []
+    def _object(self, invariant: str, what: str) -> None:
+        self._world.object_to(invariant, what)
+
+
+def kind_of(event: RunEvent) -> str:
+    """The name of an event, of a wait with what it is for."""
+    name = type(event).__name__
+    return f"{name} {event.kind}" if isinstance(event, StepWaiting) else name
+
+
+def opened(event: RunEvent, blobs: Blobs) -> RunEvent:
+    """The event with the state that it goes on from, wherever that lies."""
+    state = event.state if isinstance(event, RunForked | RunQueued) else None
+    if state is None or state.inline or state.blob is None:
+        return event
+    return replace(event, state=replace(state, inline=msgspec.Raw(blobs[state.blob])))
+
+
+def refolded(broker: Broker, blobs: Blobs, told: Told) -> Run:
+    """A run's history folded anew from what the log has."""
+    state = unborn(told.tale.run_id, told.tale.graph)
+    subject = subjects.run_events(told.tenant, told.tale.run_id)
+    for message in broker.histories.get(subject, ()):
+        for index, event in enumerate(decode_run_decision(message.body).events):
+            state = evolve(state, at_rest(opened(event, blobs), f"{message.seq}.{index}"))
+    return state

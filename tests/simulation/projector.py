@@ -3,10 +3,12 @@
 from collections.abc import Callable
 
 from penstock.infra.nats.subjects import parse_events
+from penstock.messages.catalogue import RUN
 from penstock.messages.codec import decode_run_decision
 from tests.simulation.broker import Broker
 from tests.simulation.loop import Process
-from tests.simulation.tables import Row, Staged, Tables, row_after
+from tests.simulation.network import Network
+from tests.simulation.tables import Row, Staged, row_after
 from tests.simulation.world import World
 
 BATCH_MAX = 20
@@ -17,11 +19,12 @@ class Projector:
     """on_commit: who looks at the rows of each transaction."""
 
     def __init__(
-        self, world: World, broker: Broker, tables: Tables, on_commit: Callable[[Staged], None]
+        self, world: World, broker: Broker, network: Network, on_commit: Callable[[Staged], None]
     ) -> None:
         self._world = world
         self._broker = broker
-        self._tables = tables
+        self._blobs = network.blobs
+        self._tables = network.tables
         self._on_commit = on_commit
         self._process: Process | None = None
 
@@ -42,9 +45,11 @@ class Projector:
         rows: dict[str, Row] = {}
         for message in batch:
             about = parse_events(message.subject)
+            if about.kind != RUN:
+                continue
             row = rows.get(about.id) or self._tables.rows.get(about.id)
             decision = decode_run_decision(message.body)
-            rows[about.id] = row_after(row, about.tenant, message.seq, decision)
+            rows[about.id] = row_after(row, about.tenant, message.seq, decision, self._blobs)
         staged = Staged(before, batch[-1].seq, rows)
         if world.chance(world.faults.crash):
             world.kill(process, "before commit")

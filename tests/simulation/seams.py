@@ -19,9 +19,10 @@ from penstock.executor import intake as executor_intake
 from penstock.infra.eventlog import draft as log_draft
 from penstock.infra.eventlog import transact
 from penstock.infra.nats import subjects
-from penstock.scheduler import app, effects, leases, windows
+from penstock.scheduler import app, effects, leases, snapshots, windows
 from penstock.scheduler import intake as scheduler_intake
 from tests.simulation import doors
+from tests.simulation.broker import Broker
 from tests.simulation.network import Network
 from tests.simulation.world import World
 
@@ -30,13 +31,13 @@ PARTITIONS = 2
 
 
 @contextmanager
-def installed(world: World, network: Network) -> Iterator[None]:
+def installed(world: World, network: Network, broker: Broker) -> Iterator[None]:
     """In here, what asks for the outside gets the world."""
     replaced: list[tuple[Any, str, object]] = [
         (app, "Publisher", doors.Publisher),
         (app, "Direct", doors.Direct),
         (app, "blobs_of", lambda _settings, nc: doors.Blobs(nc)),
-        (app, "Engine", lambda _url, **_options: doors.Engine(network)),
+        (app, "Engine", lambda _url, **_options: doors.Engine(network, broker)),
         (app, "wall_ms", world.wall_ms),
         (app, "time", SimpleNamespace(monotonic=world.loop.time)),
         (scheduler_intake, "Pull", doors.Pull),
@@ -66,14 +67,18 @@ def narrowed(world: World) -> list[tuple[Any, str, object]]:
         (consequences, "HELD_MAX", random.randint(1, 4)),
         (log_draft, "EVENTS_MAX", random.randint(3, 20)),
         (transact, "BYTES_MAX", random.randint(600, 6_000)),
+        (snapshots, "EVERY", random.randint(5, 60)),
+        (snapshots, "weight", lambda _run: 0),
         (windows, "WINDOW_MIN", random.randint(1, 4)),
         (windows, "WINDOW_MAX", random.randint(4, 8)),
     ]
 
 
 def new_id(world: World) -> UUID:
-    """An id that the seed decides."""
-    return UUID(int=world.random.getrandbits(128), version=4)
+    """An id that the seed decides, of the moment; version 7, so that it tells how old it is."""
+    drawn = world.random.getrandbits(74)
+    high, low = drawn >> 62, drawn & ((1 << 62) - 1)
+    return UUID(int=world.true_ms() << 80 | 7 << 76 | high << 64 | 2 << 62 | low)
 
 
 @contextmanager

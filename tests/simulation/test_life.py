@@ -4,9 +4,11 @@ import hashlib
 import os
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 
+from penstock.domain.run.events import RunEvent, WaitKind
 from tests.architecture.tree import ROOT
 from tests.simulation.life import life
 from tests.simulation.run import main
@@ -23,10 +25,19 @@ TROUBLE = (
     "timer lost",
     "broker down",
     "forged",
+    "forked",
     "step begun",
+    "step stopped",
     "committed",
 )
 """What has to happen somewhere, or the simulation proves nothing."""
+
+NEVER = {"RunCarriedForward", "StepWaiting"}
+"""What no life is long enough for, and what is told by its kind."""
+
+KINDS = {kind.__name__ for kind in get_args(RunEvent)} - NEVER
+KINDS |= {f"StepWaiting {kind}" for kind in WaitKind}
+"""What has to be in some log, so that the whole language is spoken."""
 
 DIGESTS = """
 from tests.simulation.test_life import tape_digest
@@ -45,6 +56,7 @@ def test_every_invariant_holds_and_trouble_happens() -> None:
     lives = [life(seed) for seed in SEEDS]
     assert [ended.problem for ended in lives if ended.problem] == []
     assert [kind for kind in TROUBLE if not any(e.happened[kind] for e in lives)] == []
+    assert [kind for kind in sorted(KINDS) if not any(e.kinds[kind] for e in lives)] == []
 
 
 def test_a_seed_is_the_same_life_again() -> None:
