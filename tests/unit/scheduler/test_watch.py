@@ -4,8 +4,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from penstock.domain.gate.events import GateUse, Rule
 from penstock.domain.payload import NULL
 from penstock.domain.run.commands import (
+    AdmitRun,
     DecideApproval,
     EndChild,
     PauseRun,
@@ -13,6 +15,7 @@ from penstock.domain.run.commands import (
     RunCommand,
     SignalRun,
     SuspendStep,
+    TurnAway,
 )
 from penstock.domain.run.events import Verdict, WaitKind
 from penstock.domain.workflow.graph import Graph
@@ -184,3 +187,25 @@ def test_a_paused_run_has_an_owner_until_it_is_resumed() -> None:
 def approval() -> Graph:
     """A graph of one approval, `a`."""
     return Graph.of(Definition(name="asks", nodes=(Node(id="a", type="approval"),), edges=()))
+
+
+def test_a_queued_run_belongs_to_its_gate_and_asks_it_again_after_a_while() -> None:
+    gate = GateUse(gate_id="g-1", rule=Rule(most=1))
+    watched = Watched("a>b")
+    watched.when(replace(start(), gates=(gate,)))
+    assert unowned(watched) == 0
+    watch = watched.watch
+    assert watch.unheard(before=-1.0, now=1.0, most=10) == []
+    assert watch.unheard(before=0.0, now=5.0, most=10) == [(KEY, "g-1")]
+    assert watch.unheard(before=4.0, now=6.0, most=10) == []
+    assert watched.when(AdmitRun(gate_id="g-1")) == [("a", 1)]
+    assert not watch.queued
+    assert unowned(watched) == 0
+
+
+def test_a_queued_run_that_was_turned_away_is_let_go_of() -> None:
+    gate = GateUse(gate_id="g-1", rule=Rule(most=1))
+    watched = Watched("a>b")
+    watched.when(replace(start(), gates=(gate,)), TurnAway(gate_id="g-1", holder="r-0"))
+    assert not watched.watch.runs
+    assert not watched.watch.queued

@@ -8,6 +8,7 @@ asked in turn, and one that is over lets go once more.
 import asyncio
 from collections.abc import Callable
 from itertools import islice
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -16,7 +17,6 @@ from penstock.domain.gate.state import Gate
 from penstock.infra.eventlog.transact import Addressed
 from penstock.infra.nats import subjects
 from penstock.infra.telemetry import logs, metrics
-from penstock.scheduler.gate_calls import GateCalls
 from penstock.scheduler.keys import GateKey
 from penstock.scheduler.letters import GateLetter
 from penstock.scheduler.runs import Clock
@@ -38,6 +38,13 @@ ACTOR = "scheduler:gates"
 logger = logs.logger(__name__)
 
 
+class Probes(Protocol):
+    """Who can ask the holders of gates."""
+
+    def probe(self, key: GateKey, run_id: str) -> "asyncio.Future[int]":
+        """Have a run that is over let go once more."""
+
+
 class Line(Struct):
     """A gate that somebody wants to pass and cannot; opens_at: when time will let him, ms.
 
@@ -56,7 +63,7 @@ class Lines:
     """The gates with somebody in front of them. post: puts a letter into a gate's box."""
 
     def __init__(
-        self, calls: GateCalls, clock: Clock, post: Callable[[GateKey, GateLetter], None]
+        self, calls: Probes, clock: Clock, post: Callable[[GateKey, GateLetter], None]
     ) -> None:
         self._calls = calls
         self._clock = clock
