@@ -104,9 +104,10 @@ def closed_if_done(run: Run, scope: str) -> Run:
     loop_id, index = iteration_of(scope)
     loop = run.flow.loops[loop_id]
     result = Result() if here.is_closing else result_of(run, scope)
+    at = loop.active.index(index)
     loop = replace(
         loop,
-        active=tuple(other for other in loop.active if other != index),
+        active=loop.active[:at] + loop.active[at + 1 :],
         results=loop.results.set(index, result),
     )
     run = with_flow(
