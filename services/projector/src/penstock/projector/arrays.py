@@ -109,6 +109,11 @@ def register(connection: AsyncConnection[Any] | Connection[Any]) -> None:
         connection.adapters.register_dumper(packed, dumper)
 
 
+def is_null(values: Sequence[object]) -> bool:
+    """Whether none of the values is there: of most columns that only some steps fill."""
+    return values.count(None) == len(values)
+
+
 def uuids(values: Sequence[bytes]) -> Uuids:
     """Ids of 16 bytes each, none of them null."""
     return Uuids(_SIZE_UUID + _SIZE_UUID.join(values) if values else b"", len(values))
@@ -119,7 +124,9 @@ def uuids_or_null(values: Sequence[bytes | None]) -> Uuids:
     return Uuids(_sized(values), len(values))
 
 
-def _sized(values: Iterable[bytes | None]) -> bytes:
+def _sized(values: Sequence[bytes | None]) -> bytes:
+    if is_null(values):
+        return NULL * len(values)
     return b"".join(
         [
             NULL
@@ -133,6 +140,8 @@ def _sized(values: Iterable[bytes | None]) -> bytes:
 
 def texts(values: Sequence[str | None]) -> Texts:
     """Texts; a zero byte, which Postgres cannot hold, becomes the replacement character."""
+    if is_null(values):
+        return Texts(NULL * len(values), len(values))
     encoded = [
         None
         if value is None
@@ -178,6 +187,8 @@ def bigints(values: Sequence[int]) -> BigInts:
 
 def moments(values: Sequence[int | None]) -> Moments:
     """Moments, given in ms since 1970; 0 and what cannot be a moment become null."""
+    if is_null(values):
+        return Moments(NULL * len(values), len(values))
     return Moments(
         b"".join(
             [

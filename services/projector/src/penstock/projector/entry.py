@@ -60,8 +60,10 @@ class Entry(Struct, frozen=True):
     def state(self) -> Payload | None:
         """What the run goes on from that starts here as a fork, at once or behind its last gate."""
         events = () if self.decision is None else self.decision.events
-        forks = (event.state for event in events[1:3] if isinstance(event, RunForked))
-        return next(forks, None)
+        for event in events[1:3]:
+            if isinstance(event, RunForked):
+                return event.state
+        return None
 
     @property
     def beginning(self) -> RunStarted | None:

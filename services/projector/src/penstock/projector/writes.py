@@ -172,13 +172,13 @@ def step_columns(steps: Sequence[tuple[LiveRun, StepRow]]) -> Columns:
         "wake_at": arrays.moments([row.wake_at for row in rows]),
         "executor_id": arrays.texts([row.executor_id for row in rows]),
         "branch": arrays.texts([row.branch for row in rows]),
-        "input": arrays.jsons([_json(row.input) for row in rows]),
-        "output": arrays.jsons([_json(row.output) for row in rows]),
-        "error": arrays.jsons([_json(row.error) for row in rows]),
-        "attempts": arrays.jsons([_json(row.attempts or None) for row in rows]),
-        "edges": arrays.jsons([_json(row.edges) for row in rows]),
-        "items": arrays.jsons([_json(row.items) for row in rows]),
-        "loop": arrays.jsons([_json(row.loop) for row in rows]),
+        "input": _jsons([row.input for row in rows]),
+        "output": _jsons([row.output for row in rows]),
+        "error": _jsons([row.error for row in rows]),
+        "attempts": _jsons([row.attempts or None for row in rows]),
+        "edges": _jsons([row.edges for row in rows]),
+        "items": _jsons([row.items for row in rows]),
+        "loop": _jsons([row.loop for row in rows]),
     }
 
 
@@ -219,10 +219,10 @@ def _of_runs(runs: Sequence[LiveRun]) -> Columns:
             name: arrays.ints([run.counts[index] for run in runs])
             for index, name in enumerate(COUNTERS)
         },
-        "output": arrays.jsons([_json(row.output) for row in rows]),
+        "output": _jsons([row.output for row in rows]),
         "sinks": arrays.texts(sinks),
         "is_keyed": arrays.bools([row.is_keyed for row in rows]),
-        "error": arrays.jsons([_json(row.error) for row in rows]),
+        "error": _jsons([row.error for row in rows]),
         "is_quarantined": arrays.bools([row.is_quarantined for row in rows]),
         "last_seq": arrays.bigints([row.last_seq for row in rows]),
     }
@@ -325,3 +325,8 @@ def _partition(run: LiveRun) -> int:
 
 def _json(value: object) -> bytes | None:
     return None if value is None else msgspec.json.encode(value)
+
+
+def _jsons(values: Sequence[object]) -> Packed:
+    """Values as JSON texts; most columns of most steps have none."""
+    return arrays.jsons([None if value is None else msgspec.json.encode(value) for value in values])
