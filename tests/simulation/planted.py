@@ -26,6 +26,7 @@ from penstock.infra.nats.publish import PublishTimeout, WrongSequence
 from penstock.messages.envelope import NO_HASH
 from penstock.scheduler import aside, runs
 from penstock.scheduler.letters import Letter
+from penstock.scheduler.precedents import LedTo
 from penstock.scheduler.receipts import Receipt
 from penstock.scheduler.reconciler import Reconciler
 from penstock.scheduler.runs import Runs
@@ -252,8 +253,8 @@ def heard_first(self: Any, error: BaseException | None) -> None:
 
 @bug("outbox")
 def a_repeated_command_owes_nothing() -> list[Change]:
-    async def led_to(self: Any, key: RunKey, causation_id: str, outcome: Any) -> list[Any]:
-        return []
+    async def led_to(self: Any, key: RunKey, letters: Any, outcome: Any) -> LedTo:
+        return {}
 
     return [(Runs, "_led_to", led_to)]
 
@@ -262,8 +263,8 @@ def a_repeated_command_owes_nothing() -> list[Change]:
 def a_command_that_goes_on_owes_only_what_is_new() -> list[Change]:
     before = Runs._led_to
 
-    async def led_to(self: Any, key: RunKey, causation_id: str, outcome: Any) -> list[Any]:
-        return [] if outcome.events else await before(self, key, causation_id, outcome)
+    async def led_to(self: Any, key: RunKey, letters: Any, outcome: Any) -> LedTo:
+        return {} if outcome.events else await before(self, key, letters, outcome)
 
     return [(Runs, "_led_to", led_to)]
 

@@ -127,7 +127,7 @@ class Children:
         try:
             command = await self._start(child, order)
         except (Unrunnable, *LOST) as why:
-            if await self._log.read(subjects.run_events(*child)):
+            if await self._log.last(subjects.run_events(*child)) is not None:
                 return await self._send(child, ContinueRun(), id=f"{child.run_id}/ask")
             return await self._send(order.key, not_started(order, told(why)), id=child.run_id)
         return await self._send(

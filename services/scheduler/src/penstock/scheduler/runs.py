@@ -7,6 +7,7 @@ dead letter.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from penstock.domain.errors import Contention, NotFound
@@ -20,11 +21,11 @@ from penstock.infra.eventlog.transact import Answer, Ledger, Outcome
 from penstock.infra.nats import subjects
 from penstock.infra.nats.publish import PublishError
 from penstock.infra.telemetry import logs, metrics
-from penstock.messages.codec import decode_run_decision
 from penstock.messages.envelope import Refusal, Reply, encode
 from penstock.scheduler.allowance import Allowance
 from penstock.scheduler.effects import Effects
 from penstock.scheduler.letters import Letter
+from penstock.scheduler.precedents import LedTo, Precedents
 from penstock.scheduler.receipts import RETRY_DELAY_S
 from penstock.scheduler.settlement import Settlement
 from penstock.scheduler.watch import RunKey, Watch
@@ -79,7 +80,7 @@ class Runs:
         doors: tuple[Send, PutAside],
     ) -> None:
         self._ledger = ledger
-        self._log = log
+        self._precedents = Precedents(log, ledger.whole)
         self._effects = effects
         self._watch = watch
         self._clock = clock
@@ -133,16 +134,13 @@ class Runs:
     ) -> None:
         """Publish what the decision owes, answer the senders, settle all letters or none."""
         run = outcome.state
-        recorded = list(outcome.events)
         handled: list[Letter] = []
         back: list[Letter] = []
         answers: list[Answer] = []
+        before = await self._led_to(key, letters, outcome)
+        recorded = [*outcome.events, *chain.from_iterable(before.values())]
         for letter, answer in zip(letters, outcome.answers, strict=True):
-            came_before = letter.deliveries > 1 or letter.failures > 0
-            if came_before and outcome.base:
-                led_to = await self._led_to(key, letter.addressed.id, outcome)
-                recorded += led_to
-                answer = as_first(answer, led_to)  # noqa: PLW2901
+            answer = as_first(answer, before.get(letter.addressed.id, ()))  # noqa: PLW2901
             answers.append(answer)
             early = outcome.base == 0 and is_unborn(letter, answer)
             early = early or (answer.replayed and self._is_early(key, letter, run))
@@ -159,6 +157,16 @@ class Runs:
         for letter in back:
             letter.failed(HAND_BACK_DELAY_S)
         counted(outcome, run)
+
+    async def _led_to(
+        self, key: RunKey, letters: Sequence[Letter], outcome: Outcome[RunEvent, Run]
+    ) -> LedTo:
+        """What those of the letters that come again have led to before."""
+        again = {each.addressed.id for each in letters if each.deliveries > 1 or each.failures > 0}
+        if not again or not outcome.base:
+            return {}
+        subject = subjects.run_events(key.tenant, key.run_id)
+        return await self._precedents.of(subject, again, known=outcome.seq, upto=outcome.base)
 
     def _is_early(self, key: RunKey, letter: Letter, run: Run) -> bool:
         """Whether a letter is to come again because the run may be older than it looks.
@@ -179,31 +187,6 @@ class Runs:
     def forget(self, key: RunKey) -> None:
         """Read the run's history anew when its next letter comes."""
         self._ledger.cache.drop(subjects.run_events(key.tenant, key.run_id))
-
-    async def _led_to(
-        self, key: RunKey, causation_id: str, outcome: Outcome[RunEvent, Run]
-    ) -> list[tuple[str, RunEvent]]:
-        """The events, with their positions, that a repeated command has led to before.
-
-        A `ContinueRun` leads to something else each time. A replica that has not all of the
-        history that is known will not do.
-        """
-        stored = await self._log.read(subjects.run_events(key.tenant, key.run_id))
-        if outcome.seq and (not stored or stored[-1].seq < outcome.seq):
-            raise LogUnavailable(f"{key.run_id}: the replica that was read is behind")
-        found: list[tuple[str, RunEvent]] = []
-        for message in stored:
-            if message.seq > outcome.base:
-                break
-            decision = decode_run_decision(message.body)
-            first = 0
-            for cause in decision.causes:
-                if cause.id == causation_id:
-                    led_to = await self._ledger.whole(decision.events[first : first + cause.events])
-                    numbered = enumerate(led_to, first)
-                    found += [(f"{message.seq}.{i}", event) for i, event in numbered]
-                first += cause.events
-        return found
 
 
 def is_unborn(letter: Letter, answer: Answer) -> bool:
