@@ -2,6 +2,9 @@
 
     python -m tests.simulation.run [--seeds N] [--first K] [--minutes M] [--workers W]
     python -m tests.simulation.run --seed K [--verbose]
+    python -m tests.simulation.run --definition K [--dies-after N]
+
+After the seeds a scheduler dies after each decision of a run of each of 50 definitions.
 
 A seed is a bug report: what failed once fails the same way for ever, on any machine.
 """
@@ -15,9 +18,11 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import count, islice
 from multiprocessing import get_context
+from multiprocessing.pool import Pool
 
 from msgspec import Struct
 
+from tests.simulation.crashes import DEFINITIONS, crashes, differences, lived
 from tests.simulation.life import Ended, life
 
 SEEDS = 1_500
@@ -60,7 +65,14 @@ def main(arguments: list[str]) -> int:
     asked = parsed(arguments)
     if asked.seed is not None:
         return one(asked.seed, verbose=asked.verbose)
-    return many(asked)
+    if asked.definition is not None:
+        return one_definition(asked.definition, asked.dies_after)
+    # Spawned, so that each seed finds the same fresh process everywhere.
+    with get_context("spawn").Pool(asked.workers) as pool:
+        failed = many(asked, pool) + crashed(asked, pool)
+        pool.close()
+        pool.join()
+    return 1 if failed else 0
 
 
 def parsed(arguments: list[str]) -> argparse.Namespace:
@@ -71,6 +83,9 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, help="go on for so long instead of --seeds")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--seed", type=int, help="only this one")
+    parser.add_argument("--definitions", type=int, default=DEFINITIONS, help="with crashes")
+    parser.add_argument("--definition", type=int, help="only this one")
+    parser.add_argument("--dies-after", type=int, help="one life of --definition")
     parser.add_argument("--verbose", action="store_true", help="with --seed: show its tape")
     return parser.parse_args(arguments)
 
@@ -83,21 +98,43 @@ def one(seed: int, *, verbose: bool) -> int:
     return 1 if ended.problem else 0
 
 
-def many(asked: argparse.Namespace) -> int:
-    """All seeds, over all cores."""
+def one_definition(number: int, dies_after: int | None) -> int:
+    """One definition with crashes, or with one."""
+    if dies_after is None:
+        problems = crashes(number).problems
+    else:
+        peace, life_of_it = lived(number), lived(number, dies_after)
+        found = life_of_it.problem, *differences(peace.outcome, life_of_it.outcome)
+        problems = tuple(filter(None, found))
+    print(*problems or (f"definition {number}: every crash leaves the same end",), sep="\n")
+    return 1 if problems else 0
+
+
+def many(asked: argparse.Namespace, pool: Pool) -> int:
+    """All seeds, over all cores; how many fail."""
     began = time.monotonic()
     tally = Tally(happened=Counter(), failed=[])
     until = None if asked.minutes is None else began + 60 * asked.minutes
-    # Spawned, so that each seed finds the same fresh process everywhere.
-    with get_context("spawn").Pool(asked.workers) as pool:
-        for ended in pool.imap_unordered(life, seeds(asked, until), CHUNK):
-            tally.add(ended)
-            if ended.problem and len(tally.failed) <= SHOWN_MAX:
-                print(f"FAILED {ended.problem}\n  replay: {replay(ended.seed)}", flush=True)
-        pool.close()
-        pool.join()
+    for ended in pool.imap_unordered(life, seeds(asked, until), CHUNK):
+        tally.add(ended)
+        if ended.problem and len(tally.failed) <= SHOWN_MAX:
+            print(f"FAILED {ended.problem}\n  replay: {replay(ended.seed)}", flush=True)
     tell(tally, time.monotonic() - began, asked.workers)
-    return 1 if tally.failed else 0
+    return len(tally.failed)
+
+
+def crashed(asked: argparse.Namespace, pool: Pool) -> int:
+    """All definitions, each with a crash after every decision; how many lives go wrong."""
+    began, decisions, failed = time.monotonic(), 0, 0
+    for found in pool.imap_unordered(crashes, range(1, asked.definitions + 1)):
+        decisions += found.decisions
+        failed += len(found.problems)
+        for problem in found.problems[:1]:
+            print(f"FAILED {problem[:400]}", flush=True)
+    seconds = time.monotonic() - began
+    print(f"{asked.definitions} definitions, a crash after each of {decisions} decisions, ", end="")
+    print(f"{seconds:.1f} s: {f'{failed} FAILED' if failed else 'the same end each time'}")
+    return failed
 
 
 def seeds(asked: argparse.Namespace, until: float | None) -> Iterator[int]:

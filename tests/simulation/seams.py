@@ -67,7 +67,7 @@ def narrowed(world: World) -> list[tuple[Any, str, object]]:
         (consequences, "HELD_MAX", random.randint(1, 4)),
         (log_draft, "EVENTS_MAX", random.randint(3, 20)),
         (transact, "BYTES_MAX", random.randint(600, 6_000)),
-        (snapshots, "EVERY", random.randint(5, 60)),
+        (snapshots, "EVERY", random.randint(80, 200)),
         (snapshots, "weight", lambda _run: 0),
         (windows, "WINDOW_MIN", random.randint(1, 4)),
         (windows, "WINDOW_MAX", random.randint(4, 8)),

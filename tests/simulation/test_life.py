@@ -13,7 +13,7 @@ from tests.architecture.tree import ROOT
 from tests.simulation.life import life
 from tests.simulation.run import main
 
-SEEDS = range(1, 61)
+SEEDS = range(1, 101)
 TROUBLE = (
     "killed",
     "asleep",
