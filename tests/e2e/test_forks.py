@@ -137,3 +137,19 @@ async def test_an_explanation_names_the_cause_and_leaves_no_gap(api: httpx.Async
     spans = found["timeline"]
     assert [s["from"] for s in spans] == [found["from"], *(s["to"] for s in spans)][:-1]
     assert any(each["cause"] == "signal" for each in found["totals"])
+
+
+async def test_a_retry_goes_on_with_a_loop_where_it_failed(api: httpx.AsyncClient) -> None:
+    body = {"nodes": [node("t", "transform", config={"output": "{{ item.n }}"})], "edges": []}
+    items = [{"n": 1}, {"n": 2}, {"m": 3}]
+    loop = node("l", "loop", config={"items": items, "mode": "sequential", "body": body})
+    run_id = await started(api, await made(api, drawn("loop-again", [loop])))
+    assert (await ended(api, run_id))["status"] == "failed"
+    plan = (await api.post(f"/runs/{run_id}/retry?dryRun=true")).json()
+    assert (plan["runsAgain"], plan["goesOn"]) == (["l"], ["l"])
+    answered = await api.post(f"/runs/{run_id}/retry")
+    assert answered.status_code == httpx.codes.CREATED, answered.text
+    again = answered.json()["id"]
+    assert (await ended(api, again))["status"] == "failed", "its third item is still the same"
+    readied = [e["data"]["stepId"] for e in of_type(await history(api, again), "StepReady")]
+    assert readied == ["l.2.t"]

@@ -9,15 +9,24 @@ from msgspec.structs import replace
 
 from penstock.domain import payload
 from penstock.domain.errors import NotFound
+from penstock.domain.run.commands import ContinueRun, SuspendStep
 from penstock.domain.run.decide import play
-from penstock.domain.run.events import Origin
+from penstock.domain.run.events import Origin, WaitKind
 from penstock.domain.run.evolve import fold
-from penstock.domain.run.rewind import for_fork, for_retry, planned, rewound, unchanged
+from penstock.domain.run.rewind import (
+    for_fork,
+    for_retry,
+    planned,
+    reading_input,
+    resumable,
+    rewound,
+    unchanged,
+)
 from penstock.domain.run.snapshot import encoded, state_hash
-from penstock.domain.run.state import Run, StepStatus, unborn
+from penstock.domain.run.state import HELD, Run, RunStatus, StepStatus, unborn
 from penstock.domain.workflow.graph import Graph
-from penstock.domain.workflow.model import Definition, Edge, Node
-from tests.unit.domain.run.autopilot import AT, RUN, START, Life, random_graph
+from penstock.domain.workflow.model import Definition, Edge, Node, drawing_to_wire
+from tests.unit.domain.run.autopilot import AT, RUN, START, Life, done, failure, random_graph
 from tests.unit.domain.run.story import Story, complete, drawing, fail, start
 
 OTHER = "0190aaaa-0000-7000-8000-000000000002"
@@ -114,3 +123,76 @@ def test_whatever_is_retried_or_forked_comes_to_its_end(seed: int) -> None:
     for node_id in kept:
         assert again.run.step(node_id).output == run.step(node_id).output
         assert again.run.step(node_id).attempt == run.step(node_id).attempt
+
+
+def loop_of(*items: str, tolerant: bool = False) -> Life:
+    """A loop whose iterations call the outside, one after the other; the last one fails."""
+    body = drawing_to_wire([Node(id="call", type="http_request")], [])
+    config = {"items": list(items), "body": body}
+    nodes = (Node(id="before", type="noop"), Node(id="l", type="loop", config=config))
+    graph = Graph.of(Definition(name="looped", nodes=nodes, edges=(Edge("before", "l"),)))
+    life = Life(graph, Random(1), faults=0)
+    settled_by(life).say(done("before", 1))
+    settled_by(life).say(
+        SuspendStep(
+            step_id="l",
+            attempt=1,
+            kind=WaitKind.LOOP,
+            count=len(items),
+            most=len(items),
+            tolerant=tolerant,
+            started_at=AT,
+            executor_id="e",
+        )
+    )
+    for index in range(len(items) - 1):
+        settled_by(life).say(done(f"l.{index}.call", 1))
+    settled_by(life).say(failure(f"l.{len(items) - 1}.call", 1, retryable=False))
+    return life
+
+
+def settled_by(life: Life) -> Life:
+    """The life after every dispatch that decisions had no room for."""
+    for _ in range(20):
+        life.say(ContinueRun())
+    return life
+
+
+def test_a_retry_goes_on_with_a_loop_where_it_failed() -> None:
+    life = settled_by(loop_of("a", "b", "c"))
+    run = life.run
+    assert run.status is RunStatus.FAILED
+    kept = for_retry(run)
+    loops = resumable(run, kept)
+    assert (set(kept), set(loops)) == ({"before"}, {"l"})
+    plan = planned(run, run.drawn, kept, loops)
+    assert (plan.again, plan.resumed, plan.repeats) == (("l",), ("l",), ("l.2.call",))
+    assert run.started is not None
+    state = rewound(run, kept, graph=run.drawn, started=run.started, loops=loops)
+    again = Life(run.drawn, Random(2), faults=0)
+    again.run = forked(run, state)
+    settled_by(again)
+    tried = {s for s, step in again.run.steps.items() if step.status in HELD}
+    assert tried == {"l.2.call"}
+    again.say(done("l.2.call", 1))
+    settled_by(again).say(done("l@collect", 1))
+    assert settled_by(again).run.status is RunStatus.SUCCEEDED
+
+
+def test_a_fork_with_another_input_runs_what_reads_it_and_all_behind() -> None:
+    nodes = (
+        Node(id="a", type="noop"),
+        Node(id="b", type="noop"),
+        Node(id="c", type="transform", input="{{ run.input }}", config={"output": "{{ input }}"}),
+        Node(id="d", type="noop"),
+        Node(id="e", type="transform", input=1, config={"output": "{{ input }}"}),
+    )
+    edges = (Edge("e", "b"), Edge("c", "d"))
+    graph = Graph.of(Definition(name="reads", nodes=nodes, edges=edges))
+    assert reading_input(graph) == {"a", "c", "d"}
+
+
+def test_a_fork_from_a_step_that_no_loop_has_is_refused() -> None:
+    with pytest.raises(NotFound):
+        for_fork(loop_of("a", "b").run, "l.0.nobody")
+    assert "before" in for_fork(loop_of("a", "b").run, "l.0.call")

@@ -27,7 +27,16 @@ from penstock.api.starts import variables_read
 from penstock.domain.payload import Payload
 from penstock.domain.run.commands import StartRun
 from penstock.domain.run.events import Origin, RunStarted
-from penstock.domain.run.rewind import Plan, for_fork, for_retry, planned, rewound, unchanged
+from penstock.domain.run.rewind import (
+    Plan,
+    for_fork,
+    for_retry,
+    planned,
+    reading_input,
+    resumable,
+    rewound,
+    unchanged,
+)
 from penstock.domain.run.snapshot import encoded
 from penstock.domain.run.state import Run, RunStatus, StepStatus
 from penstock.domain.workflow.graph import Graph
@@ -100,7 +109,7 @@ async def retried(parts: Parts, caller: Caller, row: Row) -> Beginning:
         raise Problem(409, "the run has not ended: cancel it first", code="RUN_NOT_FINISHED")
     if run.status is RunStatus.SUCCEEDED:
         raise Problem(409, "the run has succeeded: nothing is left to retry", code="RUN_SUCCEEDED")
-    return beginning(then, for_retry(run), run.drawn)
+    return beginning(then, for_retry(run), run.drawn, resumes=True)
 
 
 async def forked(parts: Parts, caller: Caller, row: Row, asked: Fork) -> Beginning:
@@ -121,7 +130,13 @@ async def forked(parts: Parts, caller: Caller, row: Row, asked: Fork) -> Beginni
     if asked.from_step is not None:
         return beginning(then, for_fork(run, asked.from_step), graph, definition)
     if definition is not None or (asked.at is None and run.is_over):
-        return beginning(then, for_retry(run), graph, definition)
+        kept = for_retry(run)
+        if "input" in asked.model_fields_set:
+            kept -= reading_input(run.drawn)
+        begin = beginning(then, kept, graph, definition)
+        if not begin.plan.again:
+            raise Problem(409, "nothing would run again", code="NOTHING_TO_RUN")
+        return begin
     if run.is_over:
         raise Problem(409, "the run had ended there: nothing is left to run", code="RUN_FINISHED")
     assert run.started is not None
@@ -131,15 +146,25 @@ async def forked(parts: Parts, caller: Caller, row: Row, asked: Fork) -> Beginni
 
 
 def beginning(
-    then: past.Past, kept: frozenset[str], graph: Graph, definition: Definition | None = None
+    then: past.Past,
+    kept: frozenset[str],
+    graph: Graph,
+    definition: Definition | None = None,
+    *,
+    resumes: bool = False,
 ) -> Beginning:
-    """A beginning that keeps some steps of a run, as far as its drawing still has them."""
+    """A beginning that keeps some steps of a run, as far as its drawing still has them.
+
+    resumes: loops that had failed go on where they are.
+    """
     run = then.run
     assert run.started is not None
     if graph is not run.drawn:
         kept = unchanged(run.drawn, graph, kept)
-    state = rewound(run, kept, graph=graph, started=run.started)
-    return Beginning(origin_of(then), run.started, state, planned(run, graph, kept), definition)
+    loops = resumable(run, kept) if resumes else frozenset()
+    state = rewound(run, kept, graph=graph, started=run.started, loops=loops)
+    plan = planned(run, graph, kept, loops)
+    return Beginning(origin_of(then), run.started, state, plan, definition)
 
 
 def origin_of(then: past.Past) -> Origin:
@@ -228,6 +253,7 @@ def preview(begin: Beginning) -> dict[str, Any]:
         "forkedFrom": {"runId": begin.origin.run_id, "position": begin.origin.position},
         "kept": list(begin.plan.kept),
         "runsAgain": list(begin.plan.again),
+        "goesOn": list(begin.plan.resumed),
         "repeatsEffects": list(begin.plan.repeats),
     }
 

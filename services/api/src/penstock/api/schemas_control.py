@@ -33,11 +33,15 @@ class Fork(Wire):
 
 
 class ForkPlan(Wire):
-    """What a fork would do: steps that are kept, that run again, and whose effects may repeat."""
+    """What a fork would do: steps that are kept, that run again, and whose effects may repeat.
+
+    goes_on: loops among them of which the iterations that succeeded are kept.
+    """
 
     forked_from: dict[str, str]
     kept: list[str]
     runs_again: list[str]
+    goes_on: list[str]
     repeats_effects: list[str]
 
 

@@ -26,6 +26,7 @@ from penstock.domain.run.events import (
     WaitKind,
 )
 from penstock.domain.run.flow import open_steps
+from penstock.domain.run.loops import next_index
 from penstock.domain.run.paths import RUN_OUTPUT, inside, iteration, owner_of
 from penstock.domain.run.settling import is_entered
 from penstock.domain.run.state import HELD, NOTHING, PLAIN, Answer, Run, Step, StepStatus
@@ -141,7 +142,7 @@ def queue_of(run: Run, step_id: str) -> str:
 def next_iteration(run: Run, loop_id: str) -> RunEvent:
     """The first step of a loop's next iteration."""
     graph, node_id = run.located(loop_id)
-    scope = iteration(loop_id, run.flow.loops[loop_id].opened)
+    scope = iteration(loop_id, next_index(run.flow.loops[loop_id]))
     return StepReady(step_id=inside(scope, graph.bodies[node_id].roots[0]), attempt=1)
 
 

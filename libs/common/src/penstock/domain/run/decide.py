@@ -38,14 +38,17 @@ from penstock.domain.run.events import (
     RunStarted,
     StepAbandoned,
     StepError,
+    StepFailed,
     StepReady,
     StepSucceeded,
     StepTimedOut,
+    Verdict,
     WaitKind,
 )
 from penstock.domain.run.flow import open_steps
 from penstock.domain.run.reports import report
 from penstock.domain.run.state import HELD, Run, TimerKind
+from penstock.domain.run.waits import REJECTED, takes_branches
 
 
 def decide(command: RunCommand, run: Run, *, at: int, room: Room = ample) -> list[RunEvent]:
@@ -152,6 +155,13 @@ def end_wait(draft: Draft, step_id: str) -> None:
     step = draft.run.step(step_id)
     wait = step.wait
     assert wait is not None, "a timer of a wait belongs to a step that waits"
+    is_rejection = wait.kind is WaitKind.APPROVAL and wait.on_timeout == Verdict.REJECT
+    if is_rejection and not takes_branches(draft.run, step_id):
+        error = StepError(code=REJECTED, message="nobody approved in time")
+        draft.record(
+            StepFailed(step_id=step_id, attempt=step.attempt, error=error, finished_at=draft.at)
+        )
+        return
     if wait.on_timeout is None and (wait.exceeds or wait.kind is not WaitKind.DELAY):
         error = StepError(code="TIMEOUT", message="the step went over its time limit")
         draft.record(

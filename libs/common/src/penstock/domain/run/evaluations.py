@@ -81,7 +81,7 @@ def round_decided(run: Run, scope: str, evaluation: Step) -> Run:
     """The run after a loop's `while` was evaluated."""
     loop_id, _ = iteration_of(scope)
     loop = run.flow.loops.get(loop_id)
-    if loop is None or loop.error is not None:
+    if loop is None or loop.error is not None or run.step(loop_id).status in SETTLED:
         return run
     if evaluation.error is not None:
         return called_off(run, loop_id, unrepeatable(evaluation.error))

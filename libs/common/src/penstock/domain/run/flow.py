@@ -85,9 +85,9 @@ def is_wanted(run: Run, path: str) -> bool:
             scope = scope_of(owner)
             return not scope or scope in run.flow.scopes
         case Evaluation.WHILE:
-            return iteration_of(owner)[0] in run.flow.loops
+            return run.step(iteration_of(owner)[0]).status not in SETTLED
         case Evaluation.COLLECT:
-            return owner in run.flow.loops
+            return run.step(owner).status not in SETTLED
         case Evaluation.OUTPUT:
             return True
         case _:

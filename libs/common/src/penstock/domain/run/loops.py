@@ -27,8 +27,11 @@ def begun(run: Run, event: StepWaiting) -> Run:
 def went_on(run: Run, loop_id: str) -> Run:
     """The run after a loop has changed: what is next for it is on its way."""
     loop = run.flow.loops[loop_id]
-    if run.step(loop_id).status in SETTLED:
-        return run if loop.active else with_flow(run, loops=run.flow.loops.delete(loop_id))
+    status = run.step(loop_id).status
+    if status is StepStatus.SUCCEEDED:
+        return with_flow(run, loops=run.flow.loops.delete(loop_id))
+    if status in SETTLED:
+        return run
     if loop.error is not None:
         if loop.active:
             return run
@@ -39,7 +42,7 @@ def went_on(run: Run, loop_id: str) -> Run:
             return called_off(run, loop_id, error)
         check = evaluation(iteration(loop_id, loop.opened), Evaluation.WHILE)
         return replace(run, agenda=run.agenda.added(check))
-    if loop.count == loop.opened and not loop.active:
+    if loop.count == loop.opened and not loop.active and not loop.again:
         collect = evaluation(loop_id, Evaluation.COLLECT)
         return replace(run, agenda=run.agenda.added(collect))
     if loop.count is not None and can_open(loop) and loop_id not in run.flow.hungry:
@@ -52,9 +55,14 @@ def can_open(loop: Loop) -> bool:
     return (
         loop.error is None
         and loop.count is not None
-        and loop.opened < loop.count
+        and (loop.opened < loop.count or bool(loop.again))
         and len(loop.active) < loop.width
     )
+
+
+def next_index(loop: Loop) -> int:
+    """The iteration that is opened next."""
+    return loop.again[0] if loop.again else loop.opened
 
 
 def checked(run: Run, loop_id: str, *, goes_on: bool) -> Run:
@@ -73,7 +81,12 @@ def opened(run: Run, scope: str, first: tuple[str, ...]) -> Run:
     graph, node_id = run.located(loop_id)
     body = graph.bodies[node_id]
     loop = run.flow.loops[loop_id]
-    loop = replace(loop, opened=index + 1, active=(*loop.active, index))
+    loop = replace(
+        loop,
+        opened=max(loop.opened, index + 1),
+        active=(*loop.active, index),
+        again=loop.again and tuple(other for other in loop.again if other != index),
+    )
     hungry = run.flow.hungry
     if hungry and not can_open(loop):
         hungry = tuple(other for other in hungry if other != loop_id)
@@ -103,13 +116,13 @@ def closed_if_done(run: Run, scope: str) -> Run:
         return run
     loop_id, index = iteration_of(scope)
     loop = run.flow.loops[loop_id]
-    result = Result() if here.is_closing else result_of(run, scope)
+    results = loop.results
+    if not here.is_closing:
+        results = results.set(index, result_of(run, scope))
+    elif loop.tolerant:
+        results = results.set(index, Result())
     at = loop.active.index(index)
-    loop = replace(
-        loop,
-        active=loop.active[:at] + loop.active[at + 1 :],
-        results=loop.results.set(index, result),
-    )
+    loop = replace(loop, active=loop.active[:at] + loop.active[at + 1 :], results=results)
     run = with_flow(
         run, loops=run.flow.loops.set(loop_id, loop), scopes=run.flow.scopes.delete(scope)
     )
@@ -157,6 +170,15 @@ def left(run: Run, loop_id: str) -> Run:
     hungry = tuple(other for other in run.flow.hungry if other != loop_id)
     run = put_out(with_flow(run, hungry=hungry), loop_id, run.flow.loops[loop_id].active)
     return went_on(run, loop_id) if loop_id in run.flow.loops else run
+
+
+def resumed(loop: Loop) -> Loop:
+    """A loop that had been brought to its end, as a retry goes on with it."""
+    missing = tuple(index for index in range(loop.opened) if index not in loop.results)
+    if loop.count is None:  # a round needs what the one before it came to
+        loop = replace(loop, opened=missing[0] if missing else loop.opened)
+        missing = ()
+    return replace(loop, active=(), again=missing, error=None, timed_out=False)
 
 
 def put_out(run: Run, loop_id: str, iterations: tuple[int, ...]) -> Run:

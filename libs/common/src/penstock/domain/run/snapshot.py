@@ -58,6 +58,7 @@ class StoredLoop(Struct, frozen=True, kw_only=True, rename="camel", omit_default
     results: dict[int, Result] = {}
     error: StepError | None = None
     timed_out: bool = False
+    again: tuple[int, ...] = ()
 
 
 class StoredFlow(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -231,6 +232,9 @@ def compacted(run: Run) -> Run:
     """The run without the steps of iterations that have ended, and without past evaluations."""
     gone = [step_id for step_id in run.steps if is_gone(run, step_id)]
     arrived = [step_id for step_id in run.arrivals if is_over(run, step_id)]
+    loops = [loop_id for loop_id in run.flow.loops if is_over(run, loop_id)]
+    if loops:
+        run = replace(run, flow=replace(run.flow, loops=without(run.flow.loops, loops)))
     if not gone and not arrived:
         return run
     return replace(run, steps=without(run.steps, gone), arrivals=without(run.arrivals, arrived))

@@ -160,8 +160,10 @@ class Loop(Struct, frozen=True):
     """A loop that is going on. The first fields are its `StepWaiting`'s.
 
     opened: number of iterations that have begun. active: those that have not ended, in the order
-    of their beginning. results: of those that have. error: why the loop is being brought to its
-    end.
+    of their beginning. results: of those that have, but for those that brought the loop to its
+    end. error: why it is being brought there. again: iterations that a retry has to open once more.
+
+    One that did not succeed is kept with its results, for a retry to go on with.
     """
 
     count: int | None
@@ -174,6 +176,7 @@ class Loop(Struct, frozen=True):
     results: Map[int, Result] = Map()
     error: StepError | None = None
     timed_out: bool = False
+    again: tuple[int, ...] = ()
 
 
 class Scope(Struct, frozen=True):

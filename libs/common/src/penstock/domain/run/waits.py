@@ -157,9 +157,13 @@ def verdict_of(run: Run, event: ApprovalDecided) -> Answer:
     A rejection that no branch takes up is a failure: nobody who forgot to draw one means that the
     run goes on as if it had been approved.
     """
-    graph, node_id = run.located(event.step_id)
-    branches = any(e.condition.type is EdgeType.BRANCH for e in graph.outgoing[node_id])
-    if event.decision is Verdict.REJECT and not branches:
+    if event.decision is Verdict.REJECT and not takes_branches(run, event.step_id):
         error = StepError(code=REJECTED, message="the approval was rejected", details=event.output)
         return Answer(event.step_id, error=error)
     return Answer(event.step_id, output=event.output, branch=str(event.decision))
+
+
+def takes_branches(run: Run, step_id: str) -> bool:
+    """Whether an edge of a step asks for the branch that it chose."""
+    graph, node_id = run.located(step_id)
+    return any(edge.condition.type is EdgeType.BRANCH for edge in graph.outgoing[node_id])
