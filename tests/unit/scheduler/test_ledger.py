@@ -192,3 +192,16 @@ async def test_a_run_that_was_carried_forward_may_be_so_again() -> None:
     first = decode_run_decision((await log.read(SUBJECT))[0].body)
     assert isinstance(first.events[0], RunCarriedForward)
     assert taken(log)[-1] == (await log.read(SUBJECT))[0].seq
+
+
+async def test_a_snapshot_is_no_gap_between_decisions() -> None:
+    log, graph = MemoryLog(), looped(200)
+    life = LongLife(graph, Random(1), faults=0)
+    ledger = ledger_over(log, graph)
+    outcome = await ledger.transact(SUBJECT, [told(START, 0)])
+    for number in range(1, 60):
+        life.run = outcome.state
+        before = outcome.end
+        outcome = await ledger.transact(SUBJECT, [told(life.next_command(), number)])
+        assert outcome.base == before
+    assert len(taken(log)) > 1

@@ -124,10 +124,10 @@ class Watch:
         is_whole = watched is not None and watched.seq == outcome.base
         if watched is None or not is_whole or was_overtaken(outcome) or key in self.queued:
             asked_at = now if outcome.events else self.asked_at(key)
-            self.begin(key, run, outcome.seq, now)
+            self.begin(key, run, outcome.end, now)
             self._stand_in_line(key, run, asked_at)
             return
-        watched.seq = outcome.seq
+        watched.seq = outcome.end
         events = [event for _, event in outcome.events]
         for event in events:
             if isinstance(event, StepDispatched):

@@ -60,6 +60,7 @@ class Outcome(NamedTuple, Generic[E, S]):
     state, seq: of the history afterwards. events: what it added, each with its position, payloads
     whole. answers: one for each of the first `taken` commands; the rest did not fit, send it again.
     base: seq of the history that was decided on; from elsewhere comes what lies in between.
+    kept: seq of the snapshot that was taken right afterwards, 0 for none.
     """
 
     state: S
@@ -68,6 +69,12 @@ class Outcome(NamedTuple, Generic[E, S]):
     answers: list[Answer]
     taken: int
     base: int = 0
+    kept: int = 0
+
+    @property
+    def end(self) -> int:
+        """Sequence of the last message there is, as far as is known."""
+        return max(self.seq, self.kept)
 
 
 Begin = Callable[[str, Sequence[E], Sequence[Addressed[C]]], Awaitable[S]]
@@ -167,8 +174,7 @@ class Ledger(Generic[C, E, S]):
             draft.take(commands)
             outcome = await self._append(subject, draft, commands)
             if outcome is not None:
-                await self._keep(subject)
-                return outcome
+                return outcome._replace(kept=await self._keep(subject))
             self.cache.drop(subject)
         raise Contention(f"{subject}: lost {ATTEMPTS_MAX} races")
 
@@ -315,18 +321,22 @@ class Ledger(Generic[C, E, S]):
         last = positions[-1] if positions else None
         return Held(seq, found.hash, last, state, found.snapshot, len(events))
 
-    async def _keep(self, subject: str) -> None:
-        """Takes a snapshot of a history that has grown; without one it is only slower to read."""
+    async def _keep(self, subject: str) -> int:
+        """Takes a snapshot of a history that has grown; its sequence, 0 for none.
+
+        Without one the history is only slower to read.
+        """
         held = self.cache.get(subject)
         if held is None or self.snapshots is None:
-            return
+            return 0
         if not self.snapshots.is_due(held.state, held.since):
-            return
+            return 0
         try:
-            await self._snap(subject, held, carried=False)
+            return (await self._snap(subject, held, carried=False)).seq
         except Exception as error:  # noqa: BLE001 - the decision before it stands all the same
             _log.warning("no snapshot now", subject=subject, error=repr(error))
             self.cache.put(subject, held._replace(since=0))
+            return 0
 
     async def _carried(self, subject: str, held: Held[S]) -> Held[S]:
         """The history with its state at the beginning of the log again, if it may go on."""
