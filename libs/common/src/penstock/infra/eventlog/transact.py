@@ -174,7 +174,8 @@ class Ledger(Generic[C, E, S]):
             draft.take(commands)
             outcome = await self._append(subject, draft, commands)
             if outcome is not None:
-                return outcome._replace(kept=await self._keep(subject))
+                kept = await self._keep(subject)
+                return outcome._replace(kept=kept) if kept else outcome
             self.cache.drop(subject)
         raise Contention(f"{subject}: lost {ATTEMPTS_MAX} races")
 
