@@ -1,10 +1,17 @@
 """Reading without a consumer."""
 
-import pytest
+import time
+from datetime import UTC, datetime, timedelta
+from uuid import NAMESPACE_URL, uuid5
 
+import pytest
+from uuid_utils import uuid7
+
+from penstock.infra.nats import subjects
 from penstock.infra.nats.direct import Direct, ReadUnavailable
 from penstock.infra.nats.publish import Publisher
 from penstock.infra.nats.streams import EVENTS, LEASES
+from penstock.scheduler.horizon import UNKNOWN, Horizon
 
 HISTORY = "penstock.evt.acme.run.r-1"
 
@@ -54,3 +61,33 @@ async def test_a_page_ends_by_bytes_too(publisher: Publisher, direct: Direct) ->
 async def test_a_stream_that_is_not_there_is_unavailable(direct: Direct) -> None:
     with pytest.raises(ReadUnavailable):
         await direct.read_from("NOWHERE", 1)
+
+
+async def test_a_page_from_a_moment_on(publisher: Publisher, direct: Direct) -> None:
+    assert await direct.read_since(EVENTS, datetime.now(UTC) - timedelta(hours=1)) == []
+    for number in range(3):
+        await publisher.publish(HISTORY, b"%d" % number)
+    moments = [
+        datetime.fromisoformat(each.headers["Nats-Time-Stamp"])
+        for each in await direct.read_since(EVENTS, datetime.now(UTC) - timedelta(hours=1))
+    ]
+    page = await direct.read_since(EVENTS, moments[1], batch=1)
+    assert [each.body for each in page] == [b"1"]
+    assert await direct.read_since(EVENTS, datetime.now(UTC) + timedelta(hours=1)) == []
+
+
+async def test_a_log_tells_how_far_back_it_reaches(publisher: Publisher, direct: Direct) -> None:
+    old = subjects.run_events("acme", "0190aaaa-0000-7000-8000-000000000001")
+    keyed = subjects.run_events("acme", str(uuid5(NAMESPACE_URL, "a key")))
+    young = subjects.run_events("acme", str(uuid7()))
+
+    async def seen(window_s: float, later_ms: int = 0) -> tuple[int, list[bool]]:
+        horizon = Horizon(direct, lambda: time.time_ns() // 10**6 + later_ms, window_s=window_s)
+        await horizon.start()
+        await horizon.stop()
+        return horizon.seq, [horizon.is_old(each) for each in (old, keyed, young)]
+
+    assert await seen(3600) == (UNKNOWN, [True, True, False])
+    first = await publisher.publish(HISTORY, b"x")
+    assert await seen(3600) == (first, [False, False, False])
+    assert await seen(3600, later_ms=4_000_000) == (first + 1, [True, True, True])

@@ -16,6 +16,12 @@ AGED_PART = 0.9
 LOOK_EVERY_S = 60.0
 """In which the log loses a thousandth of the rest of its window at the most."""
 
+LOOK_SOON_S = 1.0
+"""While the log has nothing, or does not say."""
+
+UNKNOWN = 2**63
+"""Later than any message."""
+
 MS = 1000
 
 _log = logs.logger(__name__)
@@ -25,7 +31,8 @@ class Horizon:
     """Looks at the log from time to time. now: ms since the epoch.
 
     seq: the first message that stays for a while; everything before it is as good as gone. 1 while
-    the log has never lost a message, and until it was looked at.
+    the log has never lost a message. Of a log that was not seen yet or has nothing, nobody can say
+    what it once had: everything may be gone.
     """
 
     def __init__(
@@ -34,9 +41,8 @@ class Horizon:
         self._direct = direct
         self._now = now
         self._aged_ms = window_s * MS * AGED_PART
-        self._looked = False
         self._looking: asyncio.Task[None] | None = None
-        self.seq = 1
+        self.seq = UNKNOWN
 
     async def start(self) -> None:
         """Begin to look."""
@@ -51,7 +57,7 @@ class Horizon:
 
     def is_old(self, subject: str) -> bool:
         """Whether a history may have begun before the horizon; also where its id does not say."""
-        if self._looked and self.seq <= 1:
+        if self.seq <= 1:
             return False
         named = UUID(subjects.parse_events(subject).id)
         if named.version != 7:
@@ -61,7 +67,7 @@ class Horizon:
 
     async def _go_on(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(LOOK_EVERY_S if self.seq < UNKNOWN else LOOK_SOON_S)
             await self._look()
 
     async def _look(self) -> None:
@@ -72,5 +78,4 @@ class Horizon:
         except ReadUnavailable as error:
             _log.warning("how far the log reaches is unknown", error=str(error))
             return
-        self._looked = True
-        self.seq = page[0].seq if page else last.seq + 1 if last is not None else 1
+        self.seq = page[0].seq if page else last.seq + 1 if last is not None else UNKNOWN
