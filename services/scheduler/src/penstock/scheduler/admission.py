@@ -124,7 +124,7 @@ class Admission:
     def taken(self, key: RunKey) -> Iterator[tuple[str, int, Window]]:
         """What a run has been granted and not made use of, by queue: it is the caller's now."""
         for queue, window in self._windows.items():
-            steps = window.granted.pop(key, 0)
+            steps = window.granted.pop(key, 0) if window.granted else 0
             if steps:
                 yield queue, steps, window
 

@@ -62,8 +62,10 @@ def evaluation(path: str, purpose: Evaluation) -> str:
 
 def evaluated_for(path: str) -> tuple[str, Evaluation] | None:
     """On whose behalf a path is evaluated, and what for; None of a step that a node stands for."""
-    owner, at, purpose = path.partition("@")
-    return (owner, Evaluation(purpose)) if at else None
+    if "@" not in path:
+        return None
+    owner, _, purpose = path.partition("@")
+    return owner, Evaluation(purpose)
 
 
 def owner_of(path: str) -> str:

@@ -109,7 +109,7 @@ def arrived(run: Run, step_id: str, step: Step) -> Run:
         taken = arrival.taken + is_taken(edge, step, number, goes_on=goes_on)
         arrival = Arrival(arrival.settled + 1, taken, arrival.queued)
         if not arrival.queued and is_joined(graph, edge.target, arrival):
-            arrival = replace(arrival, queued=True)
+            arrival = Arrival(arrival.settled, taken, queued=True)
             agenda = agenda.added(target)
         arrivals = arrivals.set(target, arrival)
     run = replace(run, arrivals=arrivals, agenda=agenda)

@@ -6,7 +6,7 @@ what is for a subscription in `heard` goes straight to a plain function, all els
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, Self
 
 from nats.aio.client import Client
@@ -72,7 +72,9 @@ class Reader:
                 if frame is None:
                     break
                 at = after
-                await self._hand_over(sid, frame)
+                left = self._hand_over(sid, frame)
+                if left is not None:
+                    await left
             else:
                 line, at = buffer[at:end], end + 2
                 await self._obey(line)
@@ -83,18 +85,23 @@ class Reader:
         if end < 0 and len(self._rest) > LINE_MAX_BYTES:
             raise ProtocolError("nats: a line without an end")
 
-    async def _hand_over(self, sid: bytes, frame: Frame) -> None:
+    def _hand_over(self, sid: bytes, frame: Frame) -> Awaitable[None] | None:
+        """Tell whoever hears it; what is left to be waited for, where there is anything."""
         heard = self.heard.get(sid)
         if heard is None:
-            subject, reply, head, data = frame
-            if not subject.isascii():
-                subject = legible(subject).encode()
-            await self._nc._process_msg(int(sid), subject, reply, data, head)
-            return
+            return self._leave(sid, frame)
         try:
             heard(frame)
         except Exception as error:  # noqa: BLE001 - the reader must go on, whoever failed
-            await self._nc._error_cb(error)
+            return self._nc._error_cb(error)
+        return None
+
+    async def _leave(self, sid: bytes, frame: Frame) -> None:
+        """What is for a subscription of nats-py's own."""
+        subject, reply, head, data = frame
+        if not subject.isascii():
+            subject = legible(subject).encode()
+        await self._nc._process_msg(int(sid), subject, reply, data, head)
 
     async def _obey(self, line: bytes) -> None:
         """What the server says about the connection itself."""

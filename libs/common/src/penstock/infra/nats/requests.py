@@ -124,8 +124,10 @@ class PullRequests:
 
     def ask(self) -> None:
         """Sends a request when less than half a batch is still to come and there is room."""
+        if self._stopped or self._credit * 2 > self._flow.batch:
+            return
         now = asyncio.get_running_loop().time()
-        if self._stopped or self._credit * 2 > self._flow.batch or now < self._not_before:
+        if now < self._not_before:
             return
         number = min(self._flow.batch - self._credit, self._flow.wanted() - self._credit)
         if number <= 0 or not self._nc.is_connected:
