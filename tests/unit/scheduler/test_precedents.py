@@ -53,6 +53,18 @@ async def test_the_beginning_of_a_short_history_is_found_too() -> None:
     assert not await Precedents(log, unopened).of(SUBJECT, {"0"}, known=last, upto=0)
 
 
+async def test_with_one_snapshot_the_history_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "EVERY", 20)
+    log, lives = MemoryLog(), 0
+    while not taken(log):
+        log, lives = MemoryLog(), lives + 1
+        await lived(log, looped(200), lives)
+    assert len(taken(log)) == 1
+    last = log.messages[-1].seq
+    found = await Precedents(log, unopened).of(SUBJECT, {"0"}, known=last, upto=last)
+    assert next(position for position, _ in found["0"]) == "1.0"
+
+
 async def test_a_replica_that_is_behind_will_not_do() -> None:
     log = MemoryLog()
     await lived(log, looped(2), 4)

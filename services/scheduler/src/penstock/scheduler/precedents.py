@@ -52,11 +52,12 @@ class Precedents:
         last = await self._log.last(subject)
         if last is None:
             return []
-        stored = await self._since(subject, decode_run_decision(last.body).snapshot)
-        return await self._since(subject, decode_run_decision(stored[0].body).snapshot, stored)
+        newest = decode_run_decision(last.body).snapshot
+        stored = await self._since(subject, newest)
+        if not newest or not stored:
+            return stored
+        return await self._since(subject, decode_run_decision(stored[0].body).snapshot)
 
-    async def _since(self, subject: str, seq: int, known: Sequence[Stored] = ()) -> list[Stored]:
-        """A history from message `seq` on, 0 for all; `known` where that names nothing new."""
-        if known and not seq:
-            return list(known)
+    async def _since(self, subject: str, seq: int) -> list[Stored]:
+        """A history from message `seq` on, 0 for all."""
         return await self._log.read(subject, after=max(seq - 1, 0))
