@@ -61,18 +61,24 @@ def test_what_is_no_boolean_makes_the_step_fail_and_the_edges_are_asked_again() 
     assert edges == (1,)
 
 
-def test_a_failure_for_good_says_both_what_failed_and_which_edge() -> None:
+def test_a_failure_stays_what_it_is_though_an_edge_reads_an_output_that_is_not_there() -> None:
     node = {"id": "a", "type": "transform", "config": {"output": "{{ input.none }}"}}
-    found, edges = tried(branching("output.x", node=node), "a", run__input={})
-    assert "a -> c" in fault(found).message
-    assert "TEMPLATE_ERROR" in fault(found).message
+    found, edges = tried(branching("output.x > 1", node=node), "a", run__input={})
+    assert fault(found).code == "TEMPLATE_ERROR"
     assert edges == ()
 
 
-def test_what_may_be_tried_again_keeps_its_own_failure_and_leaves_the_edges_open() -> None:
-    tests = plan_at(branching("output.x"), "a", EVALUATE).edges
+def test_an_edge_that_asks_for_the_error_holds_beside_one_that_cannot_be_told() -> None:
+    tests = plan_at(branching("output.x > 1", "error != null"), "a", EVALUATE).edges
     found = StepFault("HTTP_STATUS", "the answer was 500", retryable=True)
-    assert told(tests, None, found) == (found, None)
+    assert told(tests, None, found) == (found, (2,))
+
+
+def test_a_success_whose_edge_cannot_be_told_fails_with_that_alone() -> None:
+    node = {"id": "a", "type": "transform", "config": {"output": {"v": 3}}}
+    found, edges = tried(branching("output.v", node=node), "a", run__input={})
+    assert fault(found).message == "the edge a -> c: it is true or false, not 3"
+    assert edges == ()
 
 
 def test_a_rest_tells_nothing() -> None:

@@ -115,6 +115,18 @@ def test_who_leaves_the_line_is_not_let_through() -> None:
     assert story.when(release("a")) == ["SlotReleased a", "SlotGranted c"]
 
 
+def test_who_would_wait_for_its_own_ancestor_alone_is_turned_away() -> None:
+    story = Story()
+    story.when(acquire("a"))
+    below = AcquireSlot(run_id="b", rule=ONE, above=("a",))
+    assert story.when(below) == ["SlotRefused b"]
+    two = Rule(most=2)
+    wide = Story()
+    wide.when(acquire("a", two), acquire("x", two))
+    waits = AcquireSlot(run_id="b", rule=two, above=("a",))
+    assert wide.when(waits) == ["SlotQueued b"], "x will let go, whatever becomes of b"
+
+
 runs = st.sampled_from("abcdef")
 commands = st.one_of(
     st.builds(

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from penstock.domain.gate.events import GateUse, Rule
 from penstock.domain.run.admission import asked
 from penstock.domain.run.commands import AdmitRun, CancelRun, FireTimer, StartRun, TurnAway
-from penstock.domain.run.events import RunCancelled, RunQueued, RunStarted, RunTimedOut
+from penstock.domain.run.events import Parent, RunCancelled, RunQueued, RunStarted, RunTimedOut
 from penstock.domain.run.state import RunStatus
 from penstock.domain.workflow.graph import Graph
 from penstock.domain.workflow.model import Definition, Node, Strategy
@@ -99,3 +99,13 @@ def test_a_queued_run_can_be_cancelled_and_runs_out_of_patience() -> None:
     ended = late.last(RunTimedOut)
     assert isinstance(ended, RunTimedOut)
     assert ended.error.code == "QUEUE_TIMEOUT"
+
+
+def test_who_waits_for_an_ancestor_says_so() -> None:
+    told = story()
+    parent = Parent(run_id="r0", step_id="s", attempt=1, above=("r0",))
+    told.when(replace(gated(KEY), parent=parent))
+    told.when(TurnAway(gate_id="g1", holder="r0"))
+    ended = told.last(RunCancelled)
+    assert isinstance(ended, RunCancelled)
+    assert ended.error.code == "CONCURRENCY_DEADLOCK"

@@ -125,7 +125,7 @@ class Steps:
             "id": step_id,
             "nodeId": node_of(step_id),
             "type": node.type,
-            "status": row["status"],
+            "status": self._status(step_id, row),
             "attempt": row["attempt"],
             "maxAttempts": self._graph.retry(step_id).max_attempts,
             "input": await self._input(step_id, row),
@@ -140,6 +140,13 @@ class Steps:
             "idempotencyKey": idempotency_key(self._run["id"], step_id),
             "attempts": await self._attempts(row),
         }
+
+    def _status(self, step_id: str, row: Row) -> str:
+        """A step that nothing has happened to; in a run that ended before its start, none will."""
+        is_over = self._run.get("finished_at") is not None
+        if is_over and step_id not in self._rows:
+            return str(StepStatus.SKIPPED)
+        return str(row["status"])
 
     async def _output(self, row: Row) -> Raw | None:
         """What it gave. One that waits has announced an output, and may yet come to none."""

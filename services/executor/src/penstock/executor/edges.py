@@ -38,6 +38,21 @@ class EdgeTests(Struct, frozen=True):
         """
         return tuple(edge.number for edge in self.tests if holds(edge, scope))
 
+    def holding_after_failure(self, scope: Scope) -> tuple[int, ...]:
+        """The numbers of the edges that hold though the step has failed.
+
+        One that cannot be told then, because it reads an output that is not there, does not.
+        """
+        return tuple(edge.number for edge in self.tests if may_hold(edge, scope))
+
+
+def may_hold(edge: EdgeTest, scope: Scope) -> bool:
+    """Whether an edge's expression can be told, and is true."""
+    try:
+        return holds(edge, scope)
+    except StepFault:
+        return False
+
 
 def holds(edge: EdgeTest, scope: Scope) -> bool:
     """Whether an edge's expression is true. Raises StepFault."""
@@ -80,20 +95,17 @@ def told(
 ) -> tuple[Outcome | StepFault, Told]:
     """What an attempt came to, and the edges that hold then.
 
-    An expression that fails makes a step fail that had succeeded, and is the failure of one that
-    failed for good; one that may be tried again is not asked a second time what it cannot answer.
+    An expression that fails makes a step fail that had succeeded. One that had failed anyway keeps
+    its own failure.
     """
     if tests is None or type(found) is Rest:
         return found, None
-    try:
-        return found, tests.holding(edge_scope(tests, given, found))
-    except StepFault as fault:
-        if not isinstance(found, StepFault):
-            return told(tests, given, fault)
-        if found.retryable:
-            return found, None
-        both = f"{fault.message}; the step had failed: {found.code}: {found.message}"
-        return StepFault(EXPRESSION_ERROR, both, details=found.details), ()
+    if not isinstance(found, StepFault):
+        try:
+            return found, tests.holding(edge_scope(tests, given, found))
+        except StepFault as fault:
+            found = fault
+    return found, tests.holding_after_failure(edge_scope(tests, given, found))
 
 
 def edge_scope(tests: EdgeTests, given: StepInput | None, found: Outcome | StepFault) -> Scope:

@@ -154,7 +154,8 @@ def plan_of_edges(plan: Plan) -> Plan:
         error = config.get("error")
         output = None if error is not None else config.get("output")
         scope = {"input": read(tests, given), "output": output, "error": error}
-        return Done(NOTHING, edges=tests.holding(scope))
+        found = tests.holding if error is None else tests.holding_after_failure
+        return Done(NOTHING, edges=found(scope))
 
     return behalf_of(
         plan,

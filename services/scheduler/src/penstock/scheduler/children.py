@@ -249,6 +249,7 @@ def ordered(key: RunKey, run: Run, step_id: str) -> Order:
         depth=depth_of(run) + 1,
         root=run.id if above is None else above.root,
         workflows=(*(() if above is None else above.workflows), run.started.workflow_id),
+        above=(*(() if above is None else above.above), run.id),
     )
     return Order(
         key=key,

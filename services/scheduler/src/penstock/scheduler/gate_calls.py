@@ -34,7 +34,13 @@ class GateCalls:
     def acquire(self, key: RunKey, run: Run, use: GateUse) -> Told:
         """Ask a gate to let a queued run through."""
         priority = 0 if run.start is None else run.start.priority
-        command = AcquireSlot(run_id=key.run_id, rule=use.rule, priority=priority)
+        parent = None if run.start is None else run.start.parent
+        command = AcquireSlot(
+            run_id=key.run_id,
+            rule=use.rule,
+            priority=priority,
+            above=() if parent is None else parent.above,
+        )
         return self._to_gate(GateKey(key.tenant, use.gate_id), command, f"{key.run_id}/acquire")
 
     def release(self, key: RunKey, run: Run) -> list[Told]:

@@ -18,11 +18,15 @@ class Command(
 
 
 class AcquireSlot(Command, frozen=True, kw_only=True):
-    """Let the run through as soon as `rule` allows it; of several the one of highest priority."""
+    """Let the run through as soon as `rule` allows it; of several the one of highest priority.
+
+    above: runs that wait for this one.
+    """
 
     run_id: str
     rule: Rule
     priority: int = 0
+    above: tuple[str, ...] = ()
 
 
 class ReleaseSlot(Command, frozen=True, kw_only=True):

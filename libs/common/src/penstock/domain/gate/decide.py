@@ -65,7 +65,8 @@ def decide(command: GateCommand, gate: Gate, /, *, at: int) -> list[GateEvent]:
 def acquire(draft: Draft, command: AcquireSlot) -> None:
     """Put the run in line, or turn away whom the strategy says.
 
-    Who is there already stays, and who was turned away stays so.
+    Who is there already stays, and who was turned away stays so. Whoever would wait for nobody but
+    those that wait for it would wait for ever.
     """
     run_id = command.run_id
     if draft.gate.knows(run_id):
@@ -73,6 +74,9 @@ def acquire(draft: Draft, command: AcquireSlot) -> None:
     if draft.gate.rule != command.rule:
         draft.record(GateRuled(rule=command.rule))
     gate = draft.gate
+    if not gate.has_room() and all(holder in command.above for holder in gate.holders):
+        draft.record(SlotRefused(run_id=run_id, holder=somebody(gate)))
+        return
     is_free = gate.has_room() and not gate.waiting and gate.opens_at(draft.at) <= draft.at
     if command.rule.strategy is Strategy.SKIP and not is_free:
         draft.record(SlotRefused(run_id=run_id, holder=somebody(gate)))

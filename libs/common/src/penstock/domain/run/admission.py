@@ -26,6 +26,7 @@ from penstock.domain.workflow.model import Strategy
 
 SKIPPED = "CONCURRENCY_SKIPPED"
 DISPLACED = "CONCURRENCY_CANCELLED"
+DEADLOCK = "CONCURRENCY_DEADLOCK"
 TOO_OFTEN = "RECURSION_RATE_EXCEEDED"
 QUEUE_FULL = "QUEUE_FULL"
 
@@ -65,20 +66,24 @@ def turned_away(draft: Draft, command: TurnAway) -> None:
     if gate is None or run.is_over:
         return
     if gate is run.gate:
-        draft.record(RunCancelled(error=turned_away_because(gate, command)))
+        draft.record(RunCancelled(error=turned_away_because(run, gate, command)))
     elif gate.rule.strategy is not Strategy.CANCEL_RUNNING or command.code:
         return
     elif run.status is RunStatus.QUEUED:
-        draft.record(RunCancelled(error=turned_away_because(gate, command)))
+        draft.record(RunCancelled(error=turned_away_because(run, gate, command)))
     elif run.ending is None:
-        call_off(draft, CancelCause.USER, turned_away_because(gate, command))
+        call_off(draft, CancelCause.USER, turned_away_because(run, gate, command))
 
 
-def turned_away_because(gate: GateUse, command: TurnAway) -> RunError:
+def turned_away_because(run: Run, gate: GateUse, command: TurnAway) -> RunError:
     """What the run that is turned away has for an error."""
     about = gate.label or "the workflow"
     if command.code:
         return RunError(code=command.code, message=f"{about}: too many runs wait already")
+    parent = None if run.start is None else run.start.parent
+    if parent is not None and command.holder in parent.above:
+        said = f"{about}: run {command.holder}, which waits for this one, has the place"
+        return RunError(code=DEADLOCK, message=said)
     if gate.rule.strategy is not Strategy.SKIP:
         return RunError(code=DISPLACED, message=f"{about}: run {command.holder} takes the place")
     if gate.rule.per_minute is not None:

@@ -52,7 +52,8 @@ class RunError(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
 class Parent(Struct, frozen=True, kw_only=True, rename="camel"):
     """The attempt that waits for a run which it had begun. depth: of the child, 1 at the least.
 
-    root: the run that all of it began with. workflows: those of the runs above, the root's first.
+    root: the run that all of it began with. workflows: those of the runs above, the root's first;
+    above: these runs.
     """
 
     run_id: str
@@ -61,6 +62,7 @@ class Parent(Struct, frozen=True, kw_only=True, rename="camel"):
     depth: int = 1
     root: str = ""
     workflows: tuple[str, ...] = ()
+    above: tuple[str, ...] = ()
 
 
 class Origin(Struct, frozen=True, kw_only=True, rename="camel"):
