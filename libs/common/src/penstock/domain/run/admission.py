@@ -21,7 +21,7 @@ from penstock.domain.run.events import (
     StepReady,
 )
 from penstock.domain.run.snapshot import orphans
-from penstock.domain.run.state import Run, RunStatus, TimerKind
+from penstock.domain.run.state import Run, RunStatus, StepStatus, TimerKind
 from penstock.domain.workflow.model import Strategy
 
 SKIPPED = "CONCURRENCY_SKIPPED"
@@ -123,4 +123,15 @@ def fork(draft: Draft, origin: Origin, state: Payload) -> None:
     for step_id in sorted(orphans(draft.run)):
         attempt = draft.run.step(step_id).attempt
         draft.record(StepLost(step_id=step_id, attempt=attempt, reason="forked"))
+    for step_id in sorted(lost(draft.run)):
+        attempt = draft.run.step(step_id).attempt
         draft.record(StepReady(step_id=step_id, attempt=attempt + 1))
+
+
+def lost(run: Run) -> list[str]:
+    """The steps whose last attempt was lost: now, or just before the place that a fork is from."""
+    return [
+        step_id
+        for step_id, step in run.steps.items()
+        if step.status is StepStatus.PENDING and step.attempt > 0
+    ]
