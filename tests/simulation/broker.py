@@ -187,6 +187,9 @@ class Broker:
         return message.seq
 
     def _queued(self, stream: str, message: Message) -> None:
+        if stream == WORK and self.world.chance(self.world.faults.lost_work):
+            self.world.note("work lost", message.seq)
+            return
         self.messages[stream][message.seq] = message
         consumer = self.consumer_of(stream, message.subject)
         consumer.waiting[message.seq] = 0

@@ -23,7 +23,7 @@ KINDS = (
     ("delay", 6),
     ("wait_for_signal", 9),
     ("approval", 7),
-    ("sub_workflow", 9),
+    ("sub_workflow", 12),
     ("loop", 14),
     ("emit_event", 4),
     ("error_handler", 2),
@@ -47,7 +47,7 @@ def drawing(
     above: dict[str, tuple[str, ...]] = {}
     for number in range(size):
         node_id = f"n{number}"
-        sources = random.sample(nodes, random.choice((1, 1, 1, 2, 2, 3, 0)) % (len(nodes) + 1))
+        sources = random.sample(nodes, random.choice((1, 1, 2, 2, 2, 3, 0)) % (len(nodes) + 1))
         entering = [Edge(s.id, node_id, condition(random, chosen_by(s))) for s in sources]
         upstream = dict.fromkeys(n for s in sources for n in (s.id, *above[s.id]))
         above[node_id] = tuple(upstream)
@@ -103,7 +103,7 @@ def given(random: Random, depth: int, readable: tuple[str, ...]) -> Any:
 def join(random: Random, incoming: int) -> Join | AtLeast:
     """How many edges a node waits for."""
     if incoming > 1 and random.random() < 0.4:
-        return AtLeast(at_least=random.randint(1, incoming), cancel_others=random.random() < 0.7)
+        return AtLeast(at_least=random.randint(1, incoming), cancel_others=random.random() < 0.8)
     return Join.ANY if random.random() < 0.2 else Join.ALL
 
 

@@ -7,6 +7,7 @@ import msgspec
 from penstock.domain import payload
 from penstock.domain.payload import Payload
 from penstock.domain.run.commands import (
+    CancelRun,
     DecideApproval,
     PauseRun,
     ResumeRun,
@@ -60,7 +61,7 @@ class Controls:
         for path in approvals(plan.workflow.graph):
             for _ in range(random.choice((0, 0, 1, 2))):
                 later(random.random() * within_s, ask, key, self._decision(path))
-        if random.random() < 0.3:
+        if random.random() < 0.45:
             later(random.random() * (within_s + 5), self._fork, plan)
 
     def release(self) -> None:
@@ -104,7 +105,7 @@ class Controls:
         if not begun:
             return
         seq, run = random.choice(begun) if random.random() < 0.7 else begun[-1]
-        state = run if not run.is_over and random.random() < 0.6 else taken_back(run, random)
+        state = run if not run.is_over and random.random() < 0.75 else taken_back(run, random)
         run_id = str(new_id(self._world))
         assert run.started is not None
         start = StartRun(
@@ -124,6 +125,16 @@ class Controls:
         self._clients.ask(key, start)
         if random.random() < 0.3:
             self._clients.later(random.random(), self._clients.ask, key, start)
+        self._tell(key, run)
+
+    def _tell(self, key: RunKey, run: Run) -> None:
+        """Say to a fork what it waits for, perhaps while it waits for its start; or call it off."""
+        random, later, ask = self._world.random, self._clients.later, self._clients.ask
+        later(random.random() * 0.3, ask, key, self._signal(random.choice(SIGNALS)))
+        for path in approvals(run.drawn)[:1]:
+            later(random.random() * 0.3, ask, key, self._decision(path))
+        if random.random() < 0.3:
+            later(random.random() * 3, ask, key, CancelRun(reason="enough"))
 
     def _kept(self, data: bytes, tenant: str, run_id: str) -> Payload:
         if len(data) <= INLINE_MAX:

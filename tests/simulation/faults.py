@@ -15,7 +15,8 @@ class Faults(Struct, frozen=True, kw_only=True):
     outage: mean seconds between two restarts of the broker. forget: a restart forgets which
     messages were acknowledged; cut: it loses the newest messages that were not synced.
     lost_timer, twice_timer, late_timer: shares of timers. forged: reports by nobody, a second.
-    no_blob, no_database: a read there fails. skew_ms: how wrong clocks are at most.
+    no_blob, no_database: a read there fails. skew_ms: how wrong clocks are at most. lost_work: work
+    is stored, and gone before anybody has it.
     """
 
     lost_ack: float = 0.0
@@ -39,6 +40,7 @@ class Faults(Struct, frozen=True, kw_only=True):
     no_blob: float = 0.0
     no_database: float = 0.0
     skew_ms: int = 0
+    lost_work: float = 0.0
 
 
 NONE = Faults()
@@ -65,6 +67,7 @@ WORST = Faults(
     no_blob=0.1,
     no_database=0.3,
     skew_ms=4_000,
+    lost_work=0.04,
 )
 
 KINDS = structs.fields(Faults)

@@ -217,7 +217,7 @@ class RunTale(Steps):
         else:
             self._must(tale.status in {"lost", "retrying"}, "S4", what)
             self._must(attempt == tale.attempt + 1, "S4", what)
-        tale.status, tale.attempt = "ready", attempt
+        tale.status, tale.attempt, tale.kind, tale.child = "ready", attempt, None, ""
         if self.forked is None:
             spent = 1 + tale.failures + tale.losses
             self._must(attempt <= spent, "S17", f"{what}, after {spent - 1} bad ends")

@@ -25,6 +25,7 @@ from penstock.domain.run.events import (
     RunQueued,
     RunStarted,
     RunSucceeded,
+    StepAbandoned,
     StepDispatched,
     StepSucceeded,
     StepWaiting,
@@ -177,7 +178,7 @@ class Oracle:
             gate = self.gates.get(event.gate_id)
             passed = gate is not None and gate.let_through(run_id)
             self._must(passed, "gate", f"run {run_id} was not let through")
-        if isinstance(event, RunSucceeded) and event.output is not None:
+        if isinstance(event, RunSucceeded) and event.output is not None and not tale.forked:
             attempt = tale.of(RUN_OUTPUT).attempt
             said = self.said.outputs[run_id, RUN_OUTPUT, attempt]
             self._must(event.output.sha256 in said, "S4", f"run {run_id}: nobody said its output")
@@ -246,6 +247,8 @@ class Oracle:
             return
         # A result can become a late one between its answer and the acknowledgement.
         more = [event for event in more if not isinstance(event, ResultDiscarded)]
+        if any(isinstance(event, StepAbandoned) for event in more):
+            return  # those who did not fit into one decision are abandoned when it fires again
         if isinstance(command, Control) and times >= HAND_BACKS_MAX:
             return  # it was answered that there is no such run, just before there was one
         if more and not is_owed(told.state):

@@ -298,7 +298,7 @@ def nobody_counts_who_is_missing() -> list[Change]:
     return [(Reconciler, "_count_absent", count_absent)]
 
 
-@bug("L2")
+@bug("L2", "outbox")
 def a_lost_timer_is_lost() -> list[Change]:
     return [(Watch, "overdue", lambda self, at: iter(()))]
 

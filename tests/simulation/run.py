@@ -16,6 +16,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count, islice
 from multiprocessing import get_context
 from multiprocessing.pool import Pool
@@ -67,11 +68,7 @@ def main(arguments: list[str]) -> int:
         return one(asked.seed, verbose=asked.verbose)
     if asked.definition is not None:
         return one_definition(asked.definition, asked.dies_after)
-    # Spawned, so that each seed finds the same fresh process everywhere.
-    with get_context("spawn").Pool(asked.workers) as pool:
-        failed = many(asked, pool) + crashed(asked, pool)
-        pool.close()
-        pool.join()
+    failed = many(asked) + crashed(asked)
     return 1 if failed else 0
 
 
@@ -110,27 +107,38 @@ def one_definition(number: int, dies_after: int | None) -> int:
     return 1 if problems else 0
 
 
-def many(asked: argparse.Namespace, pool: Pool) -> int:
+@contextmanager
+def workers(asked: argparse.Namespace) -> Iterator[Pool]:
+    """Processes, spawned, so that each seed finds the same fresh one everywhere."""
+    with get_context("spawn").Pool(asked.workers) as pool:
+        yield pool
+        pool.close()
+        pool.join()
+
+
+def many(asked: argparse.Namespace) -> int:
     """All seeds, over all cores; how many fail."""
     began = time.monotonic()
     tally = Tally(happened=Counter(), failed=[])
     until = None if asked.minutes is None else began + 60 * asked.minutes
-    for ended in pool.imap_unordered(life, seeds(asked, until), CHUNK):
-        tally.add(ended)
-        if ended.problem and len(tally.failed) <= SHOWN_MAX:
-            print(f"FAILED {ended.problem}\n  replay: {replay(ended.seed)}", flush=True)
+    with workers(asked) as pool:
+        for ended in pool.imap_unordered(life, seeds(asked, until), CHUNK):
+            tally.add(ended)
+            if ended.problem and len(tally.failed) <= SHOWN_MAX:
+                print(f"FAILED {ended.problem}\n  replay: {replay(ended.seed)}", flush=True)
     tell(tally, time.monotonic() - began, asked.workers)
     return len(tally.failed)
 
 
-def crashed(asked: argparse.Namespace, pool: Pool) -> int:
+def crashed(asked: argparse.Namespace) -> int:
     """All definitions, each with a crash after every decision; how many lives go wrong."""
     began, decisions, failed = time.monotonic(), 0, 0
-    for found in pool.imap_unordered(crashes, range(1, asked.definitions + 1)):
-        decisions += found.decisions
-        failed += len(found.problems)
-        for problem in found.problems[:1]:
-            print(f"FAILED {problem[:400]}", flush=True)
+    with workers(asked) as pool:
+        for found in pool.imap_unordered(crashes, range(1, asked.definitions + 1)):
+            decisions += found.decisions
+            failed += len(found.problems)
+            for problem in found.problems[:1]:
+                print(f"FAILED {problem[:400]}", flush=True)
     seconds = time.monotonic() - began
     print(f"{asked.definitions} definitions, a crash after each of {decisions} decisions, ", end="")
     print(f"{seconds:.1f} s: {f'{failed} FAILED' if failed else 'the same end each time'}")

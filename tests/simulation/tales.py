@@ -127,8 +127,8 @@ class Steps:
         incoming = graph.incoming[node_id]
         if not incoming:
             return True, False
-        taken = sum(self.lets_go_on(graph, prefix, edge) for edge in incoming)
-        spoken = sum(self.has_spoken(graph, prefix, edge.source) for edge in incoming)
+        heard = [edge for edge in incoming if self.has_spoken(graph, prefix, edge.source)]
+        taken, spoken = sum(self.lets_go_on(graph, prefix, e) for e in heard), len(heard)
         join = graph.nodes[node_id].join
         if isinstance(join, AtLeast):
             least = join.at_least

@@ -44,7 +44,7 @@ KINDS = (
     (EdgeType.ON_FAILURE, 8),
     (EdgeType.ALWAYS, 16),
     (EdgeType.BRANCH, 10),
-    (EdgeType.EXPRESSION, 8),
+    (EdgeType.EXPRESSION, 12),
 )
 
 
