@@ -35,6 +35,7 @@ class Cast:
         self.executors: dict[str, tuple[Process, Executor]] = {}
         self.projectors: dict[str, Process] = {}
         self.answers: Answers = Dice(world)
+        self._killed: set[Process] = set()
         world.kill = self.kill
 
     def graph_of(self, content_hash: str) -> Graph:
@@ -75,6 +76,7 @@ class Cast:
             return
         self.world.note("killed", process.name, how)
         process.alive = False
+        self._killed.add(process)
         self._restart(process.name)
 
     def send_away(self, role: str) -> None:
@@ -114,9 +116,10 @@ class Cast:
         return [process for process in found if process.alive]
 
     def _replace(self, process: Process) -> None:
-        """After a graceful stop, however it went."""
+        """After a graceful stop, unless it was killed meanwhile: then somebody else has come."""
         process.alive = False
-        self.start(process.name)
+        if process not in self._killed:
+            self.start(process.name)
 
     def _restart(self, role: str) -> None:
         delay = self.world.random.random() * RESTART_S

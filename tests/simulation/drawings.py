@@ -126,7 +126,8 @@ def edges(random: Random, pairs: list[tuple[str, str]]) -> list[Edge]:
     for source, target in pairs:
         made.append(Edge(source, target, Condition() if plain else condition(random, BRANCHES)))
         if not plain and random.random() < 0.04:
-            made.append(Edge(source, target, condition(random, BRANCHES)))
+            again = Edge(source, target, condition(random, BRANCHES))
+            made += [again] if again != made[-1] else []
     return made
 
 
