@@ -175,12 +175,14 @@ class ForkedRun(Model, frozen=True, kw_only=True):
 class ForkPlan(Model, frozen=True, kw_only=True):
     """What a retry or a fork would do: step ids, in the order of the definition.
 
-    repeats_effects: those of `runs_again` whose effects outside may happen a second time.
+    goes_on: loops of `runs_again` of which the iterations that succeeded are kept.
+    repeats_effects: steps that run again whose effects outside may happen a second time.
     """
 
     forked_from: Origin
     kept: tuple[str, ...] = ()
     runs_again: tuple[str, ...] = ()
+    goes_on: tuple[str, ...] = ()
     repeats_effects: tuple[str, ...] = ()
 
 

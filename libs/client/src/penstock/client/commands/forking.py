@@ -87,6 +87,8 @@ def tell_plan(session: Session, plan: ForkPlan) -> int:
     session.say(f"a new run would go on from run {origin.run_id} at {origin.position}")
     session.say(f"keeps           {listed(plan.kept)}")
     session.say(f"runs again      {listed(plan.runs_again)}")
+    if plan.goes_on:
+        session.say(f"goes on         {listed(plan.goes_on)}")
     repeats = listed(plan.repeats_effects)
     session.say(f"repeats effects {repeats}", style="yellow" if plan.repeats_effects else None)
     return 0
