@@ -14,6 +14,7 @@ PLAN = {
     "forkedFrom": ORIGIN,
     "kept": ["first"],
     "runsAgain": ["call", "last"],
+    "goesOn": [],
     "repeatsEffects": ["call"],
 }
 
