@@ -17,13 +17,22 @@ from penstock.domain.run.commands import (
 )
 from penstock.domain.run.decide import decide, play
 from penstock.domain.run.events import Origin, StepWaiting, Verdict, WaitKind
+from penstock.domain.run.evolve import evolve
 from penstock.domain.run.flow import is_wanted
 from penstock.domain.run.reports import is_ahead
 from penstock.domain.run.rewind import for_fork, for_retry, rewound
-from penstock.domain.run.snapshot import encoded
+from penstock.domain.run.snapshot import compacted, encoded
 from penstock.domain.run.state import Run, StepStatus, unborn
 from penstock.domain.workflow.graph import Graph
-from penstock.domain.workflow.model import AtLeast, Condition, Definition, Edge, EdgeType, Node
+from penstock.domain.workflow.model import (
+    AtLeast,
+    Condition,
+    Definition,
+    Edge,
+    EdgeType,
+    Join,
+    Node,
+)
 from tests.unit.domain.run.story import AT, Story, complete, fail, start
 
 FORK = "0190aaaa-0000-7000-8000-000000000002"
@@ -125,3 +134,52 @@ def test_nobody_wants_an_evaluation_for_a_loop_that_was_put_out() -> None:
     assert story.run.step("l").status is StepStatus.CANCELLED
     assert story.run.awaits("l.0@while", 1)
     assert not is_wanted(story.run, "l.0@while")
+
+
+def test_a_failure_is_judged_before_the_run_ends() -> None:
+    """Whether the rejection is taken up only its edge's expression says."""
+    told = Edge("a", "z", Condition(EdgeType.EXPRESSION, expression="true"))
+    last = Node(id="z", type="noop", join=Join.ANY)
+    nodes = (Node(id="a", type="approval"), Node(id="b", type="noop"), last)
+    story = Story(graph(*nodes, edges=(told, Edge("b", "z"))))
+    rejected = DecideApproval(step_id="a", decision=Verdict.REJECT, output=payload.NULL)
+    story.when(start(), resting("a", WaitKind.APPROVAL), complete("b"), complete("z"))
+    story.when(rejected)
+    assert story.run.is_live
+    assert story.run.unsettled == 0
+    story.when(replace(complete("a@edges"), edges=()))
+    assert story.run.status == "failed"
+
+
+def test_a_failure_is_judged_before_its_iteration_ends() -> None:
+    told = {"type": "EXPRESSION", "expression": "true"}
+    body = {
+        "nodes": [
+            {"id": "a", "type": "approval"},
+            {"id": "b", "type": "noop"},
+            {"id": "z", "type": "noop", "join": "any"},
+        ],
+        "edges": [{"from": "a", "to": "z", "condition": told}, {"from": "b", "to": "z"}],
+    }
+    story = Story(graph(Node(id="l", type="loop", config={"items": [1], "body": body})))
+    story.when(start(), resting("l", WaitKind.LOOP, count=1, most=1))
+    story.when(resting("l.0.a", WaitKind.APPROVAL), complete("l.0.b"), complete("l.0.z"))
+    decision = DecideApproval(step_id="l.0.a", decision=Verdict.REJECT, output=payload.NULL)
+    story.when(decision)
+    assert "l.0" in story.run.flow.scopes
+    story.when(replace(complete("l.0.a@edges"), edges=()))
+    assert story.run.status == "failed"
+
+
+def test_a_snapshot_keeps_a_loop_while_what_is_inside_of_it_is_put_out() -> None:
+    inner = {"nodes": [{"id": "x", "type": "noop"}], "edges": []}
+    config = {"items": [1], "body": inner}
+    body = {"nodes": [{"id": "i", "type": "loop", "config": config}], "edges": []}
+    story = Story(graph(Node(id="l", type="loop", config={"items": [1], "body": body})))
+    story.when(start(), resting("l", WaitKind.LOOP, count=1, most=1))
+    limit = {"count": 1, "most": 1, "until": AT + 5}
+    story.when(resting("l.0.i", WaitKind.LOOP, **limit))
+    (timer_id,) = story.run.timers
+    late = decide(FireTimer(timer_id=timer_id), story.run, at=AT)
+    after = evolve(story.run, late[0])
+    assert compacted(after).step("l.0.i").status is StepStatus.TIMED_OUT

@@ -25,7 +25,7 @@ from penstock.domain.run.events import (
     StepTimedOut,
     WaitKind,
 )
-from penstock.domain.run.flow import open_steps
+from penstock.domain.run.flow import is_undecided, open_steps
 from penstock.domain.run.loops import next_index
 from penstock.domain.run.paths import RUN_OUTPUT, inside, iteration, owner_of
 from penstock.domain.run.settling import is_entered
@@ -80,7 +80,9 @@ def next_consequence(run: Run, *, at: int = 0, room: Room = none) -> RunEvent | 
         return dispatch(run, room)
     if run.flow.hungry and run.held < HELD_MAX:
         return next_iteration(run, run.flow.hungry[0])
-    return succeeded(run) if run.unsettled == 0 else None
+    if run.unsettled or is_undecided(run, run.drawn):
+        return None
+    return succeeded(run)
 
 
 def aside(run: Run, at: int) -> RunEvent | None:

@@ -19,6 +19,8 @@ from penstock.domain.run.paths import (
 from penstock.domain.run.state import PLAIN, SETTLED, Answer, Run, StepStatus
 from penstock.domain.workflow.graph import Graph
 
+ENDED_BY_ITSELF = frozenset({StepStatus.SUCCEEDED, StepStatus.FAILED, StepStatus.TIMED_OUT})
+
 
 def with_flow(run: Run, **changes: object) -> Run:
     """The run with some fields of its flow changed."""
@@ -92,6 +94,20 @@ def is_wanted(run: Run, path: str) -> bool:
             return True
         case _:
             assert_never(purpose)
+
+
+def is_undecided(run: Run, graph: Graph, scope: str = ROOT) -> bool:
+    """Whether a step of a scope has settled and nobody knows yet which of its edges are taken.
+
+    Until then it is not known whether its failure is taken up, even where nothing is behind it that
+    has not settled for other reasons.
+    """
+    for node_id, edges in graph.expressions.items():
+        if edges:
+            step = run.step(inside(scope, node_id))
+            if step.edges is None and step.status in ENDED_BY_ITSELF:
+                return True
+    return False
 
 
 def open_steps(run: Run, graph: Graph, scope: str = ROOT) -> Iterator[str]:

@@ -4,9 +4,10 @@ from msgspec.structs import replace
 
 from penstock.domain.payload import Payload
 from penstock.domain.run.events import StepError, StepWaiting
-from penstock.domain.run.flow import answered, open_steps, trimmed, with_flow
+from penstock.domain.run.flow import answered, is_undecided, open_steps, trimmed, with_flow
 from penstock.domain.run.paths import Evaluation, evaluation, inside, iteration, iteration_of
 from penstock.domain.run.state import SETTLED, Answer, Loop, Result, Run, Scope, StepStatus
+from penstock.domain.workflow.graph import Graph
 
 LOOP_LIMIT = "LOOP_LIMIT"
 
@@ -115,6 +116,8 @@ def closed_if_done(run: Run, scope: str) -> Run:
     if here is None or here.unsettled:
         return run
     loop_id, index = iteration_of(scope)
+    if not here.is_closing and is_undecided(run, body_of(run, loop_id), scope):
+        return run
     loop = run.flow.loops[loop_id]
     results = loop.results
     if not here.is_closing:
@@ -127,6 +130,12 @@ def closed_if_done(run: Run, scope: str) -> Run:
         run, loops=run.flow.loops.set(loop_id, loop), scopes=run.flow.scopes.delete(scope)
     )
     return went_on(run, loop_id)
+
+
+def body_of(run: Run, loop_id: str) -> Graph:
+    """The drawing of a loop's body."""
+    graph, node_id = run.located(loop_id)
+    return graph.bodies[node_id]
 
 
 def result_of(run: Run, scope: str) -> Result:

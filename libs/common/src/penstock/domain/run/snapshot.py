@@ -232,7 +232,7 @@ def compacted(run: Run) -> Run:
     """The run without the steps of iterations that have ended, and without past evaluations."""
     gone = [step_id for step_id in run.steps if is_gone(run, step_id)]
     arrived = [step_id for step_id in run.arrivals if is_over(run, step_id)]
-    loops = [loop_id for loop_id in run.flow.loops if is_over(run, loop_id)]
+    loops = [loop_id for loop_id in run.flow.loops if is_gone(run, loop_id)]
     if loops:
         run = replace(run, flow=replace(run.flow, loops=without(run.flow.loops, loops)))
     if not gone and not arrived:
@@ -247,10 +247,14 @@ def is_over(run: Run, step_id: str) -> bool:
 
 
 def is_gone(run: Run, step_id: str) -> bool:
-    """Whether nobody needs a step: what it was part of is over."""
+    """Whether nobody needs a step: what it was part of is over.
+
+    A loop is needed as long as what is inside of it is being put out.
+    """
     if "@" in step_id:
         return step_id != RUN_OUTPUT and run.steps[step_id].status in SETTLED
-    return is_over(run, step_id)
+    loop = run.flow.loops.get(step_id)
+    return is_over(run, step_id) and (loop is None or not loop.active)
 
 
 def without(entries: Map[str, V], names: Iterable[str]) -> Map[str, V]:
