@@ -356,6 +356,8 @@ class RunTale(Steps):
         """S3 and the cancel that wins: all steps have settled, and the end is the one asked for."""
         open_steps = self.open_ones()
         self._must(not open_steps, "S3", f"{name} with {open_steps} open")
+        judged = name != "RunSucceeded" or self.has_all_spoken(self.graph)
+        self._must(judged, "S3", f"{name} before all edges are decided about")
         asked = self.called_off
         if asked is None and self.failed is not None:
             asked = CancelCause.FAILURE

@@ -121,6 +121,10 @@ class Steps:
         untold = tale.status in TOLD and graph.expressions[node_id] and tale.edges is None
         return tale.status in SETTLED and not untold
 
+    def has_all_spoken(self, graph: Graph, prefix: str = "") -> bool:
+        """Whether the edges of all steps of a scope are decided about."""
+        return all(self.has_spoken(graph, prefix, node_id) for node_id in graph.order)
+
     def joined(self, path: str) -> tuple[bool, bool]:
         """Whether a step may begin by what is above it, and whether it never will."""
         graph, prefix, node_id = self.place(path)
@@ -164,7 +168,9 @@ class Steps:
             if index in loop.closed:
                 continue
             prefix = f"{path}.{index}."
-            if all(self.of(prefix + node).status in SETTLED for node in graph.order):
+            settled = all(self.of(prefix + node).status in SETTLED for node in graph.order)
+            spoken = settled and self.has_all_spoken(graph, prefix)
+            if spoken or (settled and self.is_given_up(prefix + graph.order[0])):
                 loop.closed.add(index)
             else:
                 going.append(index)
