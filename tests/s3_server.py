@@ -15,6 +15,8 @@ ACCESS_KEY = "test-access"
 SECRET_KEY = "test-secret-key"
 STRANGER = "test-stranger"
 """An access key that may do nothing; its secret is the same."""
+OWNER = "test-owner"
+"""An access key that may make buckets; the server is slow to make its own on a busy machine."""
 BUCKET = "penstock-test"
 SECOND = 10_000
 """Each port has a second one so far above it."""
@@ -60,6 +62,7 @@ class S3Server:
         (self.directory / "data").mkdir(exist_ok=True)
         accounts = [_account("test", ACCESS_KEY, ["Read", "Write", "List"])]
         accounts.append(_account("stranger", STRANGER, []))
+        accounts.append(_account("owner", OWNER, ["Admin", "Read", "Write", "List"]))
         (self.directory / "s3.json").write_text(json.dumps({"identities": accounts}))
         self._process = spawn(self._launch)
         wait_until_ready(self._process, self._launch, self._stores)
@@ -69,13 +72,13 @@ class S3Server:
         if self._process is not None:
             stop(self._process, self._launch)
 
-    def store(self) -> S3Store:
+    def store(self, access_key: str = ACCESS_KEY) -> S3Store:
         """A client of its bucket that shares nothing with ours."""
         return S3Store(
             BUCKET,
             endpoint=self.url,
             region="us-east-1",
-            access_key_id=ACCESS_KEY,
+            access_key_id=access_key,
             secret_access_key=SECRET_KEY,
             client_options={"allow_http": True},
             retry_config={"max_retries": 0},
@@ -83,6 +86,7 @@ class S3Server:
 
     def _stores(self) -> bool:
         try:
+            obstore.put(self.store(OWNER), "ready", b"1")
             obstore.put(self.store(), "ready", b"1")
         except (BaseError, OSError):
             return False
