@@ -3,7 +3,7 @@
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -93,6 +93,8 @@ def test_another_drawing_keeps_what_is_the_same_in_both_down_to_the_first_change
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32))
+@example(556)
+@example(1617)
 def test_a_fork_begins_in_the_state_of_the_events_before_it(seed: int) -> None:
     random = Random(seed)
     life = Life(random_graph(random), random)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 from immutables import Map
@@ -31,6 +31,11 @@ class Queue(Struct, Generic[T], frozen=True):
     def listed(self) -> tuple[T, ...]:
         """All items, the head first."""
         return tuple(self.items[number] for number in range(self.first, self.end))
+
+    def kept(self, is_kept: Callable[[T], bool]) -> Queue[T]:
+        """The queue without the items that are not to be kept; O(n)."""
+        items = [item for item in self.listed() if is_kept(item)]
+        return self if len(items) == len(self) else Queue.of(items)
 
     @property
     def head(self) -> T | None:

@@ -5,7 +5,7 @@ ended is left out, because nobody can read it any more. Two runs with equal snap
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from operator import itemgetter
 from typing import Final, TypeVar
 
@@ -237,7 +237,26 @@ def compacted(run: Run) -> Run:
         run = replace(run, flow=replace(run.flow, loops=without(run.flow.loops, loops)))
     if not gone and not arrived:
         return run
+    run = dequeued(run, frozenset(gone))
     return replace(run, steps=without(run.steps, gone), arrivals=without(run.arrivals, arrived))
+
+
+def dequeued(run: Run, gone: Collection[str]) -> Run:
+    """The run without the entries in its queues whose turn would never come: they are settled.
+
+    Without its last word such a step would look as if it had not begun.
+    """
+    flow = run.flow
+    closing = flow.closing.kept(lambda step_id: step_id not in gone)
+    answers = flow.answers.kept(lambda answer: answer.step_id not in gone)
+    if closing is not flow.closing or answers is not flow.answers:
+        flow = replace(flow, closing=closing, answers=answers)
+    return replace(
+        run,
+        agenda=run.agenda.kept(lambda step_id: step_id not in gone),
+        waiting=run.waiting.kept(lambda step_id: step_id not in gone),
+        flow=flow,
+    )
 
 
 def is_over(run: Run, step_id: str) -> bool:
