@@ -32,7 +32,7 @@ def waiting(parent: Parent | None = None, **members: object) -> Story:
 def test_an_order_says_who_waits_and_how_deep_the_child_is() -> None:
     order = ordered(KEY, waiting().run, "a")
     assert order.parent == Parent(
-        run_id=RUN, step_id="a", attempt=1, depth=1, root=RUN, workflows=("w",)
+        run_id=RUN, step_id="a", attempt=1, depth=1, root=RUN, workflows=("w",), above=(RUN,)
     )
     assert order.wait.child_id == child_id(RUN, "a", 1)
     assert (order.priority, order.input) == (7, NULL)
