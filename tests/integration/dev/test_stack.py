@@ -162,8 +162,8 @@ async def test_it_stops_in_order_and_comes_back_as_it_was(tmp_path: Path) -> Non
     assert not any(is_alive(process) for process in pids)
     assert list((first.data_dir / "run").iterdir()) == []
     ended = stops(tmp_path)
-    assert ended[0] == "api-0"
-    assert set(ended[1:4]) == {"scheduler-0", "executor-0", "executor-1"}
+    assert set(ended[:4]) == {"api-0", "scheduler-0", "executor-0", "executor-1"}
+    assert ended.index("api-0") < ended.index("scheduler-0")
     assert ended[4:] == ["projector-0"]
 
     async with Stack(stub_options(tmp_path)) as second:
