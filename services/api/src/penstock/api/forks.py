@@ -134,7 +134,7 @@ async def forked(parts: Parts, caller: Caller, row: Row, asked: Fork) -> Beginni
         if "input" in asked.model_fields_set:
             kept -= reading_input(run.drawn)
         begin = beginning(then, kept, graph, definition)
-        if not begin.plan.again:
+        if definition is None and not begin.plan.again:
             raise Problem(409, "nothing would run again", code="NOTHING_TO_RUN")
         return begin
     if run.is_over:
