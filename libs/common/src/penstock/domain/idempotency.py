@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from penstock.domain.decider import Decider
 from penstock.domain.errors import Conflict
+from penstock.domain.message import Message
 
 CODE = "IDEMPOTENCY_CONFLICT"
 
@@ -20,15 +21,7 @@ class UseIdempotencyKey(Struct, frozen=True, kw_only=True):
     request_hash: str
 
 
-class IdempotencyKeyUsed(
-    Struct,
-    frozen=True,
-    kw_only=True,
-    tag=True,
-    tag_field="type",
-    rename="camel",
-    omit_defaults=True,
-):
+class IdempotencyKeyUsed(Message, frozen=True, kw_only=True):
     """The key stands for this request from here on; no other request may use it.
 
     route: the method and the template of the path. used_at: milliseconds since the epoch, UTC.

@@ -1,19 +1,10 @@
 """What can have happened to a tenant's event. Stored for ever."""
 
-from msgspec import Struct
-
+from penstock.domain.message import Message
 from penstock.domain.payload import Payload
 
 
-class EventEmitted(
-    Struct,
-    frozen=True,
-    kw_only=True,
-    tag=True,
-    tag_field="type",
-    rename="camel",
-    omit_defaults=True,
-):
+class EventEmitted(Message, frozen=True, kw_only=True):
     """A step of a run has told something to the tenant's world; nothing follows in its history.
 
     event_type: what triggers match, such as `order.paid`. source: who says so. data: any JSON.

@@ -1,19 +1,10 @@
 """What may be asked of a gate. Every command may come twice, late, or never."""
 
-from msgspec import Struct
-
 from penstock.domain.gate.events import Rule
+from penstock.domain.message import Message
 
 
-class Command(
-    Struct,
-    frozen=True,
-    kw_only=True,
-    tag=True,
-    tag_field="type",
-    rename="camel",
-    omit_defaults=True,
-):
+class Command(Message, frozen=True, kw_only=True):
     """The shape that all commands to a gate share."""
 
 

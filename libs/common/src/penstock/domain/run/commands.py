@@ -4,22 +4,13 @@ Clients ask (`StartRun`, `CancelRun`), the scheduler asks itself (`ContinueRun`,
 executors report (all others). Every command may come twice, late, or never.
 """
 
-from msgspec import Struct
-
 from penstock.domain.gate.events import GateUse
+from penstock.domain.message import Message
 from penstock.domain.payload import Payload
 from penstock.domain.run.events import Origin, Parent, StepError, Verdict, WaitKind
 
 
-class Command(
-    Struct,
-    frozen=True,
-    kw_only=True,
-    tag=True,
-    tag_field="type",
-    rename="camel",
-    omit_defaults=True,
-):
+class Command(Message, frozen=True, kw_only=True):
     """The shape that all commands to a run share."""
 
 

@@ -5,9 +5,8 @@ rises with every dispatch that follows a lost executor or a retry. Moments are m
 the epoch, UTC. `started_at`, `finished_at` and `executor_id` are the executor's own words.
 """
 
-from msgspec import Struct
-
 from penstock.domain.gate.events import GateUse
+from penstock.domain.message import Message
 from penstock.domain.payload import Payload
 from penstock.domain.run.terms import (
     CancelCause,
@@ -33,15 +32,7 @@ SINKS_MAX = 1000
 """How many step ids `RunSucceeded` names at most, so that it fits into a decision."""
 
 
-class Event(
-    Struct,
-    frozen=True,
-    kw_only=True,
-    tag=True,
-    tag_field="type",
-    rename="camel",
-    omit_defaults=True,
-):
+class Event(Message, frozen=True, kw_only=True):
     """The shape that all events of a run share: tagged by their name, compact on the wire."""
 
 

@@ -7,17 +7,10 @@ Neither a key nor its hash is ever part of an event.
 from msgspec import Struct
 
 from penstock.domain.identity import Role
+from penstock.domain.message import Message
 
 
-class Event(
-    Struct,
-    frozen=True,
-    kw_only=True,
-    tag=True,
-    tag_field="type",
-    rename="camel",
-    omit_defaults=True,
-):
+class Event(Message, frozen=True, kw_only=True):
     """The shape that events of tenants and keys share: tagged by their name."""
 
 

@@ -3,20 +3,11 @@
 Moments are milliseconds since the epoch, UTC; who did it is the actor of the decision's cause.
 """
 
-from msgspec import Struct
-
+from penstock.domain.message import Message
 from penstock.domain.payload import Payload
 
 
-class Event(
-    Struct,
-    frozen=True,
-    kw_only=True,
-    tag=True,
-    tag_field="type",
-    rename="camel",
-    omit_defaults=True,
-):
+class Event(Message, frozen=True, kw_only=True):
     """The shape that all events of a variable share: tagged by their name."""
 
 

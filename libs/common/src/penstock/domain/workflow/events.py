@@ -5,20 +5,11 @@ Moments are milliseconds since the epoch, UTC.
 
 from enum import StrEnum
 
-from msgspec import Struct
-
+from penstock.domain.message import Message
 from penstock.domain.payload import Payload
 
 
-class Event(
-    Struct,
-    frozen=True,
-    kw_only=True,
-    tag=True,
-    tag_field="type",
-    rename="camel",
-    omit_defaults=True,
-):
+class Event(Message, frozen=True, kw_only=True):
     """The shape that all events of a workflow share: tagged by their name."""
 
 

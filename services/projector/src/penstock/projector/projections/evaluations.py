@@ -30,7 +30,7 @@ LAST_WORDS = (
 class Evaluated(NamedTuple):
     """What an event of an evaluation changes: in the row of a loop, or, without one, in the run's.
 
-    change: how many more evaluations are owed than before. purpose: what the loop waits for now.
+    change: how many more evaluations are owed than before. purpose: of the one that a loop is owed.
     """
 
     loop_id: str
