@@ -143,8 +143,12 @@ class Replicas:
 
     async def until_dispatched(self, runs: list[str], *, within_s: float = ENDED_WITHIN_S) -> None:
         """Wait until an executor could take every run's step."""
-        wanted = set(runs)
-        await self._until(lambda: self.tasks.keys() >= wanted, "every step is given out", within_s)
+        deadline = asyncio.get_running_loop().time() + within_s
+        while missing := [run_id for run_id in runs if run_id not in self.tasks]:
+            if asyncio.get_running_loop().time() > deadline:
+                told = {run_id: await self.history(run_id) for run_id in missing}
+                raise AssertionError(f"not given out: {told}, held: {await self.holders()}")
+            await asyncio.sleep(POLL_S)
 
     async def report(self, run_id: str) -> None:
         """Say, as an executor, that the run's step has succeeded."""
@@ -175,9 +179,3 @@ class Replicas:
                 assert asyncio.get_running_loop().time() < deadline, f"{run_id}: {told}"
                 await asyncio.sleep(POLL_S)
             assert told.count("RunStarted") == told.count("StepSucceeded") == 1
-
-    async def _until(self, true: Callable[[], bool], what: str, within_s: float) -> None:
-        deadline = asyncio.get_running_loop().time() + within_s
-        while not true():
-            assert asyncio.get_running_loop().time() < deadline, what
-            await asyncio.sleep(POLL_S)
