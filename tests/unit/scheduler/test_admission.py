@@ -200,6 +200,25 @@ async def test_a_second_try_at_a_decision_has_the_same_room() -> None:
     assert floor.admission.window("default").free == WINDOW
 
 
+async def test_room_that_a_decision_held_and_did_not_use_is_offered_at_once() -> None:
+    floor = Floor()
+    with Allowance(floor.admission, QUIET) as allowance:
+        allowance.rules()(start(), unborn(QUIET.run_id, broad(WINDOW)), at=AT)
+        floor.begin(NOISY, broad(1))
+        assert floor.held(NOISY) == []
+    await asyncio.sleep(0)
+    assert floor.asked == [NOISY]
+
+
+async def test_room_of_runs_that_another_replica_has_taken_over_is_offered_at_once() -> None:
+    floor = Floor()
+    floor.begin(QUIET, broad(WINDOW))
+    floor.begin(NOISY, broad(1))
+    floor.watch.forget(QUIET)
+    await asyncio.sleep(0)
+    assert floor.asked == [NOISY]
+
+
 def test_a_window_is_as_wide_as_executors_are_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(windows, "WINDOW_MAX", 2_048)
     admission = Admission(("default", "gpu"))

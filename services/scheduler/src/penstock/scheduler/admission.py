@@ -79,7 +79,9 @@ class Admission:
 
     def lost_sight(self, queue: str) -> None:
         """A step that is out is not looked after here any more."""
-        self.window(queue).out -= 1
+        window = self.window(queue)
+        window.out -= 1
+        self.offer(window)
 
     def heard(self, capacity: Mapping[str, int], share: float) -> None:
         """How many steps executors run at once, by queue, and the share of it that is ours."""

@@ -44,13 +44,14 @@ class Allowance:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
+        touched = self._granted.keys() | self._beyond.keys()
         self._give_back()
         if kind is not None:
             self._admission.forget(self._key)
         for queue, steps in self._granted.items():
-            window = self._admission.window(queue)
-            window.reserved -= steps
-            self._admission.offer(window)
+            self._admission.window(queue).reserved -= steps
+        for queue in touched:
+            self._admission.offer(self._admission.window(queue))
 
     def rules(self) -> "Allowance":
         """The rules of the run, for one more try at the decision."""

@@ -141,7 +141,12 @@ class Leases:
             return
         metrics.scheduler_takeovers.inc()
         metrics.scheduler_partitions_held.set(len(self._held))
-        await self._on_taken(partition)
+        try:
+            await self._on_taken(partition)
+        except Exception:
+            # Held, but read by nobody: without the lease it is claimed again, here or elsewhere.
+            await self._drop(partition)
+            raise
 
     async def _drop(self, partition: int) -> None:
         self._held.pop(partition, None)
