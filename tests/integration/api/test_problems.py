@@ -282,3 +282,20 @@ async def test_the_documents_are_public_and_need_nothing_from_elsewhere(house: H
     assert page.headers["content-type"].startswith("text/html")
     assert "//" not in page.text.replace("/api/openapi.json", "")
     assert "default-src 'none'" in page.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("path", ["/api/runs", "/api/workflows", "/api/runs/x/fork"])
+async def test_an_unknown_name_in_the_query_is_told_and_not_passed_over(
+    tenant: AsyncClient, path: str
+) -> None:
+    method = "POST" if path.endswith("fork") else "GET"
+    answer = await tenant.request(method, path, params={"limmit": "1", "dry/run": "true"})
+    details = is_problem(answer, 400, "VALIDATION_ERROR")["details"]
+    assert [(fault["pointer"], fault["code"]) for fault in details] == [
+        ("/query/dry~1run", "UNKNOWN_KEY"),
+        ("/query/limmit", "UNKNOWN_KEY"),
+    ]
+
+
+async def test_a_stranger_hears_nothing_of_what_a_query_may_hold(house: House) -> None:
+    is_problem(await house.client.get("/api/runs", params={"limmit": "1"}), 401, "UNAUTHORIZED")

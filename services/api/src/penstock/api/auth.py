@@ -13,6 +13,7 @@ from msgspec import Struct
 from starlette.requests import Request
 
 from penstock.api.errors import Problem, Unauthorized
+from penstock.api.parameters import refuse_unknown
 from penstock.api.parts import Parts, parts_of
 from penstock.domain.identity import Permission, Principal, Role, permits
 
@@ -99,6 +100,7 @@ async def permitted(request: Request, parts: Parts, permission: Permission) -> P
     request.scope["actor"] = principal.actor
     if not permits(principal.role, permission):
         raise Problem(403, f"the role {principal.role} does not have {permission}")
+    refuse_unknown(request)
     return principal
 
 

@@ -136,7 +136,7 @@ class Decide(Wire):
     """What somebody decided about an approval."""
 
     decision: Literal["approve", "reject"]
-    comment: Annotated[str, Field(max_length=REASON_MAX)] = ""
+    comment: Annotated[str | None, Field(max_length=REASON_MAX)] = None
 
 
 class RunStatusShown(StrEnum):

@@ -11,7 +11,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from penstock.domain.errors import Contention, NotFound
-from penstock.domain.run.commands import FireTimer, RunCommand
+from penstock.domain.run.commands import CancelRun, FireTimer, RunCommand
 from penstock.domain.run.events import RunEvent
 from penstock.domain.run.reports import is_ahead
 from penstock.domain.run.state import Run
@@ -35,6 +35,13 @@ HAND_BACKS_MAX = 10
 no history yet, a report about an attempt that is not in its history yet."""
 
 HAND_BACK_DELAY_S = 0.5
+
+HAND_BACK_DELAY_MAX_S = 64.0
+"""Of a cancel, whose pauses double up to this: it comes again for over two minutes.
+
+A run's start may be held up as long by an object store that is away, and a child whose cancel was
+given up meanwhile would go on for nobody.
+"""
 
 LOOKS_MAX = 2
 """How often a run that does not wait for a timer is looked at, before the timer is believed."""
@@ -155,7 +162,7 @@ class Runs:
                 self._effects.ask_after(key, run, letter.about, settlement)
         settlement.close()
         for letter in back:
-            letter.failed(HAND_BACK_DELAY_S)
+            letter.failed(pause_before(letter))
         counted(outcome, run)
 
     async def _led_to(
@@ -195,6 +202,14 @@ def is_unborn(letter: Letter, answer: Answer) -> bool:
     if refusal is None or refusal.code != NotFound.code or letter.receipt is None:
         return False
     return letter.deliveries < HAND_BACKS_MAX
+
+
+def pause_before(letter: Letter) -> float:
+    """How long, in seconds, until a letter comes again that came too early."""
+    if not isinstance(letter.addressed.command, CancelRun):
+        return HAND_BACK_DELAY_S
+    doubled = HAND_BACK_DELAY_S * 2.0 ** (letter.deliveries - 1)
+    return min(HAND_BACK_DELAY_MAX_S, doubled)
 
 
 def as_first(answer: Answer, led_to: Sequence[tuple[str, RunEvent]]) -> Answer:

@@ -97,7 +97,7 @@ async def decide_approval(
     asked = await bodies.model(request, Decide)
     output = {
         "decision": asked.decision,
-        "comment": asked.comment,
+        "comment": asked.comment or "",
         "decidedBy": caller.actor,
         "decidedAt": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     }
