@@ -27,7 +27,7 @@ from tests import containers
 settings.register_profile("penstock", deadline=None)
 settings.load_profile("penstock")
 
-SERVICE_ROLES = ("penstock_projector", "penstock_api", "penstock_scheduler")
+SERVICE_ROLES = ("penstock_projector", "penstock_api", "penstock_scheduler", "penstock_executor")
 
 MakeDatabase = Callable[[], str]
 

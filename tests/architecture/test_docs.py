@@ -27,7 +27,13 @@ SUBJECTS = ("cmd", "ctl", "dead", "evt", "lease", "live", "log", "reg", "rep", "
 FILES = ("penstock.json",)
 PACKAGES = ("domain", "messages", "infra", "client", "dev")
 SERVICES = ("api", "scheduler", "executor", "projector")
-ROLES = ("penstock_owner", "penstock_projector", "penstock_api", "penstock_scheduler")
+ROLES = (
+    "penstock_owner",
+    "penstock_projector",
+    "penstock_api",
+    "penstock_scheduler",
+    "penstock_executor",
+)
 ELSEWHERE = {
     "PENSTOCK_URL": "read by the client",
     "PENSTOCK_API_KEY": "read by the client",

@@ -66,7 +66,14 @@ async def house(api_nats: NatsServer, api_urls: dict[str, str]) -> AsyncIterator
         scheduling = await context(
             "scheduler", SchedulerSettings(database_url=api_urls["penstock_scheduler"], **shared)
         )
-        executing = await context("executor", ExecutorSettings(**shared))
+        executing = await context(
+            "executor",
+            ExecutorSettings(
+                database_url=api_urls["penstock_executor"],
+                key_encryption_key=KEY_ENCRYPTION_KEY,
+                **shared,
+            ),
+        )
         serving = await context(
             "api",
             ApiSettings(

@@ -23,11 +23,11 @@ from penstock.infra.service import StartRefused
 from penstock.infra.settings import ApiSettings, ProjectorSettings
 from penstock.projector.app import Projector
 from penstock.projector.migrate import migrate
-from tests.conftest import with_login
+from tests.conftest import SERVICE_ROLES, with_login
 from tests.integration.api.houses import ADMIN_KEY, chain
 
 HEADERS = {"X-API-Key": ADMIN_KEY}
-PASSWORDS = dict.fromkeys(("penstock_projector", "penstock_api", "penstock_scheduler"), "secret")
+PASSWORDS = dict.fromkeys(SERVICE_ROLES, "secret")
 
 
 @dataclass

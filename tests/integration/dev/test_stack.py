@@ -66,15 +66,16 @@ def test_a_service_gets_what_it_needs_and_no_more(stack: Stack, directory: Path)
     executor = environment(directory, "executor-1")
     assert executor["PENSTOCK_INSTANCE"] == "executor-1"
     assert executor["PENSTOCK_NATS_URL"] == stack.nats_url
-    for secret in ("DATABASE_URL", "ADMIN_KEY", "KEY_ENCRYPTION_KEY"):
-        assert f"PENSTOCK_{secret}" not in executor
+    assert "PENSTOCK_ADMIN_KEY" not in executor
+    for service in ("scheduler-0", "projector-0"):
+        assert "PENSTOCK_KEY_ENCRYPTION_KEY" not in environment(directory, service)
     api = environment(directory, "api-0")
     assert api["PENSTOCK_ADMIN_KEY"] == stack.admin_key
-    assert "PENSTOCK_KEY_ENCRYPTION_KEY" in api
+    assert api["PENSTOCK_KEY_ENCRYPTION_KEY"] == executor["PENSTOCK_KEY_ENCRYPTION_KEY"]
     assert api["PENSTOCK_DATABASE_URL"].startswith("postgresql://penstock_api:")
 
 
-@pytest.mark.parametrize("service", ["api", "scheduler", "projector"])
+@pytest.mark.parametrize("service", ["api", "scheduler", "executor", "projector"])
 def test_each_service_reaches_postgres_as_its_own_role(
     stack: Stack, directory: Path, service: str
 ) -> None:

@@ -14,7 +14,15 @@ from penstock.dev.ports import free_port
 from penstock.domain.payload import of_value
 from penstock.domain.run.commands import CompleteStep, ReportLost, StartStep
 from penstock.infra.nats.bootstrap import bootstrap
-from tests.integration.executor.bench import Bench, Request, Web, response, task
+from tests.integration.executor.bench import (
+    KEY_ENCRYPTION_KEY,
+    NO_DATABASE,
+    Bench,
+    Request,
+    Web,
+    response,
+    task,
+)
 
 
 async def executor_process(url: str, **settings: str) -> Process:
@@ -24,6 +32,8 @@ async def executor_process(url: str, **settings: str) -> Process:
         "INSTANCE": "executor-7",
         "METRICS_PORT": str(free_port()),
         "EGRESS_ALLOW": "127.0.0.1",
+        "DATABASE_URL": NO_DATABASE,
+        "KEY_ENCRYPTION_KEY": KEY_ENCRYPTION_KEY,
         **settings,
     }
     environment = dict(os.environ) | {f"PENSTOCK_{name}": text for name, text in values.items()}

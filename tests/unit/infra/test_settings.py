@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from penstock.infra import settings as module
+from penstock.infra.keyring.choice import keks_of
+from penstock.infra.keyring.keks import kek_id
 from penstock.infra.settings import (
     ApiSettings,
     Environment,
@@ -31,6 +33,11 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def for_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PENSTOCK_DATABASE_URL", "postgresql://u:secret@127.0.0.1/penstock")
     monkeypatch.setenv("PENSTOCK_ADMIN_KEY", "an admin")
+    monkeypatch.setenv("PENSTOCK_KEY_ENCRYPTION_KEY", KEY)
+
+
+def for_an_executor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENSTOCK_DATABASE_URL", "postgresql://u:secret@127.0.0.1/penstock")
     monkeypatch.setenv("PENSTOCK_KEY_ENCRYPTION_KEY", KEY)
 
 
@@ -72,6 +79,8 @@ def test_every_wrong_variable_is_named_at_once_and_no_value_is_shown(
         ("PENSTOCK_EGRESS_ALLOW", "http://example.test"),
         ("PENSTOCK_EGRESS_ALLOW", "example.test:port"),
         ("PENSTOCK_EGRESS_ALLOW", ":80"),
+        ("PENSTOCK_KEY_ENCRYPTION_KEYS_OLD", "hunter2"),
+        ("PENSTOCK_KEY_ENCRYPTION_KEYS_OLD", ",".join([KEY] * 9)),
     ],
 )
 def test_a_wrong_value_stops_the_start(
@@ -83,9 +92,21 @@ def test_a_wrong_value_stops_the_start(
 
 
 def test_hosts_addresses_and_networks_may_be_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for_an_executor(monkeypatch)
     monkeypatch.setenv("PENSTOCK_EGRESS_ALLOW", "127.0.0.1, 10.0.0.0/8,::1,intra.example.test")
     allowed = load(ExecutorSettings).egress_allow
     assert allowed == ("127.0.0.1", "10.0.0.0/8", "::1", "intra.example.test")
+
+
+def test_several_keys_may_wrap_data_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for_an_executor(monkeypatch)
+    older = [base64.urlsafe_b64encode(bytes([n]) * 32).decode() for n in (1, 2)]
+    monkeypatch.setenv("PENSTOCK_KEY_ENCRYPTION_KEYS_OLD", ", ".join(older))
+    settings = load(ExecutorSettings)
+    ids = {kek_id(key) for key in (bytes(range(32)), b"\1" * 32, b"\2" * 32)}
+    assert keks_of(settings).ids == ids
+    assert keks_of(settings).newest == kek_id(bytes(range(32)))
+    assert not any(key in repr(settings) for key in (KEY, *older))
 
 
 def test_a_missing_required_variable_is_named() -> None:
@@ -94,6 +115,7 @@ def test_a_missing_required_variable_is_named() -> None:
 
 
 def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    for_an_executor(monkeypatch)
     monkeypatch.setenv("PENSTOCK_NATS_URL", "")
     assert load(ExecutorSettings).nats_url == "nats://127.0.0.1:4222"
 

@@ -41,6 +41,8 @@ QUEUES_MAX = 64
 """Each has a consumer of its own, and a window in every scheduler."""
 KEY_BYTES = 32
 """AES-256."""
+KEYS_OLD_MAX = 8
+"""Beside the newest: two are there while one is replaced; more are left behind by mistake."""
 PRODUCTION_KEY_CHARACTERS_MIN = 32
 
 
@@ -98,6 +100,12 @@ NatsUrl = Annotated[str, AfterValidator(nats_urls)]
 S3Endpoint = Annotated[str, AfterValidator(http_url)]
 PostgresUrl = Annotated[str, AfterValidator(postgres_url)]
 KeyEncryptionKey = Annotated[SecretStr, AfterValidator(_key)]
+KeyEncryptionKeys = Annotated[
+    tuple[KeyEncryptionKey, ...],
+    NoDecode,
+    BeforeValidator(listed),
+    Field(max_length=KEYS_OLD_MAX),
+]
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)]
 Queues = Annotated[Listed, Field(min_length=1, max_length=QUEUES_MAX), AfterValidator(queue_names)]
 EgressAllow = Annotated[Listed, AfterValidator(hosts_and_networks)]
@@ -211,7 +219,18 @@ class DatabaseSettings(SharedSettings):
     )
 
 
-class ApiSettings(DatabaseSettings):
+class KeyringSettings(DatabaseSettings):
+    """What a process needs that seals or opens what belongs to a tenant."""
+
+    key_encryption_key: KeyEncryptionKey = Field(
+        description="32 bytes, URL-safe base64: wraps the tenants' data keys; `up` makes one"
+    )
+    key_encryption_keys_old: KeyEncryptionKeys = Field(
+        (), description="Other such keys, separated by commas, that may wrap data keys still"
+    )
+
+
+class ApiSettings(KeyringSettings):
     """The HTTP API's settings."""
 
     PROCESS = "api"
@@ -219,9 +238,6 @@ class ApiSettings(DatabaseSettings):
     api_host: str = Field("127.0.0.1", description="Address to listen on")
     api_port: Port = Field(8000, description="Port to listen on")
     admin_key: SecretStr = Field(min_length=1, description="API key of the platform admin")
-    key_encryption_key: KeyEncryptionKey = Field(
-        description="32 bytes, URL-safe base64: seals secrets, peppers API keys; `up` makes one"
-    )
     cors_origins: Listed = Field((), description="Origins that browsers may call from")
 
 
@@ -231,7 +247,7 @@ class SchedulerSettings(DatabaseSettings):
     PROCESS = "scheduler"
 
 
-class ExecutorSettings(SharedSettings):
+class ExecutorSettings(KeyringSettings):
     """The executor's settings."""
 
     PROCESS = "executor"

@@ -13,19 +13,24 @@ from penstock.infra.settings import KEY_BYTES
 ROLES = {
     "api": "penstock_api",
     "scheduler": "penstock_scheduler",
+    "executor": "penstock_executor",
     "projector": "penstock_projector",
 }
-"""Each service's role in Postgres; an executor has none."""
+"""Each service's role in Postgres."""
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What the stack's processes prove themselves with. `role_passwords` is by role."""
+    """What the stack's processes prove themselves with. `role_passwords` is by role.
+
+    key_encryption_keys_old: those given, separated by commas.
+    """
 
     admin_key: str = field(repr=False)
     key_encryption_key: str = field(repr=False)
     nats_password: str = field(repr=False)
     role_passwords: dict[str, str] = field(repr=False)
+    key_encryption_keys_old: str = field(default="", repr=False)
 
 
 def credentials(keys: Path, settings: StackSettings) -> Credentials:
@@ -35,6 +40,9 @@ def credentials(keys: Path, settings: StackSettings) -> Credentials:
     return Credentials(
         admin_key=given_admin or kept(keys / "admin.key", _admin_key),
         key_encryption_key=given_key or kept(keys / "encryption.key", _encryption_key),
+        key_encryption_keys_old=",".join(
+            key.get_secret_value() for key in settings.key_encryption_keys_old
+        ),
         nats_password=kept(keys / "nats.password", password),
         role_passwords={role: kept(keys / f"{role}.password", password) for role in ROLES.values()},
     )

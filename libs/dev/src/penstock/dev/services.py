@@ -25,6 +25,7 @@ PROVIDED = (
     "DATABASE_URL",
     "ADMIN_KEY",
     "KEY_ENCRYPTION_KEY",
+    "KEY_ENCRYPTION_KEYS_OLD",
     "API_PORT",
     "METRICS_PORT",
     "METRICS_HOST",
@@ -32,6 +33,8 @@ PROVIDED = (
     "GRACEFUL_TIMEOUT_S",
 )
 """What each service gets from us and not from our own environment."""
+KEYED = frozenset({"api", "executor"})
+"""The services that seal or open with the tenants' data keys."""
 
 
 @dataclass(frozen=True)
@@ -99,17 +102,18 @@ def inherited() -> dict[str, str]:
 
 def _provided(place: Place, around: Surroundings) -> dict[str, str]:
     """Its own variables: the role it has in Postgres, and keys only where they are used."""
-    keys, role = around.credentials, ROLES.get(place.service)
+    keys, role = around.credentials, ROLES[place.service]
     values = {
         "NATS_URL": around.nats_url,
         "INSTANCE": place.name,
         "METRICS_PORT": str(place.spare_port if place.service == "api" else place.port),
         "GRACEFUL_TIMEOUT_S": str(GRACE_S[place.service]),
+        "DATABASE_URL": role_url(around.database_url, role, keys.role_passwords[role]),
     }
-    if role is not None:
-        values["DATABASE_URL"] = role_url(around.database_url, role, keys.role_passwords[role])
+    if place.service in KEYED:
+        values["KEY_ENCRYPTION_KEY"] = keys.key_encryption_key
+        values["KEY_ENCRYPTION_KEYS_OLD"] = keys.key_encryption_keys_old
     if place.service == "api":
         values["API_PORT"] = str(place.port)
         values["ADMIN_KEY"] = keys.admin_key
-        values["KEY_ENCRYPTION_KEY"] = keys.key_encryption_key
     return {PREFIX + name: value for name, value in values.items()}

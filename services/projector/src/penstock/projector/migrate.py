@@ -19,7 +19,7 @@ from penstock.infra.postgres.schema import is_migrated
 
 __all__ = ["ROLES", "head_revision", "is_migrated", "migrate"]
 
-ROLES = ("penstock_projector", "penstock_api", "penstock_scheduler")
+ROLES = ("penstock_projector", "penstock_api", "penstock_scheduler", "penstock_executor")
 """The roles of the services; `penstock_owner`, who migrates, is made with the database."""
 
 LOCK = 0x70656E73

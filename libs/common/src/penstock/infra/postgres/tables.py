@@ -18,7 +18,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     PrimaryKeyConstraint,
     SmallInteger,
     Table,
@@ -28,16 +27,19 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-SCHEMA_REVISION = "0004"
+from penstock.infra.postgres import vault
+
+SCHEMA_REVISION = "0005"
 """The migration that this release needs; a process is not ready while the database has another."""
 
 LIVE_STATUSES = ("queued", "running", "paused", "waiting")
 """Statuses of a run that has not ended."""
 
 READ_MODELS = "penstock"
-VAULT = "vault"
+VAULT = (vault.api_keys, vault.data_keys, vault.destroyed_keys, vault.sealed_secrets)
+"""The tables of the other schema, which no event leads to."""
 
-metadata = MetaData()
+metadata = vault.metadata
 
 
 def _at(name: str, *, nullable: bool = True) -> Column[Any]:
@@ -252,6 +254,46 @@ Index(
     "variables_by_time", variables.c.tenant_id, variables.c.created_at.desc(), variables.c.id.desc()
 )
 
+secrets = _table(
+    "secrets",
+    _uuid("tenant_id"),
+    _uuid("id"),
+    _text("name"),
+    _text("created_by"),
+    _at("created_at", nullable=False),
+    _text("updated_by"),
+    _at("updated_at", nullable=False),
+    _at("deleted_at"),
+    Column("revision", Integer, nullable=False, comment="its count of events: the ETag"),
+    key=("tenant_id", "id"),
+)
+"""That there are secrets; what they are is in `vault.secrets`."""
+Index("secrets_by_name", secrets.c.tenant_id, secrets.c.name, unique=True)
+Index("secrets_by_time", secrets.c.tenant_id, secrets.c.created_at.desc(), secrets.c.id.desc())
+
+connections = _table(
+    "connections",
+    _uuid("tenant_id"),
+    _uuid("id"),
+    _text("name"),
+    _text("type"),
+    Column("config", JSON, nullable=False, comment="payload: its public part"),
+    _text("created_by"),
+    _at("created_at", nullable=False),
+    _text("updated_by"),
+    _at("updated_at", nullable=False),
+    _at("deleted_at"),
+    Column("revision", Integer, nullable=False, comment="its count of events: the ETag"),
+    key=("tenant_id", "id"),
+)
+Index("connections_by_name", connections.c.tenant_id, connections.c.name, unique=True)
+Index(
+    "connections_by_time",
+    connections.c.tenant_id,
+    connections.c.created_at.desc(),
+    connections.c.id.desc(),
+)
+
 event_archive = Table(
     "event_archive",
     metadata,
@@ -315,17 +357,3 @@ checkpoints = _table(
     _at("updated_at", nullable=False),
     key=("log",),
 )
-
-vault_api_keys = _table(
-    "api_keys",
-    _uuid("tenant_id"),
-    _uuid("id"),
-    Column("hash", LargeBinary, nullable=False),
-    _text("role"),
-    _at("expires_at"),
-    _at("revoked_at"),
-    key=("tenant_id", "id"),
-    schema=VAULT,
-)
-"""Hashes of API keys: never events, untouched by a rebuild, looked up by `vault.find_api_key`."""
-Index("vault_api_keys_by_id", vault_api_keys.c.id)
