@@ -6,6 +6,7 @@ from msgspec import Struct
 class Message(
     Struct,
     frozen=True,
+    gc=False,
     kw_only=True,
     tag=True,
     tag_field="type",

@@ -24,7 +24,7 @@ ELSEWHERE = Raw(b"")
 """The `inline` of a payload whose bytes are not in it; JSON text is never empty."""
 
 
-class Payload(Struct, frozen=True, rename="camel", omit_defaults=True):
+class Payload(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
     """Bytes and where they are: exactly one of `inline`, `at` and `blob` is set.
 
     size: length in bytes of what is stored.

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 T = TypeVar("T")
 
 
-class Queue(Struct, Generic[T], frozen=True):
+class Queue(Struct, Generic[T], frozen=True, gc=False):
     """Items numbered from `first` up to, not including, `end`, in the order of their arrival."""
 
     items: Map[int, T] = Map()

@@ -19,7 +19,7 @@ NO_HASH = "0" * 64
 """The previous hash of a subject's first message."""
 
 
-class Wire(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class Wire(Struct, frozen=True, gc=False, kw_only=True, rename="camel", omit_defaults=True):
     """The shape that all envelopes share."""
 
 

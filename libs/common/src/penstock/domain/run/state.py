@@ -82,7 +82,7 @@ class TimerKind(StrEnum):
     GRACE = "grace"
 
 
-class Timer(Struct, frozen=True):
+class Timer(Struct, frozen=True, gc=False):
     """A moment the run waits for. `step_id` is empty for the timers of the run itself."""
 
     kind: TimerKind
@@ -90,7 +90,7 @@ class Timer(Struct, frozen=True):
     step_id: str = ""
 
 
-class Wait(Struct, frozen=True):
+class Wait(Struct, frozen=True, gc=False):
     """What a step waits for. name: of the signal. child_id: of the child run.
 
     exceeds, on_timeout: what it means that its timer fires, as in `StepWaiting`. workflow_id,
@@ -106,7 +106,7 @@ class Wait(Struct, frozen=True):
     version: int | None = None
 
 
-class Step(Struct, frozen=True):
+class Step(Struct, frozen=True, gc=False):
     """One step's life so far.
 
     attempt: the number of the last one, 0 before the first. tries: attempts that failed.
@@ -129,7 +129,7 @@ class Step(Struct, frozen=True):
     edges: tuple[int, ...] | None = None
 
 
-class Arrival(Struct, frozen=True):
+class Arrival(Struct, frozen=True, gc=False):
     """What has come in over the edges into a step that is not ready yet."""
 
     settled: int = 0
@@ -137,7 +137,7 @@ class Arrival(Struct, frozen=True):
     queued: bool = False
 
 
-class Ending(Struct, frozen=True):
+class Ending(Struct, frozen=True, gc=False):
     """The run is being brought to its end; `told` when what runs was asked to stop."""
 
     cause: CancelCause
@@ -145,7 +145,7 @@ class Ending(Struct, frozen=True):
     told: bool = False
 
 
-class Result(Struct, frozen=True):
+class Result(Struct, frozen=True, gc=False):
     """What one iteration of a loop came to: what its body's sinks said, by node id.
 
     keyed: its value is an object by node id, else the one output or null. Of an iteration that
@@ -156,7 +156,7 @@ class Result(Struct, frozen=True):
     keyed: bool = False
 
 
-class Loop(Struct, frozen=True):
+class Loop(Struct, frozen=True, gc=False):
     """A loop that is going on. The first fields are its `StepWaiting`'s.
 
     opened: number of iterations that have begun. active: those that have not ended, in the order
@@ -179,7 +179,7 @@ class Loop(Struct, frozen=True):
     again: tuple[int, ...] = ()
 
 
-class Scope(Struct, frozen=True):
+class Scope(Struct, frozen=True, gc=False):
     """An iteration that is going on. unsettled: its own steps without a last word.
 
     is_closing: one of its steps failed, or its loop has: all of them are being put out.
@@ -189,7 +189,7 @@ class Scope(Struct, frozen=True):
     is_closing: bool = False
 
 
-class Answer(Struct, frozen=True):
+class Answer(Struct, frozen=True, gc=False):
     """What a waiting step is going to say as soon as it is its turn."""
 
     step_id: str
@@ -199,7 +199,7 @@ class Answer(Struct, frozen=True):
     timed_out: bool = False
 
 
-class Flow(Struct, frozen=True):
+class Flow(Struct, frozen=True, gc=False):
     """What only some runs have: loops, waits for somebody's word, and steps to be put out.
 
     hungry: loops that may open one more iteration. closing: steps to be put out though the run
@@ -231,7 +231,7 @@ NOTHING = Arrival()
 PLAIN = Flow()
 
 
-class Run(Struct, frozen=True):
+class Run(Struct, frozen=True, gc=False):
     """All that the rules need to know of a run.
 
     steps: those that have left `pending`. agenda: steps whose join is decided and that have not

@@ -32,7 +32,7 @@ class Verdict(StrEnum):
     REJECT = "reject"
 
 
-class StepError(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class StepError(Struct, frozen=True, gc=False, kw_only=True, rename="camel", omit_defaults=True):
     """Why an attempt failed. `details` is a payload like any output: nobody looks into it."""
 
     code: str
@@ -41,7 +41,7 @@ class StepError(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults
     details: Payload | None = None
 
 
-class RunError(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class RunError(Struct, frozen=True, gc=False, kw_only=True, rename="camel", omit_defaults=True):
     """Why a run ended without success, and the step that decided it."""
 
     code: str
@@ -49,7 +49,7 @@ class RunError(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
     step_id: str | None = None
 
 
-class Parent(Struct, frozen=True, kw_only=True, rename="camel"):
+class Parent(Struct, frozen=True, gc=False, kw_only=True, rename="camel"):
     """The attempt that waits for a run which it had begun. depth: of the child, 1 at the least.
 
     root: the run that all of it began with. workflows: those of the runs above, the root's first;
@@ -65,7 +65,7 @@ class Parent(Struct, frozen=True, kw_only=True, rename="camel"):
     above: tuple[str, ...] = ()
 
 
-class Origin(Struct, frozen=True, kw_only=True, rename="camel"):
+class Origin(Struct, frozen=True, gc=False, kw_only=True, rename="camel"):
     """The place in another run's history that a run goes on from."""
 
     run_id: str
