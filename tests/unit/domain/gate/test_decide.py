@@ -115,6 +115,15 @@ def test_who_leaves_the_line_is_not_let_through() -> None:
     assert story.when(release("a")) == ["SlotReleased a", "SlotGranted c"]
 
 
+def test_who_asks_anew_with_another_priority_stands_in_one_line_only() -> None:
+    story = Story()
+    story.when(acquire("held"), acquire("first", priority=1), acquire("c", priority=1))
+    story.when(release("c"), acquire("c"), release("first"))
+    assert encoded(restored(encoded(story.gate))) == encoded(story.gate)
+    assert story.when(release("c")) == ["SlotReleased c"]
+    assert story.gate.next_in_line is None
+
+
 def test_who_would_wait_for_its_own_ancestor_alone_is_turned_away() -> None:
     story = Story()
     story.when(acquire("a"))

@@ -68,7 +68,7 @@ def out_of_line(gate: Gate, run_id: str) -> Gate:
         return gate
     waiting = gate.waiting.delete(run_id)
     line = gate.lines[priority]
-    while line.head is not None and line.head not in waiting:
+    while line.head is not None and waiting.get(line.head) != priority:
         line = line.taken()
     lines = gate.lines.set(priority, line) if len(line) else gate.lines.delete(priority)
     return replace(gate, waiting=waiting, lines=lines)

@@ -31,7 +31,7 @@ def place_of(gate: Gate, run_id: str, *, at: int) -> Place:
         each
         for priority in sorted(gate.lines, reverse=True)
         for each in gate.lines[priority].listed()
-        if each in gate.waiting
+        if gate.waiting.get(each) == priority
     ]
     position = line.index(run_id) + 1 if run_id in gate.waiting else 0
     holders = () if gate.has_room() else tuple(by_age(gate))

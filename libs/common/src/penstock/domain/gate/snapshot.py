@@ -26,7 +26,7 @@ DECODER = msgspec.json.Decoder(Snapshot)
 def encoded(gate: Gate) -> bytes:
     """The gate as JSON; who has left a line early is not in it any more."""
     lines = (
-        (priority, tuple(run_id for run_id in line.listed() if run_id in gate.waiting))
+        (priority, tuple(each for each in line.listed() if gate.waiting.get(each) == priority))
         for priority, line in sorted(gate.lines.items())
     )
     return msgspec.json.encode(
