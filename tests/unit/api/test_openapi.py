@@ -13,6 +13,7 @@ from penstock.domain.identity import Permission
 
 PUBLIC = {"/livez", "/readyz", "/metrics", "/api/health", "/api/openapi.json", "/docs"}
 CONTRACT = {
+    ("GET", "/api/usage"),
     ("GET", "/api/tenants"), ("POST", "/api/tenants"), ("GET", "/api/tenants/{tenant_id}"),
     ("PATCH", "/api/tenants/{tenant_id}"), ("DELETE", "/api/tenants/{tenant_id}"),
     ("GET", "/api/api-keys"), ("POST", "/api/api-keys"), ("DELETE", "/api/api-keys/{key_id}"),

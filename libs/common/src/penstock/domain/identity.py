@@ -39,12 +39,14 @@ class Permission(StrEnum):
     RUNS_READ = "runs:read"
     RUNS_START = "runs:start"
     RUNS_CANCEL = "runs:cancel"
+    USAGE_READ = "usage:read"
 
 
 NEEDED: dict[Permission, Role] = {
     Permission.WORKFLOWS_READ: Role.VIEWER,
     Permission.VARIABLES_READ: Role.VIEWER,
     Permission.RUNS_READ: Role.VIEWER,
+    Permission.USAGE_READ: Role.VIEWER,
     Permission.RUNS_START: Role.MEMBER,
     Permission.RUNS_CANCEL: Role.MEMBER,
     Permission.WORKFLOWS_WRITE: Role.EDITOR,

@@ -13,6 +13,7 @@ from penstock.domain.gate.events import GateUse, Rule
 from penstock.domain.ids import derived
 from penstock.domain.run.events import Parent
 from penstock.domain.template import Scope, TemplateError, render
+from penstock.domain.tenant.events import Limits
 from penstock.domain.workflow.model import Concurrency, Definition, Strategy
 from penstock.infra.expressions import Expressions
 
@@ -83,6 +84,23 @@ def breaker_of(asker: Asker, parent: Parent) -> tuple[GateUse, ...]:
             gate_id=derived(asker.tenant, "gate", asker.workflow_id, "recursion", parent.root),
             rule=Rule(per_minute=RECURSIONS_PER_MINUTE_MAX, strategy=Strategy.SKIP),
             label=f"how often {asker.workflow_name} begins itself",
+        ),
+    )
+
+
+def tenant_gate(asker: Asker, limits: Limits) -> tuple[GateUse, ...]:
+    """The gate of all that a tenant runs at once; none for a tenant without that limit.
+
+    It comes after those of the workflow: whoever waits there takes up nobody's place here. Child
+    runs do not pass it, for they belong to a run that has: it would wait for itself.
+    """
+    if limits.max_concurrent_runs is None:
+        return ()
+    return (
+        GateUse(
+            gate_id=derived(asker.tenant, "gate", "tenant", "runs"),
+            rule=Rule(most=limits.max_concurrent_runs),
+            label="the tenant's limit of concurrent runs",
         ),
     )
 

@@ -239,6 +239,12 @@ class ApiSettings(KeyringSettings):
     api_port: Port = Field(8000, description="Port to listen on")
     admin_key: SecretStr = Field(min_length=1, description="API key of the platform admin")
     cors_origins: Listed = Field((), description="Origins that browsers may call from")
+    key_requests_per_minute: int = Field(
+        60_000, ge=0, le=10_000_000, description="Requests a minute of one credential; 0: no limit"
+    )
+    address_requests_per_minute: int = Field(
+        120_000, ge=0, le=10_000_000, description="The same of one address (that of a proxy too)"
+    )
 
 
 class SchedulerSettings(DatabaseSettings):

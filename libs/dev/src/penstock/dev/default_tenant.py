@@ -12,6 +12,8 @@ from penstock.dev.kept import write_private
 from penstock.dev.loopback import Answer, call
 
 NAME = "default"
+UNLIMITED = {"limits": {"maxWorkflows": None, "maxExecutionsPerDay": None}}
+"""Whoever starts a stack on their own machine shares it with nobody."""
 WITHIN_S = 20.0
 PAUSE_S = 0.1
 LATER = frozenset({HTTPStatus.ACCEPTED, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.CONFLICT})
@@ -61,7 +63,7 @@ def _made(api_url: str, headers: dict[str, str]) -> DefaultTenant:
     while True:
         try:
             url = f"{api_url}/api/tenants"
-            answer = call("POST", url, headers=repeatable, body={"name": NAME})
+            answer = call("POST", url, headers=repeatable, body={"name": NAME, "config": UNLIMITED})
         except OSError as error:
             answer = Answer(HTTPStatus.SERVICE_UNAVAILABLE, {"detail": str(error)})
         if answer.status in {HTTPStatus.OK, HTTPStatus.CREATED}:

@@ -25,13 +25,17 @@ from penstock.api.errors import HANDLED, handle
 from penstock.api.gates import Doors
 from penstock.api.histories import Histories
 from penstock.api.keys import Keys
+from penstock.api.limits import TenantLimits
 from penstock.api.listener import Listener
 from penstock.api.openapi import document
 from penstock.api.origins import Origins
 from penstock.api.parts import Parts
 from penstock.api.payloads import Payloads
 from penstock.api.presence import Presence
+from penstock.api.pressure import Pressure
 from penstock.api.protocol import Http, Upgraded
+from penstock.api.quotas import Executions, Places
+from penstock.api.rates import Rates
 from penstock.api.registry import Registry, now_ms
 from penstock.api.routes import (
     bulk,
@@ -46,6 +50,7 @@ from penstock.api.routes import (
     live,
     runs,
     tenants,
+    usage,
     variables,
     versions,
     workflows,
@@ -73,7 +78,8 @@ STREAMS_CLOSE_S = 3
 READ_S = 1.5
 """What a read of the log may take: longer, and the client is better off with a 503 and its turn
 again. Any replica answers, so no change of leader has to be waited for."""
-EXPOSED = ["ETag", "Location", POSITION_HEADER, REPLAYED_HEADER, "Retry-After", "X-Request-Id"]
+RATE_LIMIT = ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After"]
+EXPOSED = ["ETag", "Location", POSITION_HEADER, REPLAYED_HEADER, *RATE_LIMIT, "X-Request-Id"]
 MODELS = [
     model
     for model in {**vars(schemas), **vars(schemas_control), **vars(schemas_registry)}.values()
@@ -95,6 +101,7 @@ ROUTED = (
     variables,
     keys,
     tenants,
+    usage,
     health,
 )
 """In this order a request is compared with them: what is asked most comes first."""
@@ -129,7 +136,7 @@ class Api:
         self._publisher = Publisher(nc)
         self._direct = Direct(nc, timeout_s=READ_S)
         self.parts = self._made(settings)
-        self._listener = Listener(nc, self.parts.keys, self.parts.runnables)
+        self._listener = Listener(nc, self.parts.keys, self.parts.runnables, self.parts.limits)
         self._server = Server(configured(application(self.parts, settings.cors_origins)))
         self._serving: asyncio.Task[None] | None = None
         self._topology = Topology(nc)
@@ -159,6 +166,15 @@ class Api:
             presence=Presence(self._engine),
             origins=Origins(self._engine, histories),
             capacity=Capacity(),
+            limits=TenantLimits(self._engine, checkpoint),
+            rates=Rates(
+                self._engine,
+                per_key=settings.key_requests_per_minute,
+                per_address=settings.address_requests_per_minute,
+            ),
+            executions=Executions(self._engine),
+            places=Places(self._engine),
+            pressure=Pressure(self._nc),
             crew=Crew(self._nc),
             doors=Doors(self._direct, payloads),
             runnables=Runnables(self._engine, checkpoint),
@@ -175,6 +191,8 @@ class Api:
         await parts.checkpoint.start()
         await parts.arrears.start()
         await parts.commands.start()
+        await parts.rates.start()
+        await parts.pressure.start()
         await self._listener.start()
         parts.probes.begin()
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._listening]))
@@ -187,6 +205,9 @@ class Api:
         if self._serving is not None:
             await self._serving
         await self._listener.stop()
+        await parts.pressure.stop()
+        await parts.rates.stop()
+        await parts.executions.stop()
         await parts.commands.stop()
         await parts.arrears.stop()
         await parts.checkpoint.stop()
@@ -238,7 +259,7 @@ def application(parts: Parts, cors_origins: tuple[str, ...] = ()) -> ASGIApp:
             allow_headers=["*"],
             expose_headers=EXPOSED,
         )
-    return Door(app)
+    return Door(app, parts)
 
 
 def listening(host: str, port: int) -> socket.socket:

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from penstock.api.errors import Problem, Unauthorized
 from penstock.api.parameters import refuse_unknown
 from penstock.api.parts import Parts, parts_of
+from penstock.api.rates import RATE, too_often
 from penstock.domain.identity import Permission, Principal, Role, permits
 
 
@@ -38,7 +39,27 @@ class Access:
         principal = await permitted(request, parts, self.permission)
         tenant_id = await tenant_of(request, parts, principal)
         request.scope["tenant"] = tenant_id
+        await keep_rates(request, parts, principal, tenant_id)
         return Caller(actor=principal.actor, role=principal.role, tenant_id=tenant_id)
+
+
+async def keep_rates(request: Request, parts: Parts, principal: Principal, tenant_id: str) -> None:
+    """Count the request. Raises Problem 429 where it is one too many.
+
+    Who stands above the tenants uses up nothing of theirs.
+    """
+    if principal.tenant_id is None:
+        return
+    taken = parts.rates.of_key(principal.actor)
+    if taken is not None:
+        request.scope[RATE] = taken
+        if taken.wait_s:
+            raise too_often("this credential", "keyRequestsPerMinute", taken)
+    per_minute = (await parts.limits.of(tenant_id)).requests_per_minute
+    if per_minute is not None:
+        taken = request.scope[RATE] = parts.rates.of_tenant(tenant_id, per_minute)
+        if taken.wait_s:
+            raise too_often("the tenant", "requestsPerMinute", taken)
 
 
 class PlatformAccess:
@@ -71,6 +92,7 @@ VariablesReader = Annotated[Caller, Depends(Access(Permission.VARIABLES_READ))]
 VariablesWriter = Annotated[Caller, Depends(Access(Permission.VARIABLES_WRITE))]
 RunsReader = Annotated[Caller, Depends(Access(Permission.RUNS_READ))]
 RunsStarter = Annotated[Caller, Depends(Access(Permission.RUNS_START))]
+UsageReader = Annotated[Caller, Depends(Access(Permission.USAGE_READ))]
 RunsCanceller = Annotated[Caller, Depends(Access(Permission.RUNS_CANCEL))]
 TenantsManager = Annotated[Principal, Depends(PlatformAccess(Permission.TENANTS_MANAGE))]
 

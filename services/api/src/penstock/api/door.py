@@ -17,6 +17,8 @@ from uuid_utils import uuid7
 
 from penstock.api.bodies import BODY_MAX_BYTES, too_large
 from penstock.api.errors import Problem, detail, handle, invalid
+from penstock.api.parts import Parts
+from penstock.api.rates import RATE, headers_of, too_often
 from penstock.infra.telemetry import logs, metrics, tracing
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -46,8 +48,9 @@ _log = logs.logger(__name__)
 class Door:
     """The outermost layer of the application."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, parts: Parts) -> None:
         self.app = app
+        self._parts = parts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, a request or a WebSocket."""
@@ -77,7 +80,7 @@ class Door:
 
     async def _serve(self, visit: "Visit", headers: Headers) -> None:
         try:
-            problem = refused(visit.scope, headers)
+            problem = refused(visit.scope, headers) or self._one_too_many(visit.scope)
             if problem is not None:
                 await visit.fail(problem)
             else:
@@ -88,6 +91,19 @@ class Door:
                 await visit.fail(error)
         finally:
             visit.ended()
+
+    def _one_too_many(self, scope: Scope) -> Problem | None:
+        """What is wrong with a request from an address that sends too many."""
+        client = scope.get("client")
+        if client is None or scope["path"] in QUIET:
+            return None
+        taken = self._parts.rates.of_address(client[0])
+        if taken is None:
+            return None
+        scope[RATE] = taken
+        if not taken.wait_s:
+            return None
+        return too_often("this address", "addressRequestsPerMinute", taken)
 
 
 def refused(scope: Scope, headers: Headers) -> Problem | None:
@@ -134,6 +150,9 @@ class Visit:
         yield from theirs
         yield b"x-request-id", self.scope["request_id"].encode()
         yield from SECURITY_HEADERS
+        taken = self.scope.get(RATE)
+        if taken is not None:
+            yield from headers_of(taken)
         for name, value in (CONTENT_POLICY, NO_STORE):
             if name not in names:
                 yield name, value

@@ -6,6 +6,7 @@ from msgspec import Struct, to_builtins
 from uuid_utils import uuid7
 
 from penstock.api.errors import Detail, detail, invalid
+from penstock.api.limits import Met, too_large
 from penstock.api.parts import Parts
 from penstock.domain.payload import INLINE_MAX_BYTES, Payload, inline
 from penstock.domain.workflow.commands import NewVersion
@@ -92,11 +93,15 @@ async def stored(
 ) -> NewVersion:
     """The definition as a version to be recorded; its blob is there from here on.
 
-    version_id: None for a new one.
+    version_id: None for a new one. Raises Problem 413 for one larger than the tenant's may be.
     """
     parts.require_broker()
-    content_hash = await parts.definitions.put(tenant_id, definition)
     body = canonical_bytes(definition)
+    most = (await parts.limits.of(tenant_id)).max_definition_bytes
+    if most is not None and len(body) > most:
+        which = Met("maxDefinitionBytes", most, len(body))
+        raise too_large(which, what="the definition", pointer=POINTER)
+    content_hash = await parts.definitions.put(tenant_id, definition)
     if len(body) <= INLINE_MAX_BYTES:
         payload = inline(body)
     else:

@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 from fastapi import Request
 
-from penstock.api import folding, past, queries_runs
+from penstock.api import beginnings, folding, past, queries_runs
 from penstock.api.auth import Caller
 from penstock.api.drawings import accepted, stored
 from penstock.api.errors import Problem, detail, invalid
@@ -19,6 +19,7 @@ from penstock.api.folding import Source
 from penstock.api.gates import Entry, gates_at
 from penstock.api.histories import RunKey
 from penstock.api.idempotency import Identity, identity
+from penstock.api.limits import refuse_payload
 from penstock.api.parts import Parts, sender_of
 from penstock.api.payloads import Allowance, Payloads
 from penstock.api.registry import now_ms
@@ -187,7 +188,7 @@ async def begun(asked: Asked, begin: Beginning, given: Any = ...) -> tuple[UUID,
     Raises Problem 409 for an Idempotency-Key that stands for another request.
     """
     request, parts, caller, row = asked[:4]
-    await parts.require_servers()
+    limits = await beginnings.open_for(parts, caller.tenant_id)
     made = asked.made or identity(request, caller.tenant_id, asked.sent)
     run_id = made.id
     definition, tenant = row["definition"], caller.tenant_id
@@ -197,7 +198,9 @@ async def begun(asked: Asked, begin: Beginning, given: Any = ...) -> tuple[UUID,
     state = await parts.payloads.made(tenant, str(run_id), encoded(begin.state))
     entry = begin.started.input
     if given is not ...:
-        entry = await parts.payloads.made(tenant, str(run_id), msgspec.json.encode(given))
+        text = msgspec.json.encode(given)
+        refuse_payload(limits, text, what="the input", pointer="/input")
+        entry = await parts.payloads.made(tenant, str(run_id), text)
     sender = sender_of(request, caller.actor)
     payloads = Payloads(parts.blobs, partial(parts.histories.decision_in, tenant))
     read = await variables_kept(parts, payloads, caller, run_id, begin)
@@ -218,13 +221,10 @@ async def begun(asked: Asked, begin: Beginning, given: Any = ...) -> tuple[UUID,
         forked_from=begin.origin,
         state=state,
         gates=await gates_at(
-            payloads, graph.definition, asker, Entry(str(run_id), entry, read, "/input")
+            payloads, graph.definition, asker, Entry(str(run_id), entry, read, "/input"), limits
         ),
     )
-    reply = await parts.commands.send(
-        tenant, str(run_id), command, id=f"{run_id}/start", sender=sender
-    )
-    return run_id, reply
+    return run_id, await beginnings.sent(parts, tenant, run_id, command, sender)
 
 
 async def variables_kept(

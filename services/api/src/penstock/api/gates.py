@@ -14,8 +14,16 @@ from penstock.domain.gate.state import CLOSED, Gate
 from penstock.domain.payload import Payload
 from penstock.domain.run.explain import Waiting
 from penstock.domain.run.timeline import Cause
+from penstock.domain.tenant.events import Limits
 from penstock.domain.workflow.model import Definition
-from penstock.infra.gates import Asker, KeyFailed, gates_of, reads_key, scope_of
+from penstock.infra.gates import (
+    Asker,
+    KeyFailed,
+    gates_of,
+    reads_key,
+    scope_of,
+    tenant_gate,
+)
 from penstock.infra.nats import subjects
 from penstock.infra.nats.direct import Direct, Recorded
 from penstock.infra.nats.streams import EVENTS
@@ -39,9 +47,9 @@ class Entry(NamedTuple):
 
 
 async def gates_at(
-    payloads: Payloads, definition: Definition, asker: Asker, entry: Entry
+    payloads: Payloads, definition: Definition, asker: Asker, entry: Entry, limits: Limits
 ) -> tuple[GateUse, ...]:
-    """The gates that the run passes before it starts.
+    """The gates that the run passes before it starts, that of its tenant last.
 
     Raises Problem 400 where the key of its concurrency comes to nothing.
     """
@@ -53,7 +61,7 @@ async def gates_at(
         found = {} if read is None else msgspec.json.decode(await payloads.text(read, allowance))
         scope = scope_of(entry.run_id, given, found)
     try:
-        return gates_of(definition, asker, scope)
+        return gates_of(definition, asker, scope) + tenant_gate(asker, limits)
     except KeyFailed as error:
         said = str(error)
         raise invalid(said, detail(entry.pointer, error.code, said)) from None

@@ -7,6 +7,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from penstock.api.keys import Keys
+from penstock.api.limits import TenantLimits
 from penstock.api.runnable import Runnables, uuid_or_none
 from penstock.infra.nats import subjects
 from penstock.messages import catalogue
@@ -18,10 +19,11 @@ LIVE = subjects.live("penstock.")
 class Listener:
     """One subscription to the registry's republished tail."""
 
-    def __init__(self, nc: Client, keys: Keys, runnables: Runnables) -> None:
+    def __init__(self, nc: Client, keys: Keys, runnables: Runnables, limits: TenantLimits) -> None:
         self._nc = nc
         self._keys = keys
         self._runnables = runnables
+        self._limits = limits
         self._subscription: Subscription | None = None
 
     async def start(self) -> None:
@@ -50,6 +52,7 @@ class Listener:
                 self._keys.forget_key(known)
             case catalogue.TENANT:
                 self._keys.forget_tenant(known)
+                self._limits.changed(str(known), seq)
             case catalogue.WORKFLOW:
                 self._runnables.changed(str(known), seq)
             case _:

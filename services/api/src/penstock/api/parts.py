@@ -14,9 +14,13 @@ from penstock.api.errors import Unavailable
 from penstock.api.gates import Doors
 from penstock.api.histories import Histories
 from penstock.api.keys import Keys
+from penstock.api.limits import TenantLimits
 from penstock.api.origins import Origins
 from penstock.api.payloads import Payloads
 from penstock.api.presence import Presence
+from penstock.api.pressure import Pressure
+from penstock.api.quotas import Executions, Places
+from penstock.api.rates import Rates
 from penstock.api.registry import Registry
 from penstock.api.runnable import Runnables
 from penstock.infra.blobs.port import Blobs
@@ -43,6 +47,11 @@ class Parts:
     presence: Presence
     origins: Origins
     capacity: Capacity
+    limits: TenantLimits
+    rates: Rates
+    executions: Executions
+    places: Places
+    pressure: Pressure
     crew: Crew
     doors: Doors
     runnables: Runnables

@@ -79,11 +79,17 @@ class Wire(BaseModel):
 
 
 class Detail(Wire):
-    """One fault of a request; `pointer` is a JSON pointer into it."""
+    """One fault of a request; `pointer` is a JSON pointer into it.
+
+    limit, value, usage: of a tenant's limit that was met: its name, what it is, what is used of it.
+    """
 
     pointer: str
     code: str
     message: str
+    limit: str | None = None
+    value: int | None = None
+    usage: int | None = None
 
 
 class ProblemDocument(Wire):

@@ -5,12 +5,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, JsonValue
 
-from penstock.api.schemas import Count, Detail, Moment, Name, TenantRole, Wire
+from penstock.api.bodies import BODY_MAX_BYTES
+from penstock.api.schemas import COUNT_MAX, Count, Detail, Moment, Name, TenantRole, Wire
 from penstock.domain.identity import Role
 from penstock.domain.workflow.events import Visibility
 
 DESCRIPTION_MAX = 1000
 WEIGHT_MAX = 100
+RETENTION_MAX_DAYS = 36_500
+"""A century: as good as for ever, and still a moment that a database can hold."""
 
 
 def without_nul(text: str) -> str:
@@ -20,15 +23,23 @@ def without_nul(text: str) -> str:
     return text
 
 
+Positive = Annotated[int, Field(strict=True, ge=1, le=COUNT_MAX)]
+BodyBytes = Annotated[int, Field(strict=True, ge=1, le=BODY_MAX_BYTES)]
+"""No body is larger, whatever a tenant's limit says."""
+Days = Annotated[int, Field(strict=True, ge=1, le=RETENTION_MAX_DAYS)]
+
+
 class LimitsChange(Wire):
     """Limits of a tenant; null is no limit. In a patch null brings back the default."""
 
     max_workflows: Count | None = 100
     max_executions_per_day: Count | None = 10_000
-    retention_days: Count = 30
-    max_concurrent_runs: Count | None = None
-    max_in_flight_steps: Count | None = None
-    requests_per_minute: Count | None = None
+    retention_days: Days = 30
+    max_concurrent_runs: Positive | None = None
+    max_in_flight_steps: Positive | None = None
+    requests_per_minute: Positive | None = None
+    max_payload_bytes: BodyBytes | None = None
+    max_definition_bytes: BodyBytes | None = None
 
 
 class ConfigChange(Wire):
@@ -122,6 +133,43 @@ class TenantShown(Wire):
     config: dict[str, Any]
     created_at: datetime
     admin_api_key: str | None = None
+
+
+class LimitShown(Wire):
+    """One limit, null for none. used: of it, where something is used up; resetsAt: when anew."""
+
+    limit: int | None
+    used: int | None = None
+    resets_at: datetime | None = None
+
+
+class LimitsShown(Wire):
+    """All limits of a tenant. requestsPerMinute is as the replica that answers knows it."""
+
+    max_workflows: LimitShown
+    max_executions_per_day: LimitShown
+    max_concurrent_runs: LimitShown
+    max_in_flight_steps: LimitShown
+    requests_per_minute: LimitShown
+    retention_days: LimitShown
+    max_payload_bytes: LimitShown
+    max_definition_bytes: LimitShown
+
+
+class WaitingShown(Wire):
+    """What waits: runs at gates, steps for room at the executors."""
+
+    runs: int
+    steps: int
+
+
+class UsageShown(Wire):
+    """What a tenant may use, and what it does use."""
+
+    tenant_id: str
+    at: datetime
+    limits: LimitsShown
+    waiting: WaitingShown
 
 
 class KeyShown(Wire):

@@ -15,13 +15,14 @@ from fastapi import Request, Response
 from msgspec import Struct
 from uuid_utils import uuid7
 
-from penstock.api import queries_runs, queries_variables, recorded
+from penstock.api import beginnings, queries_runs, queries_variables, recorded
 from penstock.api.answers import POSITION_HEADER, REPLAYED_HEADER, answered
 from penstock.api.auth import Caller
 from penstock.api.errors import Problem, detail, invalid
 from penstock.api.gates import Entry, gates_at
 from penstock.api.histories import RunKey
 from penstock.api.idempotency import derived_id, key_of, request_hash
+from penstock.api.limits import refuse_payload
 from penstock.api.parts import Parts, sender_of
 from penstock.api.positions import EVENTS, Position, parse
 from penstock.api.registry import now_ms
@@ -104,13 +105,14 @@ async def begun(
 async def _sent(
     request: Request, parts: Parts, caller: Caller, start: Start, runnable: Runnable
 ) -> Reply | None:
-    await parts.require_servers()
+    limits = await beginnings.open_for(parts, caller.tenant_id)
     graph = await parts.definitions.graph(caller.tenant_id, runnable.content_hash)
     schema = graph.definition.input_schema
     if schema is not None:
         _refuse_input(start, schema)
     asked = start.asked
     given = msgspec.json.encode(asked.input)
+    refuse_payload(limits, given, what="the input", pointer=start.input_pointer)
     payload = await parts.payloads.made(caller.tenant_id, str(start.run_id), given)
     sender = sender_of(request, caller.actor)
     read = await variables_read(parts, caller.tenant_id, start.run_id, graph)
@@ -129,11 +131,9 @@ async def _sent(
         priority=asked.priority,
         request_hash=start.request_hash,
         traceparent=sender.traceparent,
-        gates=await gates_at(parts.payloads, graph.definition, asker, entry),
+        gates=await gates_at(parts.payloads, graph.definition, asker, entry, limits),
     )
-    return await parts.commands.send(
-        caller.tenant_id, run_id, command, id=f"{run_id}/start", sender=sender
-    )
+    return await beginnings.sent(parts, caller.tenant_id, start.run_id, command, sender)
 
 
 async def variables_read(

@@ -15,7 +15,7 @@ class Event(Message, frozen=True, kw_only=True):
 
 
 class Limits(Struct, frozen=True, kw_only=True, rename="camel"):
-    """How much of the installation one tenant may use; None is no limit."""
+    """How much of the installation one tenant may use; None is no limit but the platform's own."""
 
     max_workflows: int | None = 100
     max_executions_per_day: int | None = 10_000
@@ -23,6 +23,8 @@ class Limits(Struct, frozen=True, kw_only=True, rename="camel"):
     max_concurrent_runs: int | None = None
     max_in_flight_steps: int | None = None
     requests_per_minute: int | None = None
+    max_payload_bytes: int | None = None
+    max_definition_bytes: int | None = None
 
 
 class TenantConfig(Struct, frozen=True, kw_only=True, rename="camel"):

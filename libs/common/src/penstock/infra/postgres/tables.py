@@ -29,14 +29,21 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from penstock.infra.postgres import vault
 
-SCHEMA_REVISION = "0005"
+SCHEMA_REVISION = "0007"
 """The migration that this release needs; a process is not ready while the database has another."""
 
 LIVE_STATUSES = ("queued", "running", "paused", "waiting")
 """Statuses of a run that has not ended."""
 
 READ_MODELS = "penstock"
-VAULT = (vault.api_keys, vault.data_keys, vault.destroyed_keys, vault.sealed_secrets)
+VAULT = (
+    vault.api_keys,
+    vault.data_keys,
+    vault.destroyed_keys,
+    vault.sealed_secrets,
+    vault.daily_executions,
+    vault.workflow_places,
+)
 """The tables of the other schema, which no event leads to."""
 
 metadata = vault.metadata

@@ -1,12 +1,14 @@
 """The schema `vault` as SQLAlchemy tables: what is never an event and what no rebuild touches.
 
-Key hashes, wrapped data keys and sealed secrets. Row security is as for the read models; what
-crosses tenants, or is for executors, goes through the functions that the migrations make.
+Key hashes, wrapped data keys and sealed secrets; what is counted against limits. Row security is as
+for the read models; what crosses tenants, or is for executors, goes through the functions that the
+migrations make.
 """
 
 from sqlalchemy import (
     BigInteger,
     Column,
+    Date,
     DateTime,
     Index,
     Integer,
@@ -82,3 +84,27 @@ sealed_secrets = Table(
     schema=SCHEMA,
 )
 """What secrets and connections are, sealed; looked up by `vault.find_secrets`."""
+
+daily_executions = Table(
+    "daily_executions",
+    metadata,
+    Column("tenant_id", Uuid, nullable=False),
+    Column("day", Date, nullable=False),
+    Column(
+        "granted", BigInteger, nullable=False, comment="runs that may have begun, blocks included"
+    ),
+    PrimaryKeyConstraint("tenant_id", "day", name="daily_executions_pkey"),
+    schema=SCHEMA,
+)
+"""Runs that tenants have begun in a day (UTC)."""
+
+workflow_places = Table(
+    "workflow_places",
+    metadata,
+    Column("tenant_id", Uuid, nullable=False),
+    Column("workflow_id", Uuid, nullable=False),
+    Column("taken_at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("tenant_id", "workflow_id", name="workflow_places_pkey"),
+    schema=SCHEMA,
+)
+"""Workflows that are being made, until the read models have them."""

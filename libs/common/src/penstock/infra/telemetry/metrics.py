@@ -149,6 +149,8 @@ api_unarchived_seconds = _gauge(
 )
 api_sockets_open = _gauge("api_sockets_open", "Open WebSockets")
 api_sockets_slow = _counter("api_sockets_slow_total", "WebSockets given up for not reading")
+api_commands_waiting = _gauge("api_commands_waiting", "Commands that nobody has decided about")
+api_limits_met = _counter("api_limits_met_total", "Requests refused by a limit", "limit")
 api_commands = _counter("api_commands_total", "Commands sent", "type", "outcome")
 
 

@@ -14,6 +14,7 @@ from penstock.api import bodies, queries_runs, starts
 from penstock.api.answers import POSITION_HEADER, REPLAYED_HEADER, answered
 from penstock.api.auth import Caller, RunsCanceller, RunsStarter
 from penstock.api.idempotency import identity, kept_to_one_request, key_of
+from penstock.api.limits import refuse_payload
 from penstock.api.openapi import gives, takes
 from penstock.api.parts import Parts, parts_of, sender_of
 from penstock.api.positions import EVENTS, parse
@@ -78,6 +79,8 @@ async def signal_run(
     made = identity(request, caller.tenant_id, asked.payload)
     await kept_to_one_request(request, caller.tenant_id, caller.actor, made)
     data = msgspec.json.encode(asked.payload)
+    limits = await parts.limits.of(caller.tenant_id)
+    refuse_payload(limits, data, what="the payload", pointer="/payload")
     payload = await parts.payloads.made(caller.tenant_id, str(known), data)
     command = SignalRun(name=name, signal_id=str(made.id), payload=payload)
     return await decided(request, caller, known, command)

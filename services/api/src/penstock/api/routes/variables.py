@@ -11,6 +11,7 @@ from penstock.api.auth import Caller, VariablesReader, VariablesWriter
 from penstock.api.errors import Problem, detail, invalid
 from penstock.api.etags import etag, is_known, may_change
 from penstock.api.idempotency import identity, kept_to_one_request
+from penstock.api.limits import refuse_payload
 from penstock.api.openapi import gives, gives_page_of, takes
 from penstock.api.pages import Cursor, Limit
 from penstock.api.parts import Parts, parts_of, sender_of
@@ -19,6 +20,7 @@ from penstock.api.writes import read_after, settled
 from penstock.domain.errors import Conflict
 from penstock.domain.ids import derived
 from penstock.domain.payload import INLINE_MAX_BYTES, Payload, inline
+from penstock.domain.tenant.events import Limits
 from penstock.domain.variable.commands import ChangeVariable, CreateVariable, DeleteVariable
 from penstock.domain.variable.state import Variable
 from penstock.infra.postgres.engine import Row
@@ -59,7 +61,7 @@ async def create_variable(request: Request, caller: VariablesWriter) -> Response
     parts = parts_of(request)
     sent = await bodies.value(request)
     asked = bodies.fitted(sent, NewVariable)
-    value = payload_of(asked.value)
+    value = payload_of(asked.value, await parts.limits.of(caller.tenant_id))
     made = identity(request, caller.tenant_id, sent)
     await kept_to_one_request(request, caller.tenant_id, caller.actor, made)
     if await queries_variables.living(parts.engine, caller.tenant_id) >= VARIABLES_MAX:
@@ -106,7 +108,9 @@ async def change_variable(request: Request, variable: str, caller: VariablesWrit
         fault = detail("/name", "SCHEMA_INVALID", f"is {row['name']} and cannot be changed")
         raise invalid("the body is not valid", fault)
     command = ChangeVariable(
-        value=payload_of(asked.value), description=asked.description, revisions=revisions
+        value=payload_of(asked.value, await parts.limits.of(caller.tenant_id)),
+        description=asked.description,
+        revisions=revisions,
     )
     found = str(row["id"])
     sender = sender_of(request, caller.actor)
@@ -131,9 +135,10 @@ def id_of(tenant_id: str, name: str) -> str:
     return derived(tenant_id, "variable", name)
 
 
-def payload_of(value: Any) -> Payload:
-    """A value as events hold it. Raises Problem 400 for one that is too large."""
+def payload_of(value: Any, limits: Limits) -> Payload:
+    """A value as events hold it. Raises Problem 400 or 413 for one that is too large."""
     text = msgspec.json.encode(value)
+    refuse_payload(limits, text, what="the value", pointer="/value")
     if len(text) > INLINE_MAX_BYTES:
         said = f"has {len(text)} bytes as JSON, more than {INLINE_MAX_BYTES}"
         raise invalid("the body is not valid", detail("/value", "LIMIT_EXCEEDED", said))

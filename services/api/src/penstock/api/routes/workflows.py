@@ -25,7 +25,7 @@ from penstock.api.schemas_registry import (
     WorkflowShown,
 )
 from penstock.api.writes import read_after, settled
-from penstock.domain.errors import Conflict
+from penstock.domain.errors import Conflict, Refused
 from penstock.domain.ids import derived
 from penstock.domain.workflow.commands import (
     ChangeWorkflow,
@@ -177,16 +177,27 @@ async def delete_workflow(request: Request, workflow_id: str, caller: WorkflowsW
     sender = sender_of(request, caller.actor)
     written = await parts.registry.workflow(caller.tenant_id, found, command, sender)
     parts.runnables.changed(found, written.seq)
+    await parts.places.leave(caller.tenant_id, found)
     return await settled(parts, written, None, status=204)
 
 
 async def created(
     request: Request, parts: Parts, caller: Caller, command: CreateWorkflow
 ) -> Written[Workflow]:
-    """The workflow under the command's key. Raises Conflict when that is taken."""
+    """The workflow under the command's key. Raises Conflict when that is taken.
+
+    Problem 409 where the tenant has as many as it may.
+    """
     workflow_id = derived(caller.tenant_id, command.key)
     sender = sender_of(request, caller.actor)
-    return await parts.registry.workflow(caller.tenant_id, workflow_id, command, sender)
+    most = (await parts.limits.of(caller.tenant_id)).max_workflows
+    is_new = await parts.places.take(caller.tenant_id, workflow_id, most)
+    try:
+        return await parts.registry.workflow(caller.tenant_id, workflow_id, command, sender)
+    except Refused:
+        if is_new:
+            await parts.places.leave(caller.tenant_id, workflow_id)
+        raise
 
 
 async def created_under_free_key(
