@@ -45,6 +45,22 @@ async def test_a_merge_patch_changes_what_it_names(house: House) -> None:
     assert limits["maxWorkflows"] == 100
 
 
+async def test_an_allow_list_is_kept_and_a_wrong_entry_is_refused(house: House) -> None:
+    entries = ["crm.internal:8080", "10.1.0.0/16"]
+    asked = {"name": "inside", "config": {"egressAllow": entries}}
+    made = (await house.admin("POST", "/api/tenants", json=asked)).json()
+    path = f"/api/tenants/{made['id']}"
+    assert made["config"]["egressAllow"] == entries
+    await house.admin("PATCH", path, json={"config": {"weight": 2}})
+    assert (await house.admin("GET", path)).json()["config"]["egressAllow"] == entries
+    for wrong in ("0.0.0.0/0", "::/0", "http://crm", "a b"):
+        answer = await house.admin("PATCH", path, json={"config": {"egressAllow": [wrong]}})
+        assert answer.status_code == 400, wrong
+        assert answer.json()["details"][0]["pointer"] == "/config/egressAllow"
+    await house.admin("PATCH", path, json={"config": {"egressAllow": None}})
+    assert (await house.admin("GET", path)).json()["config"]["egressAllow"] == []
+
+
 async def test_a_deleted_tenant_is_gone_and_its_keys_open_nothing(house: House) -> None:
     made = (await house.admin("POST", "/api/tenants", json={"name": "gone"})).json()
     path = f"/api/tenants/{made['id']}"

@@ -180,12 +180,17 @@ Answer = Callable[[Request], Awaitable[bytes]]
 
 
 class Web:
-    """A local HTTP server: one answer per path, each request remembered."""
+    """A local HTTP server: one answer per path, each request remembered.
+
+    hosts: the addresses that it was reached at, one for each connection.
+    """
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
         self.answers: dict[str, Answer] = {}
+        self.hosts: list[str] = []
         self._server: asyncio.Server | None = None
+        self._others: list[asyncio.Server] = []
         self._clients: set[asyncio.Task[None]] = set()
         self.connections = 0
         self.port = 0
@@ -195,10 +200,15 @@ class Web:
         self._server = await asyncio.start_server(self._greet, "127.0.0.1", 0, ssl=tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
+    async def also(self, host: str) -> None:
+        """Listen at another address too, on the same port."""
+        self._others.append(await asyncio.start_server(self._greet, host, self.port))
+
     async def close(self) -> None:
         """Listen no more."""
         assert self._server is not None
-        self._server.close()
+        for server in (self._server, *self._others):
+            server.close()
         for client in self._clients:
             client.cancel()
         await asyncio.gather(*self._clients, return_exceptions=True)
@@ -218,6 +228,7 @@ class Web:
 
     def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.hosts.append(writer.get_extra_info("sockname")[0])
         client = asyncio.create_task(self._serve(reader, writer))
         self._clients.add(client)
         client.add_done_callback(self._clients.discard)

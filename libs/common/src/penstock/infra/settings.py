@@ -39,6 +39,7 @@ FILE_BYTES_MAX = 64 * 1024
 """A secret file is a key or a URL; anything larger is the wrong file."""
 QUEUES_MAX = 64
 """Each has a consumer of its own, and a window in every scheduler."""
+PORTS_MAX = 64
 KEY_BYTES = 32
 """AES-256."""
 KEYS_OLD_MAX = 8
@@ -109,6 +110,9 @@ KeyEncryptionKeys = Annotated[
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)]
 Queues = Annotated[Listed, Field(min_length=1, max_length=QUEUES_MAX), AfterValidator(queue_names)]
 EgressAllow = Annotated[Listed, AfterValidator(hosts_and_networks)]
+EgressPorts = Annotated[
+    tuple[Port, ...], NoDecode, BeforeValidator(listed), Field(min_length=1, max_length=PORTS_MAX)
+]
 
 
 class FileSource(PydanticBaseSettingsSource):
@@ -268,6 +272,10 @@ class ExecutorSettings(KeyringSettings):
         (),
         description="Hosts (`host` or `host:port`) and CIDRs that steps may call although private",
     )
+    egress_ports: EgressPorts = Field(
+        (80, 443, 8080, 8443),
+        description="Ports that steps may call by HTTP at public addresses",
+    )
 
 
 class ProjectorSettings(DatabaseSettings):
@@ -368,7 +376,7 @@ def _default(field: FieldInfo) -> str:
     if field.default is PydanticUndefined:
         return ""
     if isinstance(field.default, tuple):
-        return ",".join(field.default) or "(none)"
+        return ",".join(map(str, field.default)) or "(none)"
     if isinstance(field.default, SecretStr):
         return "(none)"
     return str(field.default) or "(none)"

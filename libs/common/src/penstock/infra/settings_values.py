@@ -1,14 +1,12 @@
 """What the values of variables may be: each function answers the value, or raises ValueError."""
 
-import ipaddress
 import re
 from typing import Any
 from urllib.parse import urlsplit
 
-_PORT = re.compile(r"(?<=[^:]):\d{1,5}$")
-"""After a host or a bracketed address; a bare IPv6 address has none."""
+from penstock.infra.egress.allowed import parse_allowed
+
 _QUEUE = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*\.?")
 
 
 def url_with(schemes: frozenset[str], value: str) -> str:
@@ -52,17 +50,9 @@ def listed(value: Any) -> Any:
 
 def hosts_and_networks(values: tuple[str, ...]) -> tuple[str, ...]:
     """Hosts, with a port or without, addresses, and networks."""
-    for value in values:
-        host = _PORT.sub("", value)
-        if not (_HOST.fullmatch(host) or is_network(value) or is_network(host.strip("[]"))):
-            raise ValueError("must be hosts, host:port, addresses or CIDRs, separated by commas")
-    return values
-
-
-def is_network(value: str) -> bool:
-    """Whether a text is an address or a network."""
     try:
-        ipaddress.ip_network(value, strict=False)
+        parse_allowed(values)
     except ValueError:
-        return False
-    return True
+        said = "must be hosts, host:port, addresses or CIDRs, separated by commas"
+        raise ValueError(said) from None
+    return values

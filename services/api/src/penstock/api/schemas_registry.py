@@ -3,17 +3,21 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, JsonValue
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 
 from penstock.api.bodies import BODY_MAX_BYTES
 from penstock.api.schemas import COUNT_MAX, Count, Detail, Moment, Name, TenantRole, Wire
 from penstock.domain.identity import Role
 from penstock.domain.workflow.events import Visibility
+from penstock.infra.egress.allowed import parse_allowed, too_wide
 
 DESCRIPTION_MAX = 1000
 WEIGHT_MAX = 100
 RETENTION_MAX_DAYS = 36_500
 """A century: as good as for ever, and still a moment that a database can hold."""
+EGRESS_ENTRIES_MAX = 100
+EGRESS_ENTRY_MAX = 270
+"""The longest host name, brackets and a port."""
 
 
 def without_nul(text: str) -> str:
@@ -42,11 +46,32 @@ class LimitsChange(Wire):
     max_definition_bytes: BodyBytes | None = None
 
 
+def openings(entries: tuple[str, ...]) -> tuple[str, ...]:
+    """Entries of an allow list that name private places, and no half of the internet."""
+    wide = too_wide(parse_allowed(entries))
+    if wide:
+        raise ValueError(f"{wide[0]} is wider than any private network")
+    return entries
+
+
+EgressEntry = Annotated[str, Field(min_length=1, max_length=EGRESS_ENTRY_MAX)]
+EgressAllow = Annotated[
+    tuple[EgressEntry, ...],
+    Field(max_length=EGRESS_ENTRIES_MAX),
+    AfterValidator(openings),
+    BeforeValidator(lambda value: () if value is None else value),
+]
+
+
 class ConfigChange(Wire):
-    """Configuration of a tenant. weight: its share of busy executors, in proportion to others'."""
+    """Configuration of a tenant. weight: its share of busy executors, in proportion to others'.
+
+    egress_allow: hosts (`host` or `host:port`) and CIDRs that its steps may call although private.
+    """
 
     limits: LimitsChange = LimitsChange()
     weight: Annotated[int, Field(strict=True, ge=1, le=WEIGHT_MAX)] = 1
+    egress_allow: EgressAllow = ()
 
 
 class NewTenant(Wire):

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Mapping
+from time import monotonic
 
 from faststream.nats import NatsRouter
 from msgspec import Struct
 from nats.aio.client import Client
 
 from penstock.executor import control
-from penstock.executor.egress import parse_allowed
+from penstock.executor.allowances import Allowances
 from penstock.executor.holdings import Holdings
 from penstock.executor.intake import Intake
 from penstock.executor.payloads import Payloads
@@ -19,6 +20,9 @@ from penstock.executor.transport import GuardedTransport
 from penstock.executor.worker import Worker
 from penstock.infra.blobs.choice import BlobsCheck, blobs_of
 from penstock.infra.definitions import Definitions
+from penstock.infra.egress.allowed import parse_allowed
+from penstock.infra.egress.guard import Guard
+from penstock.infra.eventlog.jetstream import JetStreamLog
 from penstock.infra.expressions import Expressions
 from penstock.infra.nats.dead import DeadLetters
 from penstock.infra.nats.delivery import Delivery
@@ -69,7 +73,12 @@ class Executor:
         self._farewell = farewell(settings.graceful_timeout_s)
         self._publisher = Publisher(nc)
         self._direct = Direct(nc)
-        self._transport = GuardedTransport(parse_allowed(settings.egress_allow))
+        guard = Guard(
+            parse_allowed(settings.egress_allow),
+            ports=settings.egress_ports,
+            allowed_of=Allowances(JetStreamLog(self._publisher, self._direct), monotonic).of,
+        )
+        self._transport = GuardedTransport(guard)
         blobs = blobs_of(settings, nc)
         self._blobs_check = BlobsCheck(blobs)
         self.holdings = Holdings(Delivery.ack)

@@ -5,6 +5,7 @@ origin takes along only headers that cannot be credentials.
 """
 
 import asyncio
+import re
 import zlib
 from collections.abc import Iterator
 
@@ -13,8 +14,8 @@ import httpx
 from msgspec import Struct
 
 from penstock.domain.workflow.config_schemas import REDIRECTS_MAX
-from penstock.executor.egress import PORT_MAX, EgressRefused
-from penstock.executor.transport import GuardedTransport
+from penstock.executor.transport import GuardedTransport, Request
+from penstock.infra.egress.urls import EgressRefused, NoUrl, Url, parse_url
 
 BODY_BYTES_MAX = 10 * 1024 * 1024
 """Of a response, after decompression."""
@@ -23,7 +24,6 @@ RATIO_FREE_BYTES = 1024 * 1024
 """Below this a high compression ratio is no bomb."""
 HEADER_BYTES_MAX = 32 * 1024
 USER_AGENT = "penstock"
-SCHEMES = frozenset({"http", "https"})
 
 HARMLESS_HEADERS = frozenset(
     {"accept", "accept-encoding", "accept-language", "content-type", "idempotency-key"}
@@ -59,12 +59,13 @@ class RedirectsExceeded(Exception):
 
 
 class Call(Struct, frozen=True, kw_only=True):
-    """A request to make.
+    """A request to make for a tenant.
 
     timeout_ms: of all of it, redirects included. redirects_max: with 0 a redirect is the answer.
     body_max: bytes of the answer. verify: whether the far side's certificate must be valid.
     """
 
+    tenant: str
     method: str
     url: str
     headers: tuple[tuple[str, str], ...] = ()
@@ -106,7 +107,8 @@ async def send(transport: GuardedTransport, call: Call) -> Answer:
 async def _follow(transport: GuardedTransport, call: Call) -> Answer:
     request = _request(call)
     for _ in range(call.redirects_max + 1):
-        async with transport.response(request, verify=call.verify) as response:
+        arriving = transport.response(request, tenant=call.tenant, verify=call.verify)
+        async with arriving as response:
             headers = _headers(response)
             location = headers.get("location")
             if not (call.redirects_max and location and response.status in REDIRECTS):
@@ -115,65 +117,66 @@ async def _follow(transport: GuardedTransport, call: Call) -> Answer:
     raise RedirectsExceeded(f"more than {call.redirects_max} redirects")
 
 
+METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Z-]{1,40}")
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 BODY_KEEPING_REDIRECTS = frozenset({307, 308})
 
 
-def _request(call: Call) -> httpx.Request:
-    url = _checked(call.url)
-    if call.query:
-        url = url.copy_merge_params(httpx.QueryParams(list(call.query)))
+def _request(call: Call) -> Request:
+    url = _url(call)
     headers = httpx.Headers({"user-agent": USER_AGENT, "accept": "*/*"})
     for name, value in call.headers:
         if name.lower() in OWN_HEADERS:
             raise CallInvalid(f"the header {name} is not a step's to set")
-        headers[name] = value
+        try:
+            headers[name] = value
+        except ValueError as error:
+            raise CallInvalid(f"the header {name} is not valid: {error}") from error
     headers.setdefault("accept-encoding", "gzip, deflate")
+    return Request(method=_method(call), url=url, headers=headers, body=call.body)
+
+
+def _url(call: Call) -> Url:
     try:
-        return httpx.Request(call.method, url, headers=headers, content=call.body)
-    except (TypeError, ValueError) as error:
-        raise CallInvalid(f"the request is not valid: {error}") from error
+        url = parse_url(call.url)
+        return url.with_query(list(call.query)) if call.query else url
+    except NoUrl as error:
+        raise CallInvalid(str(error)) from error
 
 
-def _checked(url: str) -> httpx.URL:
+def _method(call: Call) -> str:
+    method = call.method.upper()
+    if METHOD.fullmatch(method) is None:
+        raise CallInvalid("the method is not a word")
+    return method
+
+
+def _redirected(request: Request, status: int, location: str) -> Request:
     try:
-        parsed = httpx.URL(url)
-        parsed.raw_host.decode("ascii")
-    except (httpx.InvalidURL, ValueError) as error:
-        raise CallInvalid(f"the URL is not valid: {error}") from error
-    if parsed.scheme not in SCHEMES:
-        raise EgressRefused(f"only http and https are open to steps, not {parsed.scheme!r}")
-    if not parsed.host:
-        raise CallInvalid("the URL names no host")
-    if parsed.port is not None and not 0 < parsed.port <= PORT_MAX:
-        raise CallInvalid("the URL's port is none")
-    if parsed.userinfo:
-        raise CallInvalid("a URL must not hold credentials")
-    return parsed
-
-
-def _redirected(request: httpx.Request, status: int, location: str) -> httpx.Request:
-    try:
-        url = _checked(str(request.url.join(location)))
-    except (httpx.InvalidURL, CallInvalid) as error:
-        raise Unreachable(f"redirected to a place that is no URL: {error}") from error
-    same = (url.scheme, url.host, url.port) == (
-        request.url.scheme,
-        request.url.host,
-        request.url.port,
-    )
+        url = parse_url(_as_sent(location), base=request.url)
+    except NoUrl as error:
+        raise EgressRefused(f"redirected to a place that is no URL: {error}") from error
+    same = url.origin == request.url.origin
     keeps_body = status in BODY_KEEPING_REDIRECTS or request.method in {"GET", "HEAD"}
     headers = [
         (name, value)
         for name, value in request.headers.multi_items()
-        if name not in OWN_HEADERS
-        and (same or name in HARMLESS_HEADERS)
-        and (keeps_body or name != "content-type")
+        if (same or name in HARMLESS_HEADERS) and (keeps_body or name != "content-type")
     ]
-    method = request.method if keeps_body else "GET"
-    return httpx.Request(
-        method, url, headers=headers, content=request.content if keeps_body else None
+    return Request(
+        method=request.method if keeps_body else "GET",
+        url=url,
+        headers=httpx.Headers(headers),
+        body=request.body if keeps_body else None,
     )
+
+
+def _as_sent(location: str) -> str:
+    """A header's text, read as Latin-1, as the UTF-8 that it was meant as, where it was."""
+    try:
+        return location.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return location
 
 
 def _headers(response: httpcore.Response) -> dict[str, str]:

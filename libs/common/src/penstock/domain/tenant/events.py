@@ -31,10 +31,12 @@ class TenantConfig(Struct, frozen=True, kw_only=True, rename="camel"):
     """What an operator sets for one tenant.
 
     weight: its share of the executors where several tenants wait for them, in proportion.
+    egress_allow: hosts and CIDRs that its steps may call although they are private.
     """
 
     limits: Limits = Limits()
     weight: int = 1
+    egress_allow: tuple[str, ...] = ()
 
 
 class TenantCreated(Event, frozen=True):

@@ -23,7 +23,6 @@ from penstock.domain.workflow.config_schemas import (
     RESPONSE_BYTES_MAX,
 )
 from penstock.executor.context import StepContext
-from penstock.executor.egress import EgressRefused
 from penstock.executor.inputs import StepInput, encode
 from penstock.executor.outbound import (
     BODY_BYTES_MAX,
@@ -37,6 +36,7 @@ from penstock.executor.outbound import (
     send,
 )
 from penstock.executor.outcome import Done, StepFault, TimedOut
+from penstock.infra.egress.urls import EgressRefused
 from penstock.infra.telemetry.metrics import executor_egress_refused
 
 DETAILS_BODY_MAX = 64 * 1024
@@ -90,6 +90,7 @@ async def run(context: StepContext, config: Mapping[str, Any], given: StepInput)
     headers |= {name.lower(): text for name, text in texts(wanted.headers)}
     headers["traceparent"] = context.traceparent
     call = Call(
+        tenant=context.tenant,
         method=method,
         url=wanted.url,
         headers=tuple(headers.items()),

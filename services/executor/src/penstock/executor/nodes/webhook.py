@@ -49,6 +49,7 @@ async def run(context: StepContext, config: Mapping[str, Any], given: StepInput)
         "traceparent": context.traceparent,
     }
     call = Call(
+        tenant=context.tenant,
         method="POST",
         url=wanted.url,
         headers=tuple(headers.items()),

@@ -1,0 +1,1 @@
+"""What a tenant may make us connect to: URLs read once, addresses judged, connections pinned."""

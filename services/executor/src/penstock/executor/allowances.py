@@ -1,0 +1,73 @@
+"""Tenants' own allow lists, `config.egressAllow`, as executors know them.
+
+They are read from the tenant's history in the registry, so that the database may be away and no
+task has to carry them. The guard asks only for destinations that are closed otherwise; what was
+read stays good for a moment, so that a changed list counts within `GOOD_FOR_S`.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import NamedTuple
+from weakref import WeakValueDictionary
+
+from penstock.domain.tenant.state import Tenant, evolve_tenant
+from penstock.infra.egress.allowed import NOTHING, Allowed, parse_allowed
+from penstock.infra.egress.guard import AllowListUnknown
+from penstock.infra.eventlog.log import EventLog, LogUnavailable
+from penstock.infra.nats import subjects
+from penstock.messages import catalogue
+from penstock.messages.codec import Undecodable, codec_for
+
+GOOD_FOR_S = 5.0
+HELD_MAX = 1_000
+"""Tenants whose lists are kept."""
+
+
+class Seen(NamedTuple):
+    """A tenant as of a message of its history; good until a moment of the monotonic clock."""
+
+    until: float
+    seq: int
+    tenant: Tenant | None
+    allowed: Allowed
+
+
+UNSEEN = Seen(0.0, 0, None, NOTHING)
+
+
+class Allowances:
+    """Reads and keeps lists. now: seconds, monotonic."""
+
+    def __init__(self, log: EventLog, now: Callable[[], float]) -> None:
+        self._log = log
+        self._now = now
+        self._seen: OrderedDict[str, Seen] = OrderedDict()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def of(self, tenant: str) -> Allowed:
+        """What is open to a tenant beyond what is open to all. Raises AllowListUnknown."""
+        async with self._locks.setdefault(tenant, asyncio.Lock()):
+            seen = self._seen.get(tenant, UNSEEN)
+            if seen.until <= self._now():
+                seen = await self._read(tenant, seen)
+                self._seen[tenant] = seen
+            self._seen.move_to_end(tenant)
+            if len(self._seen) > HELD_MAX:
+                self._seen.popitem(last=False)
+            return seen.allowed
+
+    async def _read(self, tenant: str, seen: Seen) -> Seen:
+        """The list with what has happened to the tenant since it was seen."""
+        _, seq, state, allowed = seen
+        try:
+            subject = subjects.registry(tenant, catalogue.TENANT, tenant)
+            for stored in await self._log.read(subject, after=seq):
+                for event in codec_for(catalogue.TENANT).decode(stored.body).events:
+                    state = evolve_tenant(state, event)
+                seq = stored.seq
+            if state is not None and seq != seen.seq:
+                allowed = parse_allowed(state.config.egress_allow)
+        except (LogUnavailable, Undecodable, ValueError) as error:
+            raise AllowListUnknown(f"the tenant's allow list cannot be read: {error}") from error
+        return Seen(self._now() + GOOD_FOR_S, seq, state, allowed)
