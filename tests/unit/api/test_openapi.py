@@ -11,7 +11,9 @@ from penstock.api.openapi import document
 from penstock.api.parts import Parts
 from penstock.domain.identity import Permission
 
-PUBLIC = {"/livez", "/readyz", "/metrics", "/api/health", "/api/openapi.json", "/docs"}
+PUBLIC = {"/livez", "/readyz", "/metrics", "/api/health", "/api/openapi.json", "/docs"} | {
+    f"/api/auth/{name}" for name in ("register", "login", "refresh", "logout", "accept")
+}
 CONTRACT = {
     ("GET", "/api/usage"),
     ("GET", "/api/tenants"), ("POST", "/api/tenants"), ("GET", "/api/tenants/{tenant_id}"),
@@ -27,6 +29,10 @@ CONTRACT = {
     ("GET", "/api/runs/{run_id}/steps"), ("GET", "/api/runs/{run_id}/events"),
     ("GET", "/api/runs/{run_id}/stream"), ("POST", "/api/runs/{run_id}/cancel"),
     ("GET", "/api/step-types"), ("GET", "/api/health"),
+    ("POST", "/api/auth/register"), ("POST", "/api/auth/login"), ("POST", "/api/auth/refresh"),
+    ("POST", "/api/auth/logout"), ("POST", "/api/auth/accept"), ("GET", "/api/auth/me"),
+    ("GET", "/api/users"), ("POST", "/api/users"), ("PATCH", "/api/users/{user_id}"),
+    ("DELETE", "/api/users/{user_id}"),
 }  # fmt: skip
 
 
@@ -48,7 +54,9 @@ def test_every_route_states_what_it_needs() -> None:
 def test_tenants_are_the_platform_admins_and_all_else_belongs_to_a_tenant() -> None:
     for route in routes():
         guard = guard_of(route)
-        if isinstance(guard, PlatformAccess):
+        if isinstance(guard, PlatformAccess) and guard.permission is Permission.SELF_READ:
+            assert route.path == "/api/auth/me"
+        elif isinstance(guard, PlatformAccess):
             assert route.path.startswith("/api/tenants")
             assert guard.permission is Permission.TENANTS_MANAGE
         elif isinstance(guard, Access):

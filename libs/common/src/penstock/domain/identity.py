@@ -24,14 +24,16 @@ ALIASES = {"USER": Role.MEMBER, "MEMBER": Role.MEMBER, "ADMIN": Role.ADMIN}
 """Spellings that older clients send."""
 
 TENANT_ROLES = frozenset(Role) - {Role.PLATFORM_ADMIN}
-"""The roles that a key of a tenant may have."""
+"""The roles that a user or a key of a tenant may have."""
 
 
 class Permission(StrEnum):
     """What a route lets its caller do."""
 
     TENANTS_MANAGE = "tenants:manage"
+    SELF_READ = "self:read"
     KEYS_MANAGE = "keys:manage"
+    USERS_MANAGE = "users:manage"
     WORKFLOWS_READ = "workflows:read"
     WORKFLOWS_WRITE = "workflows:write"
     VARIABLES_READ = "variables:read"
@@ -43,6 +45,7 @@ class Permission(StrEnum):
 
 
 NEEDED: dict[Permission, Role] = {
+    Permission.SELF_READ: Role.VIEWER,
     Permission.WORKFLOWS_READ: Role.VIEWER,
     Permission.VARIABLES_READ: Role.VIEWER,
     Permission.RUNS_READ: Role.VIEWER,
@@ -52,6 +55,7 @@ NEEDED: dict[Permission, Role] = {
     Permission.WORKFLOWS_WRITE: Role.EDITOR,
     Permission.VARIABLES_WRITE: Role.EDITOR,
     Permission.KEYS_MANAGE: Role.ADMIN,
+    Permission.USERS_MANAGE: Role.ADMIN,
     Permission.TENANTS_MANAGE: Role.PLATFORM_ADMIN,
 }
 """The least role that has a permission. One that is not listed, nobody has."""
@@ -72,6 +76,11 @@ def permits(role: Role, permission: Permission) -> bool:
     """Whether `role` has `permission`."""
     needed = NEEDED.get(permission)
     return needed is not None and RANK[role] >= RANK[needed]
+
+
+def may_grant(giver: Role, role: Role) -> bool:
+    """Whether whoever has the role `giver` may give somebody, or a key, the role `role`."""
+    return role in TENANT_ROLES and RANK[role] <= RANK[giver]
 
 
 def role_of(text: str) -> Role | None:

@@ -24,6 +24,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from penstock.infra.settings_identity import IdentitySettings, issuer_problems
 from penstock.infra.settings_values import (
     hosts_and_networks,
     http_url,
@@ -234,7 +235,7 @@ class KeyringSettings(DatabaseSettings):
     )
 
 
-class ApiSettings(KeyringSettings):
+class ApiSettings(KeyringSettings, IdentitySettings):
     """The HTTP API's settings."""
 
     PROCESS = "api"
@@ -324,6 +325,7 @@ def load(settings: type[S]) -> S:
         raise SettingsInvalid(_problems(error)) from None
     _refuse_weak_keys(loaded)
     _refuse_half_keys(loaded)
+    _refuse_half_issuer(loaded)
     return loaded
 
 
@@ -350,6 +352,13 @@ def _refuse_half_keys(settings: SharedSettings) -> None:
     missing = [name for name, key in keys.items() if not key.get_secret_value()]
     if len(missing) == 1:
         raise SettingsInvalid({PREFIX + missing[0]: "is required where the other key is given"})
+
+
+def _refuse_half_issuer(settings: SharedSettings) -> None:
+    if isinstance(settings, ApiSettings):
+        problems = issuer_problems(settings, is_production=settings.env is Environment.PRODUCTION)
+        if problems:
+            raise SettingsInvalid({PREFIX + name: said for name, said in problems.items()})
 
 
 class SettingsRow(NamedTuple):

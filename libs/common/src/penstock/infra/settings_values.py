@@ -1,5 +1,6 @@
 """What the values of variables may be: each function answers the value, or raises ValueError."""
 
+import ipaddress
 import re
 from typing import Any
 from urllib.parse import urlsplit
@@ -55,4 +56,14 @@ def hosts_and_networks(values: tuple[str, ...]) -> tuple[str, ...]:
     except ValueError:
         said = "must be hosts, host:port, addresses or CIDRs, separated by commas"
         raise ValueError(said) from None
+    return values
+
+
+def networks(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Addresses and networks."""
+    try:
+        for value in values:
+            ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError("must be addresses or CIDRs, separated by commas") from None
     return values

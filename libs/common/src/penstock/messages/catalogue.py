@@ -21,6 +21,7 @@ from penstock.domain.idempotency import IdempotencyKeyUsed
 from penstock.domain.run.commands import RunCommand
 from penstock.domain.run.events import RunEvent
 from penstock.domain.tenant.events import ApiKeyEvent, TenantEvent
+from penstock.domain.user.events import UserEvent
 from penstock.domain.variable.events import VariableEvent
 from penstock.domain.workflow.events import WorkflowEvent
 
@@ -32,6 +33,7 @@ TENANT = "tenant"
 KEY = "key"
 WORKFLOW = "workflow"
 VARIABLE = "variable"
+USERS = "users"
 IDEMPOTENCY = "idempotency"
 EVENT = "event"
 GATE = "gate"
@@ -42,6 +44,7 @@ EVENTS: Mapping[str, Any] = {
     KEY: ApiKeyEvent,
     WORKFLOW: WorkflowEvent,
     VARIABLE: VariableEvent,
+    USERS: UserEvent,
     IDEMPOTENCY: IdempotencyKeyUsed,
     EVENT: EventEmitted,
     GATE: GateEvent,

@@ -13,7 +13,7 @@ from msgspec import Struct, inspect
 
 from penstock.domain.run.commands import Report
 from penstock.messages import envelope
-from penstock.messages.catalogue import COMMAND_TYPES, EVENT, EVENT_TYPES, GATE, NUMBER, RUN
+from penstock.messages.catalogue import COMMAND_TYPES, EVENT, EVENT_TYPES, GATE, NUMBER, RUN, USERS
 from penstock.messages.rollcall import RollCall
 
 INTRODUCTION = f"""\
@@ -80,7 +80,8 @@ def messages_page() -> str:
     parts += [GATE_COMMANDS, *map(described, of_gates)]
     for kind in dict.fromkeys(each.kind for each in EVENT_TYPES.types.values()):
         log = "evt" if kind in {RUN, EVENT, GATE} else "reg"
-        parts.append(f"## Events of a {kind}\n\nOn `penstock.{log}.<tenant>.{kind}.<id>`.\n")
+        what = kind if kind == USERS else f"a {kind}"
+        parts.append(f"## Events of {what}\n\nOn `penstock.{log}.<tenant>.{kind}.<id>`.\n")
         for each in EVENT_TYPES.of_kind(kind):
             since = f"Version {each.version}, since catalogue {each.since[-1]}.\n"
             parts.append(described(each.type, since))

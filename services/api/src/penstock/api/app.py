@@ -12,18 +12,18 @@ from nats.aio.client import Client
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from penstock.api import schemas, schemas_control, schemas_registry
+from penstock.api import schemas, schemas_control, schemas_identity, schemas_registry
 from penstock.api.answers import POSITION_HEADER, REPLAYED_HEADER
 from penstock.api.arrears import Arrears
 from penstock.api.capacity import Capacity
 from penstock.api.checkpoint import Checkpoint
 from penstock.api.commands import Commands
-from penstock.api.credentials import pepper_of
 from penstock.api.crew import Crew
 from penstock.api.door import Door
 from penstock.api.errors import HANDLED, handle
 from penstock.api.gates import Doors
 from penstock.api.histories import Histories
+from penstock.api.identity.accounts import accounts_of
 from penstock.api.keys import Keys
 from penstock.api.limits import TenantLimits
 from penstock.api.listener import Listener
@@ -38,6 +38,7 @@ from penstock.api.quotas import Executions, Places
 from penstock.api.rates import Rates
 from penstock.api.registry import Registry, now_ms
 from penstock.api.routes import (
+    auth,
     bulk,
     control,
     executions,
@@ -51,6 +52,7 @@ from penstock.api.routes import (
     runs,
     tenants,
     usage,
+    users,
     variables,
     versions,
     workflows,
@@ -67,7 +69,7 @@ from penstock.infra.postgres.engine import Engine
 from penstock.infra.postgres.schema import is_migrated
 from penstock.infra.probes import Probes
 from penstock.infra.service import Context, StartRefused
-from penstock.infra.settings import ApiSettings, key_bytes
+from penstock.infra.settings import ApiSettings
 
 TITLE = "Penstock"
 VERSION = "0.1.0"
@@ -80,9 +82,10 @@ READ_S = 1.5
 again. Any replica answers, so no change of leader has to be waited for."""
 RATE_LIMIT = ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After"]
 EXPOSED = ["ETag", "Location", POSITION_HEADER, REPLAYED_HEADER, *RATE_LIMIT, "X-Request-Id"]
+MODULES = (schemas, schemas_control, schemas_registry, schemas_identity)
 MODELS = [
     model
-    for model in {**vars(schemas), **vars(schemas_control), **vars(schemas_registry)}.values()
+    for model in {name: each for shapes in MODULES for name, each in vars(shapes).items()}.values()
     if isinstance(model, type) and issubclass(model, schemas.Wire) and model is not schemas.Wire
 ]
 
@@ -100,6 +103,8 @@ ROUTED = (
     exports,
     variables,
     keys,
+    users,
+    auth,
     tenants,
     usage,
     health,
@@ -136,14 +141,21 @@ class Api:
         self._publisher = Publisher(nc)
         self._direct = Direct(nc, timeout_s=READ_S)
         self.parts = self._made(settings)
-        self._listener = Listener(nc, self.parts.keys, self.parts.runnables, self.parts.limits)
+        self._listener = Listener(
+            nc,
+            self.parts.keys,
+            self.parts.accounts.people,
+            self.parts.runnables,
+            self.parts.limits,
+        )
         self._server = Server(configured(application(self.parts, settings.cors_origins)))
         self._serving: asyncio.Task[None] | None = None
         self._topology = Topology(nc)
         self._blobs_check = BlobsCheck(self.parts.blobs)
 
     def _made(self, settings: ApiSettings) -> Parts:
-        pepper = pepper_of(key_bytes(settings.key_encryption_key))
+        log = JetStreamLog(self._publisher, self._direct)
+        accounts = accounts_of(settings, self._engine, log, self._is_connected)
         blobs = blobs_of(settings, self._nc)
         checkpoint = Checkpoint(self._nc, self._engine)
         arrears = Arrears(self._direct, checkpoint, now_ms)
@@ -157,11 +169,14 @@ class Api:
             checkpoint=checkpoint,
             arrears=arrears,
             commands=Commands(self._nc, self._publisher, arrears),
-            registry=Registry(
-                JetStreamLog(self._publisher, self._direct), lambda: self._nc.is_connected
-            ),
+            registry=Registry(log, self._is_connected),
             histories=histories,
-            keys=Keys(self._engine, pepper=pepper, admin_key=settings.admin_key.get_secret_value()),
+            keys=Keys(
+                self._engine,
+                peppers=accounts.peppers,
+                admin_key=settings.admin_key.get_secret_value(),
+                bearers=accounts.bearers,
+            ),
             payloads=payloads,
             presence=Presence(self._engine),
             origins=Origins(self._engine, histories),
@@ -179,8 +194,11 @@ class Api:
             doors=Doors(self._direct, payloads),
             runnables=Runnables(self._engine, checkpoint),
             probes=Probes("api", self.ready),
-            pepper=pepper,
+            accounts=accounts,
         )
+
+    def _is_connected(self) -> bool:
+        return self._nc.is_connected
 
     async def start(self) -> None:
         """Connect everything, then open the door."""
@@ -194,6 +212,7 @@ class Api:
         await parts.rates.start()
         await parts.pressure.start()
         await self._listener.start()
+        parts.accounts.sweep.start()
         parts.probes.begin()
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._listening]))
 
@@ -204,6 +223,7 @@ class Api:
         self._server.should_exit = True
         if self._serving is not None:
             await self._serving
+        await parts.accounts.sweep.stop()
         await self._listener.stop()
         await parts.pressure.stop()
         await parts.rates.stop()

@@ -63,7 +63,7 @@ async def keep_rates(request: Request, parts: Parts, principal: Principal, tenan
 
 
 class PlatformAccess:
-    """Lets only callers with `permission` pass who stand above the tenants."""
+    """Lets only callers with `permission` pass, for whatever tenant, or none."""
 
     def __init__(self, permission: Permission) -> None:
         self.permission = permission
@@ -85,6 +85,8 @@ class Public:
 Guard = Access | PlatformAccess | Public
 
 PUBLIC = Depends(Public())
+SelfReader = Annotated[Principal, Depends(PlatformAccess(Permission.SELF_READ))]
+UsersManager = Annotated[Caller, Depends(Access(Permission.USERS_MANAGE))]
 KeysManager = Annotated[Caller, Depends(Access(Permission.KEYS_MANAGE))]
 WorkflowsReader = Annotated[Caller, Depends(Access(Permission.WORKFLOWS_READ))]
 WorkflowsWriter = Annotated[Caller, Depends(Access(Permission.WORKFLOWS_WRITE))]

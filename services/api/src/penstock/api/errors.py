@@ -84,7 +84,7 @@ class Unauthorized(Problem):
     def __init__(self) -> None:
         super().__init__(
             401,
-            "a valid API key is needed",
+            "a valid API key or token is needed",
             headers={"WWW-Authenticate": 'Bearer realm="penstock"'},
         )
 

@@ -1,12 +1,18 @@
-"""Credentials to principals: the vault, a short memory of it, and the platform admin's own key."""
+"""Credentials to principals: tokens, API keys by the vault or a memory of it, the admin's own key.
+
+An API key may have been hashed with the pepper of an older key-encryption key.
+"""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from penstock.api.credentials import hash_of, key_id_of, same
+from penstock.api.identity.bearers import Bearers
+from penstock.api.identity.jws import looks_signed
 from penstock.domain.identity import Principal, Role
 from penstock.infra.postgres.engine import Engine
 from penstock.infra.postgres.tenant import tenant_session
@@ -34,18 +40,23 @@ class Remembered(NamedTuple):
 class Keys:
     """Tells who a credential belongs to."""
 
-    def __init__(self, engine: Engine, *, pepper: bytes, admin_key: str) -> None:
+    def __init__(
+        self, engine: Engine, *, peppers: Sequence[bytes], admin_key: str, bearers: Bearers
+    ) -> None:
         self._engine = engine
-        self._pepper = pepper
-        self._admin_hash = hash_of(admin_key, pepper)
+        self._peppers = peppers
+        self._bearers = bearers
+        self._admin_hash = hash_of(admin_key, peppers[0])
         self._found: OrderedDict[bytes, Remembered] = OrderedDict()
         self._tenants: OrderedDict[UUID, float] = OrderedDict()
 
     async def principal(self, text: str) -> Principal | None:
         """Who presents the credential `text`; None when it opens nothing."""
-        digest = hash_of(text, self._pepper)
+        digest = hash_of(text, self._peppers[0])
         if same(digest, self._admin_hash):
             return PLATFORM_ADMIN
+        if looks_signed(text):
+            return await self._bearers.principal(text)
         remembered = self._found.get(digest)
         if remembered is None or remembered.until < monotonic():
             remembered = await self._look_up(text, digest)
@@ -85,7 +96,9 @@ class Keys:
             return None
         async with self._engine.transaction() as session:
             row = await session.one(FIND, {"id": key_id})
-        if row is None or row["revoked_at"] is not None or not same(digest, row["hash"]):
+        if row is None or row["revoked_at"] is not None:
+            return None
+        if not any(same(hash_of(text, pepper), row["hash"]) for pepper in self._peppers):
             return None
         principal = Principal(
             actor=f"key:{key_id}", role=Role(row["role"]), tenant_id=str(row["tenant_id"])

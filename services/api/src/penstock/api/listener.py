@@ -6,6 +6,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from penstock.api.identity.people import People
 from penstock.api.keys import Keys
 from penstock.api.limits import TenantLimits
 from penstock.api.runnable import Runnables, uuid_or_none
@@ -19,9 +20,12 @@ LIVE = subjects.live("penstock.")
 class Listener:
     """One subscription to the registry's republished tail."""
 
-    def __init__(self, nc: Client, keys: Keys, runnables: Runnables, limits: TenantLimits) -> None:
+    def __init__(
+        self, nc: Client, keys: Keys, people: People, runnables: Runnables, limits: TenantLimits
+    ) -> None:
         self._nc = nc
         self._keys = keys
+        self._people = people
         self._runnables = runnables
         self._limits = limits
         self._subscription: Subscription | None = None
@@ -53,6 +57,9 @@ class Listener:
             case catalogue.TENANT:
                 self._keys.forget_tenant(known)
                 self._limits.changed(str(known), seq)
+                self._people.forget(known)
+            case catalogue.USERS:
+                self._people.forget(known)
             case catalogue.WORKFLOW:
                 self._runnables.changed(str(known), seq)
             case _:

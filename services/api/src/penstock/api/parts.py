@@ -13,6 +13,7 @@ from penstock.api.crew import Crew
 from penstock.api.errors import Unavailable
 from penstock.api.gates import Doors
 from penstock.api.histories import Histories
+from penstock.api.identity.accounts import Accounts
 from penstock.api.keys import Keys
 from penstock.api.limits import TenantLimits
 from penstock.api.origins import Origins
@@ -56,7 +57,12 @@ class Parts:
     doors: Doors
     runnables: Runnables
     probes: Probes
-    pepper: bytes
+    accounts: Accounts
+
+    @property
+    def pepper(self) -> bytes:
+        """What hashes of new API keys are made with."""
+        return self.accounts.peppers[0]
 
     def require_broker(self) -> None:
         """Raise `Unavailable` at once while there is no broker to write to."""

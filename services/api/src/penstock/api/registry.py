@@ -1,4 +1,4 @@
-"""Writes to the registry: tenants, keys, variables, workflows. The API decides these itself."""
+"""Writes to the registry: tenants, keys, users, variables, workflows. Decided by the API."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,6 +13,9 @@ from penstock.domain.idempotency import IDEMPOTENCY, IdempotencyKeyUsed, UseIdem
 from penstock.domain.tenant.commands import ApiKeyCommand, TenantCommand
 from penstock.domain.tenant.decide import KEY, TENANT
 from penstock.domain.tenant.state import ApiKey, Tenant
+from penstock.domain.user.commands import UserCommand
+from penstock.domain.user.decide import USERS
+from penstock.domain.user.state import Users
 from penstock.domain.variable.commands import VariableCommand
 from penstock.domain.variable.decide import VARIABLE
 from penstock.domain.variable.state import Variable
@@ -57,6 +60,7 @@ class Registry:
         self._tenants = ledger(log, TENANT, catalogue.TENANT)
         self._keys = ledger(log, KEY, catalogue.KEY)
         self._workflows = ledger(log, WORKFLOW, catalogue.WORKFLOW)
+        self._users = ledger(log, USERS, catalogue.USERS)
         self._variables = ledger(log, VARIABLE, catalogue.VARIABLE)
         self._idempotency = ledger(log, IDEMPOTENCY, catalogue.IDEMPOTENCY)
 
@@ -73,6 +77,11 @@ class Registry:
         """Decide about an API key; raises as `tenant` does."""
         subject = subjects.registry(tenant_id, catalogue.KEY, key_id)
         return await self._write(self._keys, subject, command, sender)
+
+    async def users(self, tenant_id: str, command: UserCommand, sender: Sender) -> Written[Users]:
+        """Decide about the users of a tenant; raises as `tenant` does."""
+        subject = subjects.registry(tenant_id, catalogue.USERS, tenant_id)
+        return await self._write(self._users, subject, command, sender)
 
     async def workflow(
         self, tenant_id: str, workflow_id: str, command: WorkflowCommand, sender: Sender

@@ -20,7 +20,7 @@ from penstock.projector.memory import LiveRun, Memory
 from penstock.projector.projections.evaluations import edges_of, evaluated
 from penstock.projector.projections.event_archive import ArchiveRow
 from penstock.projector.projections.forks import kept
-from penstock.projector.projections.registry import Statement, registry_statements
+from penstock.projector.projections.registry import registry_statements
 from penstock.projector.projections.run_steps import (
     StepRow,
     counting,
@@ -38,6 +38,7 @@ from penstock.projector.projections.runs import (
     run_after,
     standing,
 )
+from penstock.projector.projections.statements import Statement
 
 OF_THE_RUN = frozenset(get_args(RunEvent))
 """Events about the run itself; all others are about one of its steps."""

@@ -30,7 +30,7 @@ from penstock.projector.fold import Changes, fold, settle, wanted
 from penstock.projector.ids import uuid_text
 from penstock.projector.memory import Memory
 from penstock.projector.projections.event_archive import RETENTION, month
-from penstock.projector.projections.registry import Statement
+from penstock.projector.projections.statements import Statement
 from penstock.projector.reads import Connection, checkpoint, load
 from penstock.projector.sources import Sources
 from penstock.projector.writes import write

@@ -43,6 +43,10 @@ VAULT = (
     vault.sealed_secrets,
     vault.daily_executions,
     vault.workflow_places,
+    vault.emails,
+    vault.logins,
+    vault.sessions,
+    vault.failures,
 )
 """The tables of the other schema, which no event leads to."""
 
@@ -300,6 +304,21 @@ Index(
     connections.c.created_at.desc(),
     connections.c.id.desc(),
 )
+
+users = _table(
+    "users",
+    _uuid("tenant_id"),
+    _uuid("id"),
+    _text("role"),
+    Column("status", Text, nullable=False, comment="invited, active or removed"),
+    Column("profile", JSON, nullable=False, comment="payload: {email, name}"),
+    _text("created_by"),
+    _at("created_at", nullable=False),
+    _at("accepted_at"),
+    _at("removed_at"),
+    key=("tenant_id", "id"),
+)
+Index("users_by_time", users.c.tenant_id, users.c.created_at.desc(), users.c.id.desc())
 
 event_archive = Table(
     "event_archive",

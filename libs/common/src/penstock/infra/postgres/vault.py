@@ -108,3 +108,69 @@ workflow_places = Table(
     schema=SCHEMA,
 )
 """Workflows that are being made, until the read models have them."""
+
+emails = Table(
+    "emails",
+    metadata,
+    Column("digest", LargeBinary, nullable=False, comment="keyed digest of the address"),
+    Column("tenant_id", Uuid, nullable=False),
+    Column("user_id", Uuid, nullable=False),
+    PrimaryKeyConstraint("digest", name="emails_pkey"),
+    schema=SCHEMA,
+)
+"""Whose an address is: one user of the whole installation, so the tenant is no part of the key."""
+Index("emails_by_user", emails.c.tenant_id, emails.c.user_id)
+
+logins = Table(
+    "logins",
+    metadata,
+    Column("tenant_id", Uuid, nullable=False),
+    Column("user_id", Uuid, nullable=False),
+    Column("password_hash", Text, comment="argon2id; null until an invitation is accepted"),
+    Column("invite_hash", LargeBinary, comment="of a token that was not used yet"),
+    Column("invite_expires_at", DateTime(timezone=True)),
+    Column(
+        "doubtful_since",
+        DateTime(timezone=True),
+        comment="while it is not known whether the log has the user",
+    ),
+    PrimaryKeyConstraint("tenant_id", "user_id", name="logins_pkey"),
+    schema=SCHEMA,
+)
+"""How users prove themselves: written before their event, swept where there is no event."""
+Index("logins_by_invite", logins.c.invite_hash, postgresql_where=logins.c.invite_hash.is_not(None))
+Index(
+    "logins_doubtful",
+    logins.c.doubtful_since,
+    postgresql_where=logins.c.doubtful_since.is_not(None),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("tenant_id", Uuid, nullable=False),
+    Column("id", Uuid, nullable=False),
+    Column("user_id", Uuid, nullable=False),
+    Column("hash", LargeBinary, nullable=False, comment="of the one token that is good"),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("revoked_at", DateTime(timezone=True)),
+    PrimaryKeyConstraint("tenant_id", "id", name="sessions_pkey"),
+    schema=SCHEMA,
+)
+"""Who is logged in: one row from login to logout, whose token changes at every use."""
+Index("sessions_by_id", sessions.c.id)
+Index("sessions_by_user", sessions.c.tenant_id, sessions.c.user_id)
+Index("sessions_by_end", sessions.c.expires_at)
+
+failures = Table(
+    "failures",
+    metadata,
+    Column("subject", LargeBinary, nullable=False, comment="digest of an account or an address"),
+    Column("count", Integer, nullable=False),
+    Column("until", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("subject", name="failures_pkey"),
+    schema=SCHEMA,
+)
+"""Failed attempts to prove something, counted until a moment; belongs to no tenant."""
+Index("failures_by_end", failures.c.until)

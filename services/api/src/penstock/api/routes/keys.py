@@ -17,7 +17,7 @@ from penstock.api.parts import parts_of, sender_of
 from penstock.api.runnable import uuid_or_none
 from penstock.api.schemas_registry import KeyShown, NewKey
 from penstock.api.writes import read_after, settled
-from penstock.domain.identity import Role
+from penstock.domain.identity import Role, may_grant
 from penstock.domain.tenant.commands import CreateApiKey, RevokeApiKey
 from penstock.domain.tenant.state import ApiKey
 
@@ -51,6 +51,8 @@ async def create_key(request: Request, caller: KeysManager) -> Response:
     if asked.expires_at is not None and asked.expires_at <= datetime.now(UTC):
         fault = detail("/expiresAt", "SCHEMA_INVALID", "must lie in the future")
         raise invalid("the body is not valid", fault)
+    if not may_grant(caller.role, asked.role):
+        raise Problem(403, f"the role {caller.role} cannot make a key with the role {asked.role}")
     made = identity(request, caller.tenant_id, sent)
     repeatable = key_of(request) is not None
     key = repeated_key(made.id, parts.pepper) if repeatable else new_key(made.id)

@@ -12,6 +12,7 @@ from penstock.api.auth import TenantsManager
 from penstock.api.credentials import hash_of, new_key, repeated_key
 from penstock.api.errors import Problem
 from penstock.api.idempotency import Identity, identity, key_of
+from penstock.api.identity import logins
 from penstock.api.openapi import gives, gives_page_of, takes
 from penstock.api.pages import Cursor, Limit
 from penstock.api.parts import Parts, parts_of, sender_of
@@ -117,9 +118,11 @@ async def delete_tenant(request: Request, tenant_id: str, caller: TenantsManager
     if await queries_registry.tenant(parts.engine, known) is None:
         raise _unknown()
     await revoke_all(parts.engine, str(known))
+    await logins.forget_tenant(parts.engine, str(known))
     sender = sender_of(request, caller.actor)
     written = await parts.registry.tenant(str(known), DeleteTenant(), sender)
     parts.keys.forget_tenant(known)
+    parts.accounts.people.forget(known)
     return await settled(parts, written, None, status=204)
 
 

@@ -1,4 +1,4 @@
-"""Tenants, keys, variables, workflows and versions: their folds against their rows."""
+"""Tenants, keys, users, variables, workflows and versions: their folds against their rows."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -14,6 +14,8 @@ from penstock.domain.idempotency import IDEMPOTENCY as IDEMPOTENCY_RULES
 from penstock.domain.tenant.decide import KEY as KEY_RULES
 from penstock.domain.tenant.decide import TENANT as TENANT_RULES
 from penstock.domain.tenant.state import ApiKey, Tenant
+from penstock.domain.user.decide import USERS as USER_RULES
+from penstock.domain.user.state import Users
 from penstock.domain.variable.decide import VARIABLE as VARIABLE_RULES
 from penstock.domain.variable.state import Variable
 from penstock.domain.workflow.decide import WORKFLOW as WORKFLOW_RULES
@@ -24,6 +26,7 @@ from penstock.messages.catalogue import (
     IDEMPOTENCY,
     KEY,
     TENANT,
+    USERS,
     VARIABLE,
     WORKFLOW,
 )
@@ -39,6 +42,7 @@ EVOLVES: dict[str, Any] = {
     KEY: KEY_RULES.evolve,
     WORKFLOW: WORKFLOW_RULES.evolve,
     VARIABLE: VARIABLE_RULES.evolve,
+    USERS: USER_RULES.evolve,
     IDEMPOTENCY: IDEMPOTENCY_RULES.evolve,
     EVENT: EVENT_RULES.evolve,
     GATE: lambda gate, event: GATE_RULES.evolve(gate or GATE_RULES.initial, event),
@@ -58,6 +62,7 @@ KEYS = {
     "api_keys": ("tenant_id", "id"),
     "workflows": ("tenant_id", "id"),
     "variables": ("tenant_id", "id"),
+    "users": ("tenant_id", "id"),
     "workflow_versions": ("tenant_id", "workflow_id", "number"),
 }
 
@@ -117,6 +122,8 @@ class RegistryAccounts:
                     yield Place("api_keys", (tenant, id_)), _key(state)
                 case Variable():
                     yield Place("variables", (tenant, id_)), _variable(state)
+                case Users():
+                    yield from _users(tenant, state)
                 case Workflow():
                     yield Place("workflows", (tenant, id_)), _workflow(state)
                     yield from _versions(tenant, id_, state)
@@ -153,6 +160,22 @@ def _variable(state: Variable) -> Columns:
         "deleted_at": state.deleted_at,
         "revision": state.revision,
     }
+
+
+def _users(tenant: str, state: Users) -> Iterator[tuple[Place, Columns]]:
+    for id_, user in state.by_id.items():
+        yield (
+            Place("users", (tenant, id_)),
+            {
+                "role": str(user.role),
+                "status": str(user.status),
+                "profile": msgspec.json.encode(user.profile),
+                "created_by": user.created_by,
+                "created_at": user.created_at,
+                "accepted_at": user.accepted_at,
+                "removed_at": user.removed_at,
+            },
+        )
 
 
 def _workflow(state: Workflow) -> Columns:

@@ -1,12 +1,9 @@
-"""What the registry's events change: tenants, API keys, variables, workflows and their versions.
+"""What the registry's events change: tenants, API keys, users, variables, workflows, versions.
 
 They are rare beside those of runs, so each is a statement of its own.
 """
 
-from datetime import UTC, datetime
-from typing import Any, NamedTuple, assert_never
-
-import msgspec
+from typing import Any, assert_never
 
 from penstock.domain.tenant.events import (
     ApiKeyCreated,
@@ -35,20 +32,16 @@ from penstock.domain.workflow.events import (
     WorkflowVersionPublished,
     WorkflowVersionUnpinned,
 )
-from penstock.messages.catalogue import KEY, TENANT, VARIABLE, WORKFLOW
+from penstock.messages.catalogue import KEY, TENANT, USERS, VARIABLE, WORKFLOW
 from penstock.messages.codec import Recorded
-from penstock.projector.arrays import MS_MAX
 from penstock.projector.entry import Entry
 from penstock.projector.ids import uuid_text
-
-Parameters = dict[str, Any]
-
-
-class Statement(NamedTuple):
-    """SQL with `%(name)s` parameters."""
-
-    sql: str
-    parameters: Parameters
+from penstock.projector.projections.statements import Parameters, Statement
+from penstock.projector.projections.statements import json_text as _json
+from penstock.projector.projections.statements import moment as _moment
+from penstock.projector.projections.statements import plain_text as _text
+from penstock.projector.projections.statements import updating as _update
+from penstock.projector.projections.users import user_statement
 
 
 def registry_statements(entry: Entry, decision: Recorded[Any]) -> list[Statement]:
@@ -65,6 +58,8 @@ def registry_statements(entry: Entry, decision: Recorded[Any]) -> list[Statement
             made += workflow_statements(event, key | {"at": at})
         elif entry.kind == VARIABLE:
             made.append(variable_statement(event, key))
+        elif entry.kind == USERS:
+            made.append(user_statement(event, key["tenant"]))
     return made
 
 
@@ -257,21 +252,3 @@ def _version_created(event: WorkflowVersionCreated, key: Parameters) -> Statemen
             "created_at": _moment(event.created_at),
         },
     )
-
-
-def _update(table: str, changes: str, condition: str) -> str:
-    return f"update penstock.{table} set {changes} where {condition}"
-
-
-def _moment(at_ms: int | None) -> datetime | None:
-    if at_ms is None or not 0 < at_ms < MS_MAX:
-        return None
-    return datetime.fromtimestamp(at_ms / 1000, UTC)
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-def _text(value: str) -> str:
-    return value.replace("\0", "\ufffd")

@@ -1,0 +1,1 @@
+"""People: passwords, sessions, tokens, and whose address is whose."""
