@@ -25,7 +25,7 @@ from penstock.projector.app import Projector
 from penstock.projector.migrate import migrate
 from penstock.scheduler.app import Scheduler
 from tests.conftest import SERVICE_ROLES, with_login
-from tests.integration.api.houses import ADMIN_KEY, House
+from tests.integration.api.houses import ADMIN_KEY, ORIGIN, House
 
 KEY_ENCRYPTION_KEY = urlsafe_b64encode(bytes(32)).decode()
 
@@ -81,6 +81,7 @@ async def house(api_nats: NatsServer, api_urls: dict[str, str]) -> AsyncIterator
                 api_port=(port := free_port()),
                 admin_key=ADMIN_KEY,
                 key_encryption_key=KEY_ENCRYPTION_KEY,
+                cors_origins=(ORIGIN,),
                 **shared,
             ),
         )

@@ -10,6 +10,8 @@ from penstock.api.app import Api
 from penstock.infra.settings import ApiSettings
 
 ADMIN_KEY = "the-admin-of-the-tests"
+ORIGIN = "https://app.example"
+"""The one other origin that browsers may call from."""
 
 
 @dataclass(frozen=True)

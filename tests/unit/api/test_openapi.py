@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from penstock.api.app import MODELS, application, routes
 from penstock.api.auth import Access, PlatformAccess, Public, guard_of
+from penstock.api.cross_origin import Refusals
 from penstock.api.door import Door
 from penstock.api.openapi import document
 from penstock.api.parts import Parts
@@ -39,7 +40,8 @@ CONTRACT = {
 def described() -> dict[str, Any]:
     door = application(cast("Parts", object()))
     assert isinstance(door, Door)
-    app = door.app
+    assert isinstance(door.app, Refusals)
+    app = door.app.app
     assert isinstance(app, FastAPI)
     return document(app, routes(), MODELS)
 

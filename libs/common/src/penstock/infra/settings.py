@@ -24,12 +24,14 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from penstock.infra.production import unsafe
 from penstock.infra.settings_identity import IdentitySettings, issuer_problems
 from penstock.infra.settings_values import (
     hosts_and_networks,
     http_url,
     listed,
     nats_urls,
+    origins,
     postgres_url,
     queue_names,
 )
@@ -45,7 +47,6 @@ KEY_BYTES = 32
 """AES-256."""
 KEYS_OLD_MAX = 8
 """Beside the newest: two are there while one is replaced; more are left behind by mistake."""
-PRODUCTION_KEY_CHARACTERS_MIN = 32
 
 
 class SettingsInvalid(ValueError):
@@ -57,7 +58,7 @@ class SettingsInvalid(ValueError):
 
 
 class Environment(StrEnum):
-    """Where the process runs; production refuses weak keys."""
+    """Where the process runs; production refuses what is unsafe (`penstock.infra.production`)."""
 
     DEVELOPMENT = "development"
     TEST = "test"
@@ -110,6 +111,7 @@ KeyEncryptionKeys = Annotated[
 ]
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)]
 Queues = Annotated[Listed, Field(min_length=1, max_length=QUEUES_MAX), AfterValidator(queue_names)]
+Origins = Annotated[Listed, AfterValidator(origins)]
 EgressAllow = Annotated[Listed, AfterValidator(hosts_and_networks)]
 EgressPorts = Annotated[
     tuple[Port, ...], NoDecode, BeforeValidator(listed), Field(min_length=1, max_length=PORTS_MAX)
@@ -243,7 +245,10 @@ class ApiSettings(KeyringSettings, IdentitySettings):
     api_host: str = Field("127.0.0.1", description="Address to listen on")
     api_port: Port = Field(8000, description="Port to listen on")
     admin_key: SecretStr = Field(min_length=1, description="API key of the platform admin")
-    cors_origins: Listed = Field((), description="Origins that browsers may call from")
+    cors_origins: Origins = Field(
+        (),
+        description="Origins that browsers may call from, such as `https://app.example`; `*`: all",
+    )
     key_requests_per_minute: int = Field(
         60_000, ge=0, le=10_000_000, description="Requests a minute of one credential; 0: no limit"
     )
@@ -317,15 +322,20 @@ SETTINGS: tuple[type[SharedSettings], ...] = (
 S = TypeVar("S", bound=SharedSettings)
 
 
-def load(settings: type[S]) -> S:
-    """The process's settings, or `SettingsInvalid` with all that is wrong."""
+def load(settings: type[S], **given: Any) -> S:
+    """The process's settings, or `SettingsInvalid` with all that is wrong.
+
+    given: values of fields that go before the environment's.
+    """
     try:
-        loaded = settings()
+        loaded = settings(**given)
     except ValidationError as error:
         raise SettingsInvalid(_problems(error)) from None
-    _refuse_weak_keys(loaded)
-    _refuse_half_keys(loaded)
-    _refuse_half_issuer(loaded)
+    problems = _half_keys(loaded) | _half_issuer(loaded)
+    if loaded.env is Environment.PRODUCTION:
+        problems |= unsafe(loaded, PREFIX, FILE_SUFFIX)
+    if problems:
+        raise SettingsInvalid(problems)
     return loaded
 
 
@@ -339,26 +349,19 @@ def _problems(error: ValidationError) -> dict[str, str]:
     return problems
 
 
-def _refuse_weak_keys(settings: SharedSettings) -> None:
-    if settings.env is not Environment.PRODUCTION or not isinstance(settings, ApiSettings):
-        return
-    if len(settings.admin_key.get_secret_value()) < PRODUCTION_KEY_CHARACTERS_MIN:
-        said = f"needs at least {PRODUCTION_KEY_CHARACTERS_MIN} characters in production"
-        raise SettingsInvalid({f"{PREFIX}ADMIN_KEY": said})
-
-
-def _refuse_half_keys(settings: SharedSettings) -> None:
+def _half_keys(settings: SharedSettings) -> dict[str, str]:
     keys = {"S3_ACCESS_KEY": settings.s3_access_key, "S3_SECRET_KEY": settings.s3_secret_key}
     missing = [name for name, key in keys.items() if not key.get_secret_value()]
-    if len(missing) == 1:
-        raise SettingsInvalid({PREFIX + missing[0]: "is required where the other key is given"})
+    if len(missing) != 1:
+        return {}
+    return {PREFIX + missing[0]: "is required where the other key is given"}
 
 
-def _refuse_half_issuer(settings: SharedSettings) -> None:
-    if isinstance(settings, ApiSettings):
-        problems = issuer_problems(settings, is_production=settings.env is Environment.PRODUCTION)
-        if problems:
-            raise SettingsInvalid({PREFIX + name: said for name, said in problems.items()})
+def _half_issuer(settings: SharedSettings) -> dict[str, str]:
+    if not isinstance(settings, ApiSettings):
+        return {}
+    problems = issuer_problems(settings, is_production=settings.env is Environment.PRODUCTION)
+    return {PREFIX + name: said for name, said in problems.items()}
 
 
 class SettingsRow(NamedTuple):

@@ -49,6 +49,18 @@ def listed(value: Any) -> Any:
     return tuple(item.strip() for item in value.split(",") if item.strip())
 
 
+def origins(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Origins as browsers send them: scheme, host and port, nothing behind; or `*`."""
+    for value in values:
+        parts = urlsplit(value)
+        bare = f"{parts.scheme}://{parts.netloc}"
+        if value != "*" and (
+            value != bare or parts.scheme not in {"http", "https"} or "@" in value
+        ):
+            raise ValueError("must be origins, such as https://app.example, separated by commas")
+    return values
+
+
 def hosts_and_networks(values: tuple[str, ...]) -> tuple[str, ...]:
     """Hosts, with a port or without, addresses, and networks."""
     try:

@@ -104,7 +104,8 @@ def stack_settings(options: StackOptions) -> StackSettings:
         except ValidationError as wrong:
             said = wrong.errors()[0]["msg"].removeprefix("Value error, ")
             raise SettingWrong(f"--queues: {said}") from None
+    given = {} if options.sync_interval is None else {"nats_sync_interval": options.sync_interval}
     try:
-        return load(StackSettings)
+        return load(StackSettings, **given)
     except SettingsInvalid as invalid:
         raise SettingWrong(str(invalid)) from None

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import psycopg
 
 from penstock.infra.nats.bootstrap import bootstrap
-from penstock.infra.settings import UpSettings, load
+from penstock.infra.settings import SharedSettings, load
 
 MIGRATE = "penstock.projector.migrate:migrate"
 HAS_CHECKPOINT = "SELECT coalesce(max(seq), 0) > 0 FROM penstock.checkpoints"
@@ -29,7 +29,7 @@ def main() -> None:
     try:
         migrate(database, passwords)
         known = has_checkpoint(database)
-        nats, queues = os.environ["PENSTOCK_NATS_URL"], load(UpSettings).queues
+        nats, queues = os.environ["PENSTOCK_NATS_URL"], load(SharedSettings).queues
         asyncio.run(bootstrap(nats, database_has_checkpoint=known, queues=queues))
     except Exception as error:  # noqa: BLE001  whatever it is, the supervisor shows this line
         sys.exit(f"{type(error).__name__}: {error}")

@@ -9,16 +9,15 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from nats.aio.client import Client
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from penstock.api import schemas, schemas_control, schemas_identity, schemas_registry
-from penstock.api.answers import POSITION_HEADER, REPLAYED_HEADER
 from penstock.api.arrears import Arrears
 from penstock.api.capacity import Capacity
 from penstock.api.checkpoint import Checkpoint
 from penstock.api.commands import Commands
 from penstock.api.crew import Crew
+from penstock.api.cross_origin import crossed
 from penstock.api.door import Door
 from penstock.api.errors import HANDLED, handle
 from penstock.api.gates import Doors
@@ -80,8 +79,6 @@ STREAMS_CLOSE_S = 3
 READ_S = 1.5
 """What a read of the log may take: longer, and the client is better off with a 503 and its turn
 again. Any replica answers, so no change of leader has to be waited for."""
-RATE_LIMIT = ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After"]
-EXPOSED = ["ETag", "Location", POSITION_HEADER, REPLAYED_HEADER, *RATE_LIMIT, "X-Request-Id"]
 MODULES = (schemas, schemas_control, schemas_registry, schemas_identity)
 MODELS = [
     model
@@ -271,15 +268,7 @@ def application(parts: Parts, cors_origins: tuple[str, ...] = ()) -> ASGIApp:
     app.router.routes.extend(routes())
     app.router.routes.extend(live.ROUTES)
     app.openapi = lambda: document(app, routes(), MODELS)  # type: ignore[method-assign]
-    if cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(cors_origins),
-            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["*"],
-            expose_headers=EXPOSED,
-        )
-    return Door(app, parts)
+    return Door(crossed(app, cors_origins), parts)
 
 
 def listening(host: str, port: int) -> socket.socket:

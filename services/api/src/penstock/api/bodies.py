@@ -4,6 +4,7 @@ JSON as RFC 8259 has it and no more: no NaN, no key twice in an object, no nesti
 `DEPTH_MAX`. Bytes over `BODY_MAX_BYTES` are counted as they come and end in 413.
 """
 
+import asyncio
 import json
 from collections.abc import Iterable
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from starlette.requests import Request
 from penstock.api.errors import DETAILS_MAX, Problem, detail, invalid, pointer
 
 BODY_MAX_BYTES = 1024 * 1024
+BODY_SECONDS_MAX = 30.0
 DEPTH_MAX = 64
 KEYS_MAX = 10_000
 """Of one object."""
@@ -32,7 +34,18 @@ def too_large() -> Problem:
 
 
 async def read(request: Request) -> bytes:
-    """The whole body. Raises Problem 413 as soon as it is known to be too large."""
+    """The whole body.
+
+    Raises Problem 413 as soon as it is known to be too large, 408 when it does not come in time.
+    """
+    try:
+        async with asyncio.timeout(BODY_SECONDS_MAX):
+            return await _read(request)
+    except TimeoutError:
+        raise Problem(408, f"a body comes within {BODY_SECONDS_MAX:.0f} s") from None
+
+
+async def _read(request: Request) -> bytes:
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
 from penstock.api.bodies import BODY_MAX_BYTES, too_large
+from penstock.api.cross_origin import REFUSED
 from penstock.api.errors import Problem, detail, handle, invalid
 from penstock.api.parts import Parts
 from penstock.api.rates import RATE, headers_of, too_often
@@ -71,20 +72,19 @@ class Door:
         pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         scope["token"] = dict(pairs).get("token", "")
         scope["query_string"] = urlencode([pair for pair in pairs if pair[0] != "token"]).encode()
+        visit = Handshake(scope, receive, send)
         began = perf_counter()
         try:
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, visit.send)
         finally:
-            seconds = perf_counter() - began
-            _log.info("socket", **Visit(scope, receive, send).line(UPGRADE, seconds))
+            _log.info("socket", **visit.line(UPGRADE, perf_counter() - began))
 
     async def _serve(self, visit: "Visit", headers: Headers) -> None:
         try:
             problem = refused(visit.scope, headers) or self._one_too_many(visit.scope)
             if problem is not None:
-                await visit.fail(problem)
-            else:
-                await self.app(visit.scope, visit.receive, visit.send)
+                visit.scope[REFUSED] = problem
+            await self.app(visit.scope, visit.receive, visit.send)
         except Exception as error:  # noqa: BLE001  the last place where a failure becomes an answer
             _log.exception("request failed", requestId=visit.scope["request_id"])
             if not visit.status:
@@ -129,6 +129,8 @@ def declared_length(headers: Headers) -> int:
 class Visit:
     """One request on its way through."""
 
+    START = "http.response.start"
+
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
         self.receive = receive
@@ -139,7 +141,7 @@ class Visit:
 
     async def send(self, message: Message) -> None:
         """Pass a message to the client, with the headers that every answer has."""
-        if message["type"] == "http.response.start":
+        if message["type"] == self.START:
             self.status = message["status"]
             message = {**message, "headers": [*self._with_ours(message.get("headers", ()))]}
         await self._send(message)
@@ -184,6 +186,12 @@ class Visit:
             "tenant": self.scope.get("tenant"),
             "actor": self.scope.get("actor"),
         }
+
+
+class Handshake(Visit):
+    """What leads to a WebSocket, or to a refusal with the headers that every answer has."""
+
+    START = "websocket.http.response.start"
 
 
 class Glance(Visit):
