@@ -36,6 +36,7 @@ class Cast:
         self.projectors: dict[str, Process] = {}
         self.answers: Answers = Dice(world)
         self._killed: set[Process] = set()
+        self._leaving: set[Process] = set()
         world.kill = self.kill
 
     def graph_of(self, content_hash: str) -> Graph:
@@ -80,7 +81,7 @@ class Cast:
         self._restart(process.name)
 
     def send_away(self, role: str) -> None:
-        """Stop a process gracefully; then start it again."""
+        """Stop a process gracefully; then start it again, once however often it is told to go."""
         self.world.note("sent away", role)
         process: Process
         somebody: Scheduler | Executor
@@ -93,7 +94,8 @@ class Cast:
             await somebody.stop()
             process.alive = False
 
-        if process.alive:
+        if process.alive and process not in self._leaving:
+            self._leaving.add(process)
             with self.world.loop.acting_as(process):
                 self.world.loop.create_task(leave())
             self.world.loop.after(9.0, self.world.loop.nature, self._replace, process)
