@@ -7,8 +7,9 @@ from random import Random
 from msgspec import Struct
 
 from penstock.domain.ids import derived
+from penstock.domain.tenant.events import Limits, TenantConfig
 from penstock.domain.workflow.graph import Graph
-from penstock.infra.gates import Asker, gates_of
+from penstock.infra.gates import Asker, gates_of, tenant_gate
 from tests.simulation import drawings, faults, seams
 from tests.simulation.broker import Broker
 from tests.simulation.cast import CLIENTS, Cast
@@ -21,11 +22,13 @@ from tests.simulation.network import Network
 from tests.simulation.oracle import Oracle
 from tests.simulation.projector import Projector
 from tests.simulation.readings import Readings
-from tests.simulation.registry import register
+from tests.simulation.registry import register, register_tenant
 from tests.simulation.world import Violation, World
 
 TROUBLE_MAX_S = 14.0
 RUNS_MAX = 7
+UNLIMITED = 2 / 3
+"""Of all tenants, this part has no limits."""
 WORKFLOWS_MAX = 3
 PEACE_MAX_S = 400.0
 """After so long without a fault every run has ended."""
@@ -110,6 +113,9 @@ class Life:
 
     def _plan(self) -> None:
         random, made = self.world.random, list[Workflow]()
+        limits = {tenant: limits_of(random) for tenant in TENANTS}
+        for tenant in TENANTS:
+            register_tenant(self.broker, tenant, TenantConfig(limits=limits[tenant]))
         for number in range(random.randint(1, WORKFLOWS_MAX)):
             made.append(drawings.workflow(random, number, tuple(w.key for w in made)))
         for workflow in made:
@@ -119,7 +125,7 @@ class Life:
                 register(self.broker, tenant, workflow)
         for _ in range(random.randint(1, RUNS_MAX)):
             run_id, tenant = str(seams.new_id(self.world)), random.choice(TENANTS)
-            self.plans[run_id] = planned(run_id, tenant, random.choice(made))
+            self.plans[run_id] = planned(run_id, tenant, random.choice(made), limits[tenant])
 
     # --- trouble ---------------------------------------------------------------------------------
 
@@ -184,11 +190,21 @@ class Life:
             self._end_outage()
 
 
-def planned(run_id: str, tenant: str, workflow: Workflow) -> Plan:
+def limits_of(random: Random) -> Limits:
+    """What a tenant may have at once: now and then little, most often whatever it wants."""
+    if random.random() < UNLIMITED:
+        return Limits()
+    return Limits(
+        max_in_flight_steps=random.choice((None, 1, 2, 5)),
+        max_concurrent_runs=random.choice((None, 1, 2)),
+    )
+
+
+def planned(run_id: str, tenant: str, workflow: Workflow, limits: Limits) -> Plan:
     """A run of a workflow, with the gates that it has to pass."""
     workflow_id = derived(tenant, workflow.key)
     asker = Asker(tenant, workflow_id, workflow.key)
-    gates = gates_of(workflow.graph.definition, asker, None)
+    gates = gates_of(workflow.graph.definition, asker, None) + tenant_gate(asker, limits)
     return Plan(run_id, tenant, workflow, workflow_id, gates)
 
 

@@ -25,6 +25,7 @@ from penstock.infra.nats import subjects
 from penstock.infra.nats.publish import PublishTimeout, WrongSequence
 from penstock.messages.envelope import NO_HASH
 from penstock.scheduler import aside, runs
+from penstock.scheduler.fairness import Turns
 from penstock.scheduler.letters import Letter
 from penstock.scheduler.precedents import LedTo
 from penstock.scheduler.receipts import Receipt
@@ -65,6 +66,11 @@ def planted(name: str) -> Iterator[None]:
         for owner, attribute, value in BUGS[name].changes():
             stack.enter_context(patch.object(owner, attribute, value))
         yield
+
+
+@bug("L1", "L2")
+def a_tenant_that_was_passed_over_is_forgotten() -> list[Change]:
+    return [(Turns, "wake", lambda self, tenant: None)]
 
 
 # --- the rules -----------------------------------------------------------------------------------

@@ -8,15 +8,18 @@ import pytest
 from penstock.domain.run.commands import CancelRun, ContinueRun, PauseRun, ResumeRun, RunCommand
 from penstock.domain.run.consequences import demand, is_owed
 from penstock.domain.run.state import Run, unborn
+from penstock.domain.tenant.events import Limits, TenantConfig
 from penstock.domain.workflow.graph import Graph
 from penstock.domain.workflow.model import Definition, Node
 from penstock.infra.eventlog.transact import Outcome
+from penstock.messages.load import Steps
 from penstock.scheduler import windows
 from penstock.scheduler.admission import Admission
 from penstock.scheduler.allowance import Allowance
+from penstock.scheduler.ceilings import Ceilings, Terms
+from penstock.scheduler.configs import Configs
 from penstock.scheduler.keys import RunKey
 from penstock.scheduler.watch import Watch
-from penstock.scheduler.weights import Weights
 from tests.unit.domain.run.story import AT, complete, drawing, start
 
 WINDOW = 4
@@ -25,9 +28,11 @@ WINDOW = 4
 class Floor:
     """One scheduler's runs, as it decides about them and watches them, without a log."""
 
-    def __init__(self, *queues: str) -> None:
+    def __init__(self, *queues: str, most: dict[str, int] | None = None) -> None:
         self.asked: list[RunKey] = []
-        self.admission = Admission(queues or ("default",), self.asked.append)
+        self.most = most or {}
+        terms = Terms(most=self.most.get)
+        self.admission = Admission(queues or ("default",), self.asked.append, terms)
         self.watch = Watch(admission=self.admission)
         self.runs: dict[RunKey, tuple[Run, int]] = {}
 
@@ -145,6 +150,106 @@ async def test_a_cancel_or_a_pause_leaves_the_line() -> None:
     assert floor.runs[QUIET][0].is_over
 
 
+async def test_a_tenant_has_no_more_out_than_it_may_and_holds_up_nobody() -> None:
+    floor = Floor(most={"noisy": 2})
+    floor.begin(NOISY, broad(10))
+    assert floor.held(NOISY) == ["n00", "n01"]
+    floor.go_on()
+    floor.begin(QUIET, broad(2))
+    assert floor.held(QUIET) == ["n00", "n01"]
+    for _ in range(5):
+        assert len(floor.held(NOISY)) <= 2
+        floor.finish(NOISY)
+        floor.go_on()
+    assert floor.runs[NOISY][0].is_over
+
+
+async def test_a_ceiling_is_over_all_queues_and_runs_of_a_tenant() -> None:
+    floor = Floor("default", "gpu", most={"noisy": 2})
+    nodes = tuple(
+        Node(id=f"n{number}", type="noop", queue=("default", "gpu")[number % 2])
+        for number in range(6)
+    )
+    keys = [RunKey("noisy", f"n-{number}") for number in range(3)]
+    for key in keys:
+        floor.begin(key, Graph.of(Definition(name="two", nodes=nodes, edges=())))
+    for _ in range(60):
+        assert floor.out <= 2
+        assert floor.watch.unowned(AT) == 0
+        for key in keys:
+            floor.finish(key)
+            assert floor.out <= 2
+        floor.go_on()
+    assert all(run.is_over for run, _ in floor.runs.values())
+    assert floor.admission.load() == {}
+
+
+async def test_a_tenant_that_was_passed_over_goes_on_by_itself() -> None:
+    floor = Floor(most={"noisy": 1})
+    other = RunKey("noisy", "n-2")
+    floor.begin(NOISY, drawing("a"))
+    floor.begin(other, drawing("a"))
+    floor.go_on()
+    await asyncio.sleep(0.02)
+    assert (floor.out, floor.asked) == (1, [])
+    floor.finish(NOISY)
+    await asyncio.sleep(0.02)
+    assert floor.asked == [other]
+
+
+async def test_a_run_does_not_overtake_others_of_its_tenant() -> None:
+    floor = Floor(most={"noisy": 1})
+    other = RunKey("noisy", "n-2")
+    floor.begin(NOISY, drawing("a>b"))
+    floor.begin(other, drawing("a"))
+    floor.go_on()
+    floor.finish(NOISY)
+    floor.go_on()
+    assert (floor.held(NOISY), floor.held(other)) == ([], ["a"])
+
+
+async def test_a_ceiling_that_is_raised_lets_more_out() -> None:
+    floor = Floor(most={"noisy": 1})
+    floor.begin(NOISY, broad(4))
+    floor.go_on()
+    await asyncio.sleep(0.02)
+    del floor.most["noisy"]
+    floor.admission.heard({"default": 8}, 1.0)
+    await asyncio.sleep(0.02)
+    assert floor.asked == [NOISY]
+    floor.say(NOISY, ContinueRun())
+    assert floor.out == WINDOW
+
+
+async def test_what_a_decision_may_still_bring_out_counts_against_the_ceiling() -> None:
+    floor = Floor(most={"noisy": 2})
+    other = RunKey("noisy", "n-2")
+    with Allowance(floor.admission, NOISY) as allowance:
+        allowance.rules()(start(), unborn(NOISY.run_id, broad(2)), at=AT)
+        floor.begin(other, broad(1))
+        assert floor.held(other) == []
+    await asyncio.sleep(0.02)
+    assert floor.asked == [other]
+
+
+async def test_load_tells_what_is_out_and_what_waits() -> None:
+    floor = Floor(most={"noisy": 1})
+    floor.begin(NOISY, broad(4))
+    floor.begin(QUIET, broad(1))
+    assert floor.admission.load() == {
+        "noisy": Steps(out=1, waiting=3),
+        "quiet": Steps(out=0, waiting=1),
+    }
+    floor.go_on()
+    assert floor.admission.load()["quiet"] == Steps(out=1)
+
+
+def test_each_of_several_schedulers_takes_its_share() -> None:
+    terms = Terms(most=lambda _: 10, share=lambda: 0.25)
+    assert Ceilings(terms).room("acme") == 2
+    assert Ceilings(terms._replace(most=lambda _: 1)).room("acme") == 1
+
+
 async def test_a_queue_that_is_not_there_gets_nothing() -> None:
     floor = Floor("default")
     nodes = (Node(id="here", type="noop"), Node(id="gone", type="noop", queue="gpu"))
@@ -235,14 +340,15 @@ def test_a_window_is_as_wide_as_executors_are_fast(monkeypatch: pytest.MonkeyPat
     assert admission.window("elsewhere").free == 0
 
 
-async def test_a_weight_counts_as_soon_as_it_is_known() -> None:
-    told: dict[str, Any] = {"acme": 3}
-    weights = Weights(lambda tenant: asyncio.sleep(0, told[tenant]), lambda: now[0])
+async def test_what_is_set_counts_as_soon_as_it_is_known() -> None:
+    told: dict[str, Any] = {"acme": TenantConfig(weight=3)}
+    configs = Configs(lambda tenant: asyncio.sleep(0, told[tenant]), lambda: now[0])
     now = [10.0]
-    assert weights.of("acme") == 1
+    assert configs.weight("acme") == 1
+    await configs.know("acme")
+    assert (configs.weight("acme"), configs.steps_max("acme")) == (3, None)
+    told["acme"] = TenantConfig(weight=5, limits=Limits(max_in_flight_steps=7))
+    now[0] = 20.0
+    assert configs.weight("acme") == 3
     await asyncio.sleep(0.01)
-    assert weights.of("acme") == 3
-    told["acme"], now[0] = 5, 20.0
-    assert weights.of("acme") == 3
-    await asyncio.sleep(0.01)
-    assert weights.of("acme") == 5
+    assert (configs.weight("acme"), configs.steps_max("acme")) == (5, 7)

@@ -140,6 +140,44 @@ def test_who_always_waits_gets_its_share(weights: dict[str, int], rooms: list[in
     assert max(rounds.values()) - min(rounds.values()) <= 1
 
 
+def test_a_tenant_without_room_of_its_own_is_passed_over_until_it_is_woken() -> None:
+    own = {"a": 3, "b": 100}
+    asked = Turns[str](room=own.__getitem__)
+    for tenant in own:
+        asked.claim(tenant, f"{tenant}1", 5, priority=0, at=0.0)
+    assert asked.grants(50) == {"a1": 3, "b1": 5}
+    own["a"] = 0
+    assert (asked.grants(50), len(asked), asked.aside) == ({}, 0, {"a"})
+    asked.claim("b", "b2", 4, priority=0, at=1.0)
+    asked.claim("a", "a2", 1, priority=0, at=1.0)
+    assert (asked.before("b", "b2"), asked.before("a", "a2")) == (0, 2)
+    assert dict(asked.waiting()) == {"a": 3, "b": 4}
+    own["a"] = 2
+    asked.wake("a")
+    assert asked.grants(50) == {"b2": 4, "a1": 2}
+    asked.withdraw("a1")
+    asked.withdraw("a2")
+    assert (asked.steps, len(asked), list(asked.waiting())) == (0, 0, [])
+
+
+@given(
+    st.dictionaries(st.sampled_from("abc"), st.integers(0, 12), min_size=3),
+    st.lists(st.integers(1, 30), min_size=1, max_size=20),
+)
+@settings(max_examples=200, deadline=None)
+def test_no_tenant_is_given_more_than_its_own_room(own: dict[str, int], rooms: list[int]) -> None:
+    out: Counter[str] = Counter()
+    asked = Turns[str](room=lambda tenant: own[tenant] - out[tenant])
+    for tenant in own:
+        for number in range(3):
+            asked.claim(tenant, f"{tenant}{number}", 7, priority=number, at=0.0)
+    for room in rooms:
+        for run, steps in asked.grants(room).items():
+            out[run[0]] += steps
+        assert all(out[tenant] <= most for tenant, most in own.items())
+    assert sum(rooms) < sum(own.values()) or all(out[t] == own[t] for t in own)
+
+
 CALLS = st.lists(
     st.one_of(
         st.tuples(st.just("claim"), st.integers(0, 9), st.integers(1, 30), st.integers(-2, 2)),

@@ -34,6 +34,7 @@ class Allowance:
         self._granted: dict[str, int] = {}
         self._left: dict[str, int] = {}
         self._beyond: dict[str, int] = {}
+        self._first = ""
 
     def __enter__(self) -> Self:
         return self
@@ -49,14 +50,14 @@ class Allowance:
         if kind is not None:
             self._admission.forget(self._key)
         for queue, steps in self._granted.items():
-            self._admission.window(queue).reserved -= steps
+            self._admission.reserve(queue, self._key.tenant, -steps)
         for queue in touched:
             self._admission.offer(self._admission.window(queue))
 
     def rules(self) -> "Allowance":
         """The rules of the run, for one more try at the decision."""
         self._give_back()
-        for queue, steps, _ in self._admission.taken(self._key):
+        for queue, steps in self._admission.taken(self._key):
             self._granted[queue] = self._granted.get(queue, 0) + steps
         self._left = dict(self._granted)
         return self
@@ -68,6 +69,7 @@ class Allowance:
         """
         if isinstance(command, LETS_GO) and run.awaits(command.step_id, command.attempt):
             self._reserve(queue_of(run, command.step_id), -1)
+        self._first = ""
         events, after = play(command, run, at=at, room=self._room)
         for event in events:
             if isinstance(event, StepDispatched):
@@ -75,10 +77,15 @@ class Allowance:
         return events, after
 
     def _room(self, queue: str) -> int:
-        """What is granted, and all that is free where nobody else waits for it."""
-        window, granted = self._admission.window(queue), self._left.get(queue, 0)
-        others = len(window.turns) - (self._key in window.turns)
-        return granted if others else granted + max(0, window.free)
+        """What is granted, and all that is free where nobody else waits for it.
+
+        What is free is free for one queue: steps for two would share a tenant's room unseen.
+        """
+        self._first = self._first or queue
+        granted = self._left.get(queue, 0)
+        if queue != self._first:
+            return granted
+        return granted + self._admission.room(queue, self._key)
 
     def _spend(self, queue: str) -> None:
         left = self._left.get(queue, 0)
@@ -88,10 +95,10 @@ class Allowance:
             self._reserve(queue, 1)
 
     def _reserve(self, queue: str, steps: int) -> None:
-        self._admission.window(queue).reserved += steps
+        self._admission.reserve(queue, self._key.tenant, steps)
         self._beyond[queue] = self._beyond.get(queue, 0) + steps
 
     def _give_back(self) -> None:
         for queue, steps in self._beyond.items():
-            self._admission.window(queue).reserved -= steps
+            self._admission.reserve(queue, self._key.tenant, -steps)
         self._beyond = {}

@@ -26,7 +26,9 @@ from penstock.scheduler.aged import Aged
 from penstock.scheduler.archive import Archived
 from penstock.scheduler.aside import Aside
 from penstock.scheduler.cancels import Cancels
+from penstock.scheduler.ceilings import Terms
 from penstock.scheduler.children import Children, Sources
+from penstock.scheduler.configs import Configs
 from penstock.scheduler.dispatch import Dispatch
 from penstock.scheduler.effects import Effects, Ways
 from penstock.scheduler.emissions import Emissions
@@ -40,6 +42,7 @@ from penstock.scheduler.leases import Leases
 from penstock.scheduler.ledger import Keeping, run_ledger
 from penstock.scheduler.letters import Letter
 from penstock.scheduler.live_runs import LiveRuns
+from penstock.scheduler.loads import Loads
 from penstock.scheduler.mailboxes import Mailboxes
 from penstock.scheduler.payloads import Payloads
 from penstock.scheduler.receipts import Receipts
@@ -49,7 +52,6 @@ from penstock.scheduler.runs import Clock, Runs
 from penstock.scheduler.snapshots import RunSnapshots
 from penstock.scheduler.timers import Timers
 from penstock.scheduler.watch import RunKey, Watch
-from penstock.scheduler.weights import Weights
 
 DRAIN_S = 4.0
 """What a graceful stop gives the letters in hand."""
@@ -94,9 +96,11 @@ class Scheduler:
         self._cancels = Cancels(nc)
         log = JetStreamLog(self._publisher, self._direct)
         registry = Registry(log, clock.monotonic)
-        weights = Weights(registry.weight, clock.monotonic)
+        configs = Configs(registry.config, clock.monotonic)
+        terms = Terms(configs.weight, configs.steps_max, self._share, configs.know)
         queues = (DEFAULT_QUEUE, *context.settings.queues)
-        self._watch = Watch(self._holds, Admission(queues, self._admit, weights.of))
+        self._watch = Watch(self._holds, Admission(queues, self._admit, terms))
+        self._loads = Loads(nc, me, self._watch.admission.load)
         archive = Archived(self._engine)
         self._horizon = Horizon(self._direct, wall_ms)
         definitions = Definitions(self._blobs)
@@ -145,12 +149,14 @@ class Scheduler:
         self._cancels.start()
         self._reconciler.start()
         self._gatehouse.start()
+        self._loads.start()
         await self._leases.start()
 
     async def stop(self) -> None:
         """Take nothing more in, finish what is in hand, give the partitions back, leave."""
         await self._leases.stop()
         await self._reconciler.stop()
+        await self._loads.stop()
         for adoption in self._adoptions.values():
             adoption.cancel()
         await asyncio.gather(*(intake.stop() for intake in self._intakes.values()))

@@ -3,11 +3,13 @@
 Tenants take turns in proportion to their weights (deficit round robin, counted in steps). Within a
 tenant the claim of the highest rank comes first, and the oldest of equals. Waiting raises a rank
 as fast for everybody, so that which of two claims is ahead never changes while they wait: a heap
-holds them. Nothing here reads a clock, and the same calls in the same order lead to the same turns.
+holds them. A tenant that has no room of its own is passed over, and its line set aside until
+somebody says that it has. Nothing here reads a clock, and the same calls in the same order lead to
+the same turns.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Set
 from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Generic, NamedTuple, TypeVar
@@ -31,6 +33,11 @@ def even(_tenant: str) -> int:
     return 1
 
 
+def ample(_tenant: str) -> int:
+    """Room for whatever a tenant asks."""
+    return 2**31
+
+
 class Claim(Struct, Generic[R], eq=False):
     """A run of a tenant that waits for room for some steps; for none where it was withdrawn."""
 
@@ -50,26 +57,37 @@ class Place(NamedTuple, Generic[R]):
 class Line(Struct, Generic[R], eq=False):
     """The claims of one tenant.
 
-    open: how many of them have not been withdrawn. left: steps that its present turn has left,
-    0 between its turns.
+    open: how many of them have not been withdrawn. steps: of all of them. left: steps that its
+    present turn has left, 0 between its turns.
     """
 
     places: list[Place[R]]
     open: int = 0
+    steps: int = 0
     left: int = 0
 
 
 class Turns(Generic[R]):
-    """The claims on the executors of one queue. weight: of a tenant, 1 or more."""
+    """The claims on the executors of one queue.
 
-    def __init__(self, weight: Callable[[str], int] = even) -> None:
+    weight: of a tenant, 1 or more. room: how many steps of a tenant may be given now, whoever asks.
+    """
+
+    def __init__(
+        self, weight: Callable[[str], int] = even, room: Callable[[str], int] = ample
+    ) -> None:
         self._weight = weight
+        self._room = room
         self._claims: dict[R, Claim[R]] = {}
         self._lines: OrderedDict[str, Line[R]] = OrderedDict()
+        self._aside: dict[str, Line[R]] = {}
         self._numbers = count()
 
     def __len__(self) -> int:
-        return len(self._claims)
+        """How many claims may have their turn: those of tenants that are set aside do not."""
+        if not self._aside:
+            return len(self._claims)
+        return len(self._claims) - sum(line.open for line in self._aside.values())
 
     def __contains__(self, run: R) -> bool:
         return run in self._claims
@@ -77,7 +95,36 @@ class Turns(Generic[R]):
     @property
     def steps(self) -> int:
         """How many steps wait."""
-        return sum(claim.steps for claim in self._claims.values())
+        return sum(line.steps for _, line in self._all())
+
+    @property
+    def aside(self) -> Set[str]:
+        """The tenants that are passed over."""
+        return self._aside.keys()
+
+    def waiting(self) -> Iterator[tuple[str, int]]:
+        """Each tenant that waits, with for how many steps."""
+        return ((tenant, line.steps) for tenant, line in self._all())
+
+    def before(self, tenant: str, run: R) -> int:
+        """How many claims of others a run must not overtake: those of its tenant among them."""
+        own = self._aside.get(tenant)
+        if own is None:
+            return len(self) - (run in self._claims)
+        return len(self) + own.open - (run in self._claims)
+
+    def wake(self, tenant: str) -> None:
+        """A tenant that was passed over may have its turn again, after all others."""
+        line = self._aside.pop(tenant, None)
+        if line is not None:
+            self._lines[tenant] = line
+
+    def _all(self) -> Iterator[tuple[str, Line[R]]]:
+        yield from self._lines.items()
+        yield from self._aside.items()
+
+    def _line(self, tenant: str) -> Line[R] | None:
+        return self._lines.get(tenant) or self._aside.get(tenant)
 
     def claim(self, tenant: str, run: R, steps: int, *, priority: int, at: float) -> None:
         """A run waits for room for `steps`, 1 or more; one that waits already keeps its place.
@@ -85,14 +132,16 @@ class Turns(Generic[R]):
         at: a moment, in seconds of whatever clock.
         """
         claim = self._claims.get(run)
+        line = self._line(tenant)
+        if line is None:
+            line = self._lines[tenant] = Line([])
         if claim is not None:
+            line.steps += steps - claim.steps
             claim.steps = steps
             return
         claim = self._claims[run] = Claim(tenant, run, steps)
-        line = self._lines.get(tenant)
-        if line is None:
-            line = self._lines[tenant] = Line([])
         line.open += 1
+        line.steps += steps
         heappush(line.places, Place(at - priority * AGEING_S, next(self._numbers), claim))
 
     def withdraw(self, run: R) -> None:
@@ -100,11 +149,14 @@ class Turns(Generic[R]):
         claim = self._claims.pop(run, None)
         if claim is None:
             return
-        claim.steps = 0
-        line = self._lines[claim.tenant]
+        line = self._line(claim.tenant)
+        assert line is not None, "whoever has a claim stands in a line"
         line.open -= 1
+        line.steps -= claim.steps
+        claim.steps = 0
         if not line.open:
-            del self._lines[claim.tenant]
+            self._lines.pop(claim.tenant, None)
+            self._aside.pop(claim.tenant, None)
         elif len(line.places) > 2 * line.open + SPARE:
             line.places = [place for place in line.places if place.claim.steps]
             heapify(line.places)
@@ -116,8 +168,14 @@ class Turns(Generic[R]):
         alone: a run that goes on twice costs more than one that goes on once.
         """
         granted: dict[R, int] = {}
+        taken: Counter[str] = Counter()
         while room > 0 and self._lines:
             tenant, line = next(iter(self._lines.items()))
+            own = self._room(tenant) - taken[tenant]
+            if own <= 0:
+                line.left = 0
+                self._aside[tenant] = self._lines.pop(tenant)
+                continue
             if not line.left:
                 line.left = QUANTUM * max(1, self._weight(tenant))
             claim = first(line)
@@ -125,9 +183,12 @@ class Turns(Generic[R]):
                 steps = min(room, line.left, claim.steps)
             else:
                 steps = claim.steps if claim.steps <= room + spare else room
+            steps = min(steps, own)
             granted[claim.run] = granted.get(claim.run, 0) + steps
+            taken[tenant] += steps
             room -= steps
             line.left = max(0, line.left - steps)
+            line.steps -= steps
             claim.steps -= steps
             if not line.left:
                 self._lines.move_to_end(tenant)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from penstock.domain.ids import derived
+from penstock.domain.tenant.events import TenantConfig
 from penstock.domain.tenant.state import Tenant, evolve_tenant
 from penstock.domain.variable.state import Variable
 from penstock.domain.variable.state import evolve as evolve_variable
@@ -92,10 +93,10 @@ class Registry:
         found: Variable | None = await self._state(tenant, catalogue.VARIABLE, variable_id)
         return None if found is None or found.deleted_at is not None else found
 
-    async def weight(self, tenant: str) -> int:
-        """A tenant's weight where tenants take turns; 1 of one without a history."""
+    async def config(self, tenant: str) -> TenantConfig:
+        """What is set for a tenant; nothing for one without a history. `LogUnavailable`."""
         found: Tenant | None = await self._state(tenant, catalogue.TENANT, tenant)
-        return 1 if found is None else found.config.weight
+        return TenantConfig() if found is None else found.config
 
     async def _workflow(self, tenant: str, workflow_id: str) -> Workflow | None:
         """A workflow that lives, None for any other id."""

@@ -120,6 +120,7 @@ class Runs:
     async def _decide(self, key: RunKey, letters: list[Letter]) -> None:
         """Decide about letters in turn; each is taken off the list when it is seen to."""
         subject = subjects.run_events(key.tenant, key.run_id)
+        await self._watch.admission.know(key.tenant)
         while letters:
             with Allowance(self._watch.admission, key) as allowance:
                 with metrics.scheduler_append_seconds.time():

@@ -174,7 +174,7 @@ class Watch:
             self.admission.forget(key)
             for step_id, attempt in watched.attempts.items():
                 waited = self.attempts.pop(Attempt(key, step_id, attempt))
-                self.admission.lost_sight(waited.queue)
+                self.admission.lost_sight(waited.queue, key.tenant)
             for step_id, attempt in watched.children.items():
                 self.children.pop(Attempt(key, step_id, attempt), None)
 
@@ -197,13 +197,13 @@ class Watch:
         """Take in that an executor owes a word about an attempt."""
         watched.attempts[attempt.step_id] = attempt.attempt
         self.attempts[attempt] = Waited(queue, now)
-        self.admission.went_out(queue)
+        self.admission.went_out(queue, attempt.run.tenant)
 
     def _settle(self, key: RunKey, watched: Watched, step_id: str, now: float) -> None:
         attempt = watched.attempts.pop(step_id, None)
         if attempt is not None:
             waited = self.attempts.pop(Attempt(key, step_id, attempt))
-            self.admission.came_back(waited.queue, now)
+            self.admission.came_back(waited.queue, key.tenant, now)
         elif watched.children or watched.waits:
             watched.waits.discard(step_id)
             attempt = watched.children.pop(step_id, 0)
