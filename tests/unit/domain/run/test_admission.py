@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from penstock.domain.gate.events import GateUse, Rule
-from penstock.domain.run.admission import asked
+from penstock.domain.run.admission import asked, is_beyond
 from penstock.domain.run.commands import AdmitRun, CancelRun, FireTimer, StartRun, TurnAway
 from penstock.domain.run.events import Parent, RunCancelled, RunQueued, RunStarted, RunTimedOut
 from penstock.domain.run.state import RunStatus
@@ -37,6 +37,18 @@ def test_it_starts_behind_the_last_gate_and_its_time_counts_from_there() -> None
     assert isinstance(started, RunStarted)
     assert started.deadline_at == AT + 570
     assert [t.due_at for t in told.run.timers.values()] == [AT + 570]
+
+
+def test_a_gate_that_the_run_has_not_come_to_is_beyond_it() -> None:
+    told = story()
+    told.when(gated(KEY, RATE))
+    spoken = [is_beyond(AdmitRun(gate_id=gate_id), told.run) for gate_id in ("g1", "g2", "other")]
+    assert spoken == [False, True, False]
+    assert is_beyond(TurnAway(gate_id="g2"), told.run)
+    told.when(AdmitRun(gate_id="g1"))
+    assert not is_beyond(AdmitRun(gate_id="g2"), told.run)
+    told.when(AdmitRun(gate_id="g2"))
+    assert not is_beyond(AdmitRun(gate_id="g2"), told.run)
 
 
 def test_the_same_start_again_adds_nothing_while_it_waits() -> None:

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from penstock.domain.errors import Contention, NotFound
+from penstock.domain.run.admission import is_beyond
 from penstock.domain.run.commands import CancelRun, FireTimer, RunCommand
 from penstock.domain.run.events import RunEvent
 from penstock.domain.run.reports import is_ahead
@@ -183,7 +184,7 @@ class Runs:
         else has gone on with the run: what is held of it is forgotten, and read anew next time.
         """
         command, often = letter.addressed.command, 0
-        if is_ahead(command, run):
+        if is_ahead(command, run) or is_beyond(command, run):
             often = HAND_BACKS_MAX
         elif isinstance(command, FireTimer) and not run.is_over:
             often = LOOKS_MAX

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from penstock.domain.gate.events import GateUse
 from penstock.domain.ids import derived
 from penstock.domain.payload import Payload
-from penstock.domain.run.commands import AdmitRun, StartRun, TurnAway
+from penstock.domain.run.commands import AdmitRun, RunCommand, StartRun, TurnAway
 from penstock.domain.run.draft import Draft, call_off
 from penstock.domain.run.events import (
     CancelCause,
@@ -90,6 +90,16 @@ def turned_away_because(run: Run, gate: GateUse, command: TurnAway) -> RunError:
         said = f"{about}: {gate.rule.per_minute} runs began within a minute"
         return RunError(code=TOO_OFTEN, message=said)
     return RunError(code=SKIPPED, message=f"{about}: run {command.holder} has the place")
+
+
+def is_beyond(command: RunCommand, run: Run) -> bool:
+    """Whether a gate speaks up that this run has not come to yet.
+
+    It speaks to those that have asked it: this is the run as it was some time ago.
+    """
+    if not isinstance(command, AdmitRun | TurnAway) or run.gate is None or run.queued is None:
+        return False
+    return any(each.gate_id == command.gate_id for each in run.queued.gates[run.admitted + 1 :])
 
 
 def asked(run: Run) -> tuple[GateUse, ...]:
