@@ -96,9 +96,8 @@ class Scheduler:
         self._cancels = Cancels(nc)
         log = JetStreamLog(self._publisher, self._direct)
         registry = Registry(log, clock.monotonic)
-        configs = Configs(registry.config, clock.monotonic)
-        terms = Terms(configs.weight, configs.steps_max, self._share, configs.know)
         queues = (DEFAULT_QUEUE, *context.settings.queues)
+        terms = self._terms(Configs(registry.config, clock.monotonic))
         self._watch = Watch(self._holds, Admission(queues, self._admit, terms))
         self._loads = Loads(nc, me, self._watch.admission.load)
         archive = Archived(self._engine)
@@ -108,11 +107,10 @@ class Scheduler:
         dispatch = Dispatch(self._publisher, self._blobs, Aged(payloads, self._horizon))
         timers = Timers(self._publisher)
         calls = GateCalls(self._publisher, me=me, now=wall_ms)
-        is_old = self._horizon.is_old
-        store = GateStore(log, payloads, archive, is_old)
+        store = GateStore(log, payloads, archive, self._horizon.is_old)
         self._gatehouse = Gatehouse(self._publisher, store, calls, timers, clock)
         sources = Sources(registry, definitions, payloads, log)
-        keeping = Keeping(RunSnapshots(payloads), archive, is_old)
+        keeping = Keeping(RunSnapshots(payloads), archive, self._horizon.is_old)
         ways = Ways(
             self._publisher,
             dispatch,
@@ -224,6 +222,10 @@ class Scheduler:
     def _share(self) -> float:
         """How much of all partitions is this replica's."""
         return len(self._intakes) / subjects.PARTITIONS
+
+    def _terms(self, configs: Configs) -> Terms:
+        """What the turns of tenants go by."""
+        return Terms(configs.weight, configs.steps_max, self._share, configs.know)
 
     def _admit(self, key: RunKey) -> None:
         """Have a run go on that was granted room at the executors."""
