@@ -64,7 +64,12 @@ async def house(api_nats: NatsServer, api_urls: dict[str, str]) -> AsyncIterator
             "projector", ProjectorSettings(database_url=api_urls["penstock_projector"], **shared)
         )
         scheduling = await context(
-            "scheduler", SchedulerSettings(database_url=api_urls["penstock_scheduler"], **shared)
+            "scheduler",
+            SchedulerSettings(
+                database_url=api_urls["penstock_scheduler"],
+                key_encryption_key=KEY_ENCRYPTION_KEY,
+                **shared,
+            ),
         )
         executing = await context(
             "executor",

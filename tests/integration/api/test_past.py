@@ -12,7 +12,7 @@ from httpx import AsyncClient, Response
 
 from penstock.api import folding, past, queries_runs
 from penstock.api.histories import Histories, RunKey
-from penstock.api.payloads import Allowance, Payloads
+from penstock.api.payloads import Allowance
 from penstock.api.queries_steps import STEPS_SHOWN_MAX, Steps
 from penstock.dev.nats_server import NatsServer
 from penstock.infra.nats.bootstrap import bootstrap
@@ -141,7 +141,7 @@ async def test_what_has_left_the_log_is_folded_from_the_archive(
         await direct.start()
         histories = Histories(nc, direct, engine)
         key = RunKey(run["tenantId"], run["id"], datetime(2020, 1, 1, tzinfo=UTC))
-        payloads = Payloads(house.api.parts.blobs, partial(histories.decision_of, key))
+        payloads = house.api.parts.payloads(key.tenant_id, partial(histories.decision_of, key))
         source = folding.Source(histories, payloads, key, graph)
         then = await folding.folded(source, past.Until())
         old = then.run_row(row)

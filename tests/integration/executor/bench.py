@@ -8,33 +8,36 @@ from contextlib import suppress
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from penstock.domain.payload import Payload, of_value
-from penstock.domain.run.commands import Report, StartStep
+from penstock.domain.payload import NULL, UNSEALED, Payload, inline, of_value
+from penstock.domain.run.commands import FailStep, Report, StartStep
 from penstock.domain.workflow.model import from_wire
 from penstock.executor.app import Executor, subscribers
 from penstock.infra.broker import Broker
 from penstock.infra.definitions import Definitions
+from penstock.infra.keyring.choice import keks_of
+from penstock.infra.keyring.data_keys import DataKeys
+from penstock.infra.keyring.payloads import Seals
 from penstock.infra.nats import subjects
 from penstock.infra.nats.blobs import JetStreamBlobs
+from penstock.infra.postgres.engine import Engine
 from penstock.infra.settings import ExecutorSettings
 from penstock.messages.envelope import Reports, RunReport, Task, Work, encode
 
-TENANT = "acme"
+TENANT = "0190a000-0000-7000-8000-00000000acce"
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-NO_DATABASE = "postgresql://penstock_executor@127.0.0.1:1/penstock"
-"""Nobody listens there: only steps with secrets ask the vault."""
 KEY_ENCRYPTION_KEY = urlsafe_b64encode(bytes(32)).decode()
 SOON = 10.0
 PAUSE = 0.01
 
 
 class Bench:
-    """Puts work on WORK, hears what comes on REPORTS."""
+    """Puts work on WORK, hears what comes on REPORTS, opened as the API would show it."""
 
-    def __init__(self, nc: Client, url: str, **settings: Any) -> None:
+    def __init__(self, nc: Client, url: str, database_url: str, **settings: Any) -> None:
         self.nc = nc
         self.js = nc.jetstream()
         self.blobs = JetStreamBlobs(nc)
@@ -42,11 +45,13 @@ class Bench:
         values = {
             "instance": "executor-0",
             "egress_allow": ("127.0.0.1",),
-            "database_url": NO_DATABASE,
+            "database_url": database_url,
             "key_encryption_key": KEY_ENCRYPTION_KEY,
             **settings,
         }
         self.settings = ExecutorSettings(nats_url=url, **values)
+        self._engine = Engine(database_url, connections_max=1)
+        self.seals = Seals(DataKeys(self._engine, keks_of(self.settings)))
         self.broker = Broker(self.settings, "executor")
         self.heard: asyncio.Queue[RunReport] = asyncio.Queue()
         self.packs = 0
@@ -75,16 +80,42 @@ class Bench:
 
     async def listen(self) -> None:
         """Hear what is reported, whoever says it."""
+        await self._engine.open()
         self._listening = await self.nc.subscribe("penstock.rep.>", cb=self._hear)
 
     async def hush(self) -> None:
         """Hear no more."""
         await self._listening.unsubscribe()
+        await self._engine.close()
 
     async def _hear(self, msg: Msg) -> None:
         self.packs += 1
         for report in msgspec.json.decode(msg.data, type=Reports).reports:
-            self.heard.put_nowait(report)
+            said = await self._opened(report.report)
+            self.heard.put_nowait(replace(report, report=said))
+
+    async def _opened(self, report: Report) -> Report:
+        changes: dict[str, Any] = {}
+        for member in ("output", "input", "items"):
+            changes[member] = await self._open(getattr(report, member, None))
+        if isinstance(report, FailStep):
+            details = await self._open(report.error.details)
+            changes["error"] = replace(report.error, details=details)
+        return replace(report, **{name: to for name, to in changes.items() if to is not None})
+
+    async def _open(self, payload: Payload | None) -> Payload | None:
+        """What is said inline; an object stays where it is."""
+        if payload is None or not payload.inline:
+            return payload
+        assert payload.enc != UNSEALED or payload == NULL, "it left unsealed"
+        return inline(bytes(await self.seals.text(TENANT, payload, bytes(payload.inline))))
+
+    async def stored(self, payload: Payload | None) -> bytes:
+        """What an object of the blob store says."""
+        assert payload is not None
+        assert payload.blob is not None
+        data = await self.blobs.get(payload.blob)
+        return bytes(await self.seals.text(TENANT, payload, data))
 
     async def define(
         self, *nodes: dict[str, Any], edges: list[dict[str, Any]] | None = None

@@ -33,9 +33,15 @@ async def nc(broker: NatsServer) -> AsyncIterator[Client]:
 
 
 @pytest.fixture
-async def bench(nc: Client, broker: NatsServer) -> AsyncIterator[Bench]:
+def database(role_urls: dict[str, str]) -> str:
+    """The database as an executor reaches it."""
+    return role_urls["penstock_executor"]
+
+
+@pytest.fixture
+async def bench(nc: Client, broker: NatsServer, database: str) -> AsyncIterator[Bench]:
     """A running executor and what drives it."""
-    bench = Bench(nc, broker.url)
+    bench = Bench(nc, broker.url, database)
     await bench.open()
     yield bench
     await bench.close()

@@ -89,10 +89,10 @@ async def test_a_roll_call_names_what_is_in_hand(bench: Bench, web: Web) -> None
 
 
 async def test_redelivered_work_is_reported_lost_and_not_run(
-    nc: Client, broker: NatsServer, web: Web
+    nc: Client, broker: NatsServer, web: Web, database: str
 ) -> None:
     url = web.answer("/once")
-    bench = Bench(nc, broker.url)
+    bench = Bench(nc, broker.url, database)
     definition = await bench.define({"id": "call", "type": "http_request", "config": {"url": url}})
     await bench.send(task(definition, "call"), task(definition, "call", run="r-2", attempt=3))
     pull = await nc.jetstream().pull_subscribe_bind(WORK_CONSUMER, "WORK")
@@ -142,9 +142,9 @@ async def test_an_unknown_node_fails_its_step_for_good(bench: Bench) -> None:
 
 
 async def test_a_stop_finishes_what_ends_soon_and_hands_back_the_rest(
-    nc: Client, broker: NatsServer, web: Web
+    nc: Client, broker: NatsServer, web: Web, database: str
 ) -> None:
-    bench = Bench(nc, broker.url, graceful_timeout_s=4.0, executor_concurrency=2)
+    bench = Bench(nc, broker.url, database, graceful_timeout_s=4.0, executor_concurrency=2)
     await bench.open()
     soon, never = Gate(web, "/soon"), Gate(web, "/never")
     await bench.send(
@@ -170,8 +170,10 @@ async def test_a_stop_finishes_what_ends_soon_and_hands_back_the_rest(
     assert len(web.requests) == 2
 
 
-async def test_more_work_than_fits_waits_its_turn(nc: Client, broker: NatsServer, web: Web) -> None:
-    bench = Bench(nc, broker.url, executor_concurrency=3)
+async def test_more_work_than_fits_waits_its_turn(
+    nc: Client, broker: NatsServer, web: Web, database: str
+) -> None:
+    bench = Bench(nc, broker.url, database, executor_concurrency=3)
     await bench.open()
     running, most = 0, 0
 

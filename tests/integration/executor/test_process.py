@@ -16,7 +16,6 @@ from penstock.domain.run.commands import CompleteStep, ReportLost, StartStep
 from penstock.infra.nats.bootstrap import bootstrap
 from tests.integration.executor.bench import (
     KEY_ENCRYPTION_KEY,
-    NO_DATABASE,
     Bench,
     Request,
     Web,
@@ -25,14 +24,14 @@ from tests.integration.executor.bench import (
 )
 
 
-async def executor_process(url: str, **settings: str) -> Process:
+async def executor_process(url: str, database: str, **settings: str) -> Process:
     """`python -m penstock.executor` on the broker at `url`."""
     values = {
         "NATS_URL": url,
         "INSTANCE": "executor-7",
         "METRICS_PORT": str(free_port()),
         "EGRESS_ALLOW": "127.0.0.1",
-        "DATABASE_URL": NO_DATABASE,
+        "DATABASE_URL": database,
         "KEY_ENCRYPTION_KEY": KEY_ENCRYPTION_KEY,
         **settings,
     }
@@ -43,9 +42,9 @@ async def executor_process(url: str, **settings: str) -> Process:
 
 
 async def test_a_process_works_until_it_is_told_to_stop(
-    nc: Client, broker: NatsServer, web: Web
+    nc: Client, broker: NatsServer, web: Web, database: str
 ) -> None:
-    bench = Bench(nc, broker.url)
+    bench = Bench(nc, broker.url, database)
     await bench.listen()
 
     async def never(_: Request) -> bytes:
@@ -57,7 +56,7 @@ async def test_a_process_works_until_it_is_told_to_stop(
     slow = await bench.define(
         {"id": "call", "type": "http_request", "config": {"url": web.url("/never")}}
     )
-    process = await executor_process(broker.url, GRACEFUL_TIMEOUT_S="4")
+    process = await executor_process(broker.url, database, GRACEFUL_TIMEOUT_S="4")
     await bench.send(task(quick, "a", payloads={"run.input": of_value(1)}), task(slow, "call"))
     first = (await bench.next()).report
     assert isinstance(first, CompleteStep)
@@ -72,17 +71,21 @@ async def test_a_process_works_until_it_is_told_to_stop(
     await bench.hush()
 
 
-async def test_a_wrong_allow_list_stops_the_start_by_its_name(broker: NatsServer) -> None:
-    process = await executor_process(broker.url, EGRESS_ALLOW="a b")
+async def test_a_wrong_allow_list_stops_the_start_by_its_name(
+    broker: NatsServer, database: str
+) -> None:
+    process = await executor_process(broker.url, database, EGRESS_ALLOW="a b")
     output, _ = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode == 2
     assert b"PENSTOCK_EGRESS_ALLOW" in output
 
 
-async def test_an_outcome_outlives_the_broker(nats_server: NatsServer, web: Web) -> None:
+async def test_an_outcome_outlives_the_broker(
+    nats_server: NatsServer, web: Web, database: str
+) -> None:
     nc = await nats.connect(nats_server.url, max_reconnect_attempts=-1, reconnect_time_wait=0.1)
     await bootstrap(nc)
-    bench = Bench(nc, nats_server.url)
+    bench = Bench(nc, nats_server.url, database)
     await bench.open()
     asked, go_on = asyncio.Event(), asyncio.Event()
 

@@ -152,7 +152,7 @@ async def test_a_large_output_is_kept_as_an_object_and_a_large_input_is_read_fro
     said = (await bench.next()).report
     assert isinstance(said, CompleteStep)
     assert said.output.blob is not None
-    assert json.loads(await bench.blobs.get(said.output.blob)) == text.upper()
+    assert json.loads(await bench.stored(said.output)) == text.upper()
 
 
 async def test_a_payload_is_read_from_its_place_in_the_log(bench: Bench) -> None:

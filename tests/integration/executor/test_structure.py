@@ -59,7 +59,7 @@ async def test_large_items_are_kept_as_an_object(bench: Bench) -> None:
     assert isinstance(said, SuspendStep)
     assert said.items is not None
     assert said.items.blob is not None
-    assert msgspec.json.decode(await bench.blobs.get(said.items.blob)) == [LARGE, "b"]
+    assert msgspec.json.decode(await bench.stored(said.items)) == [LARGE, "b"]
 
 
 async def test_iterations_get_their_items_of_an_object_that_is_read_for_all(bench: Bench) -> None:
@@ -84,7 +84,7 @@ async def test_a_large_item_is_passed_on_as_an_object(bench: Bench) -> None:
         said = await bench.word()
         assert isinstance(said, CompleteStep)
         assert said.output.blob is not None
-        assert msgspec.json.decode(await bench.blobs.get(said.output.blob)) == LARGE
+        assert msgspec.json.decode(await bench.stored(said.output)) == LARGE
 
 
 async def test_items_that_are_no_list_fail_the_step_and_not_the_executor(bench: Bench) -> None:
@@ -107,7 +107,7 @@ async def test_results_are_gathered_from_wherever_they_are(bench: Bench) -> None
     said = await bench.word()
     assert isinstance(said, CompleteStep)
     assert said.output.blob is not None
-    output = msgspec.json.decode(await bench.blobs.get(said.output.blob))
+    output = msgspec.json.decode(await bench.stored(said.output))
     assert output == [*({"n": n} for n in range(100)), LARGE, 1.0, None]
 
 

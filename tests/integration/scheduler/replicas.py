@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import DEVNULL, Process
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -33,6 +34,7 @@ from penstock.messages.envelope import (
 )
 
 TENANT = "acme"
+KEY_ENCRYPTION_KEY = urlsafe_b64encode(bytes(32)).decode()
 POLL_S = 0.02
 ENDED_WITHIN_S = 20.0
 DEFINITION = {"name": "one step", "nodes": [{"id": "only", "type": "noop"}], "edges": []}
@@ -71,6 +73,7 @@ class Replicas:
         values = {
             "NATS_URL": self._ground.nats_url,
             "DATABASE_URL": self._ground.database_url,
+            "KEY_ENCRYPTION_KEY": KEY_ENCRYPTION_KEY,
             "INSTANCE": name,
             "METRICS_PORT": str(free_port()),
             "GRACEFUL_TIMEOUT_S": "4",

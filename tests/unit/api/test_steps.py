@@ -78,7 +78,7 @@ def steps(rows: Sequence[Row], graph: Graph = LOOPS, **run: Any) -> Steps:
 
     nothing: Any = None
     of_run = {"id": UUID(int=1), "forked_from": None, "input": text("the run's")} | run
-    return Steps(read, Payloads(nothing, nowhere), of_run, graph)
+    return Steps(read, Payloads(nothing, nothing, nowhere, "t"), of_run, graph)
 
 
 def shown(*args: Any, **run: Any) -> dict[str, Shown]:

@@ -257,7 +257,7 @@ class ApiSettings(KeyringSettings, IdentitySettings):
     )
 
 
-class SchedulerSettings(DatabaseSettings):
+class SchedulerSettings(KeyringSettings):
     """The scheduler's settings."""
 
     PROCESS = "scheduler"

@@ -33,7 +33,7 @@ PROVIDED = (
     "GRACEFUL_TIMEOUT_S",
 )
 """What each service gets from us and not from our own environment."""
-KEYED = frozenset({"api", "executor"})
+KEYED = frozenset({"api", "scheduler", "executor"})
 """The services that seal or open with the tenants' data keys."""
 
 

@@ -29,7 +29,6 @@ from penstock.api.listener import Listener
 from penstock.api.openapi import document
 from penstock.api.origins import Origins
 from penstock.api.parts import Parts
-from penstock.api.payloads import Payloads
 from penstock.api.presence import Presence
 from penstock.api.pressure import Pressure
 from penstock.api.protocol import Http, Upgraded
@@ -61,6 +60,9 @@ from penstock.api.sockets import MESSAGE_MAX_BYTES, PING_S
 from penstock.infra.blobs.choice import BlobsCheck, blobs_of
 from penstock.infra.definitions import Definitions
 from penstock.infra.eventlog.jetstream import JetStreamLog
+from penstock.infra.keyring.choice import keks_of
+from penstock.infra.keyring.data_keys import DataKeys
+from penstock.infra.keyring.payloads import Seals
 from penstock.infra.nats.bootstrap import Topology
 from penstock.infra.nats.direct import Direct
 from penstock.infra.nats.publish import Publisher
@@ -157,7 +159,7 @@ class Api:
         checkpoint = Checkpoint(self._nc, self._engine)
         arrears = Arrears(self._direct, checkpoint, now_ms)
         histories = Histories(self._nc, self._direct, self._engine)
-        payloads = Payloads(blobs, histories.decision)
+        seals = Seals(DataKeys(self._engine, keks_of(settings)))
         return Parts(
             nc=self._nc,
             engine=self._engine,
@@ -174,7 +176,7 @@ class Api:
                 admin_key=settings.admin_key.get_secret_value(),
                 bearers=accounts.bearers,
             ),
-            payloads=payloads,
+            seals=seals,
             presence=Presence(self._engine),
             origins=Origins(self._engine, histories),
             capacity=Capacity(),
@@ -188,7 +190,7 @@ class Api:
             places=Places(self._engine),
             pressure=Pressure(self._nc),
             crew=Crew(self._nc),
-            doors=Doors(self._direct, payloads),
+            doors=Doors(self._direct, blobs),
             runnables=Runnables(self._engine, checkpoint),
             probes=Probes("api", self.ready),
             accounts=accounts,

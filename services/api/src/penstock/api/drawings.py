@@ -8,7 +8,7 @@ from uuid_utils import uuid7
 from penstock.api.errors import Detail, detail, invalid
 from penstock.api.limits import Met, too_large
 from penstock.api.parts import Parts
-from penstock.domain.payload import INLINE_MAX_BYTES, Payload, inline
+from penstock.domain.payload import INLINE_MAX_BYTES, Payload
 from penstock.domain.workflow.commands import NewVersion
 from penstock.domain.workflow.graph import Graph
 from penstock.domain.workflow.model import Definition, canonical_bytes
@@ -103,7 +103,7 @@ async def stored(
         raise too_large(which, what="the definition", pointer=POINTER)
     content_hash = await parts.definitions.put(tenant_id, definition)
     if len(body) <= INLINE_MAX_BYTES:
-        payload = inline(body)
+        payload = await parts.seals.sealed(tenant_id, body)
     else:
         payload = Payload(size=len(body), sha256=content_hash, blob=f"{tenant_id}/{content_hash}")
     return NewVersion(

@@ -10,7 +10,6 @@ from penstock.api.answers import MS
 from penstock.api.auth import Caller
 from penstock.api.histories import RunKey
 from penstock.api.parts import Parts
-from penstock.api.payloads import Payloads
 from penstock.api.registry import now_ms
 from penstock.domain.run.events import RunEvent
 from penstock.domain.run.explain import Waiting, changed, explained
@@ -48,7 +47,7 @@ async def explanation(parts: Parts, caller: Caller, row: Row) -> dict[str, Any]:
         caller.tenant_id, str(row["id"]), row["created_at"], row["correlation_id"] or str(row["id"])
     )
     graph = await parts.definitions.graph(caller.tenant_id, row["definition"])
-    payloads = Payloads(parts.blobs, partial(parts.histories.decision_of, key))
+    payloads = parts.payloads(key.tenant_id, partial(parts.histories.decision_of, key))
     source = folding.Source(parts.histories, payloads, key, graph)
     heard = Heard()
     try:

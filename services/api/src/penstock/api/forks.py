@@ -92,7 +92,7 @@ async def stood(parts: Parts, caller: Caller, row: Row, place: past.Until) -> pa
     """
     key = key_of_row(caller, row)
     graph = await parts.definitions.graph(caller.tenant_id, row["definition"])
-    payloads = Payloads(parts.blobs, partial(parts.histories.decision_of, key))
+    payloads = parts.payloads(key.tenant_id, partial(parts.histories.decision_of, key))
     then = await folding.stood(Source(parts.histories, payloads, key, graph), place)
     if then.run.started is None and then.run.is_over:
         said = "the run ended before it began: execute its workflow again"
@@ -195,14 +195,14 @@ async def begun(asked: Asked, begin: Beginning, given: Any = ...) -> tuple[UUID,
     graph = begin.state.drawn
     if begin.definition is not None:
         definition = (await stored(parts, tenant, begin.definition)).content_hash
-    state = await parts.payloads.made(tenant, str(run_id), encoded(begin.state))
+    payloads = parts.payloads(tenant, partial(parts.histories.decision_in, tenant))
+    state = await payloads.state(str(run_id), encoded(begin.state))
     entry = begin.started.input
     if given is not ...:
         text = msgspec.json.encode(given)
         refuse_payload(limits, text, what="the input", pointer="/input")
-        entry = await parts.payloads.made(tenant, str(run_id), text)
+        entry = await payloads.made(str(run_id), text)
     sender = sender_of(request, caller.actor)
-    payloads = Payloads(parts.blobs, partial(parts.histories.decision_in, tenant))
     read = await variables_kept(parts, payloads, caller, run_id, begin)
     asker = Asker(tenant, begin.started.workflow_id, begin.started.workflow_name)
     command = StartRun(
@@ -244,7 +244,7 @@ async def variables_kept(
     kept = msgspec.json.decode(await payloads.text(recorded, Allowance()), type=Values)
     merged = told | {name: value for name, value in kept.items() if name in names}
     found = msgspec.json.encode(merged, order="sorted")
-    return await parts.payloads.made(caller.tenant_id, str(run_id), found)
+    return await payloads.made(str(run_id), found)
 
 
 def preview(begin: Beginning) -> dict[str, Any]:

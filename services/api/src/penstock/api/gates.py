@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import msgspec
+from msgspec import Raw
 from msgspec.structs import replace
 
 from penstock.api.errors import detail, invalid
@@ -16,6 +17,7 @@ from penstock.domain.run.explain import Waiting
 from penstock.domain.run.timeline import Cause
 from penstock.domain.tenant.events import Limits
 from penstock.domain.workflow.model import Definition
+from penstock.infra.blobs.port import Blobs
 from penstock.infra.gates import (
     Asker,
     KeyFailed,
@@ -70,9 +72,9 @@ async def gates_at(
 class Doors:
     """What gates stand like, as their histories in the log say."""
 
-    def __init__(self, direct: Direct, payloads: Payloads) -> None:
+    def __init__(self, direct: Direct, blobs: Blobs) -> None:
         self._direct = direct
-        self._payloads = payloads
+        self._blobs = blobs
 
     async def explained(self, tenant_id: str, run_id: str, wait: Waiting, at: int) -> Waiting:
         """A wait for a gate with who holds it, and the run's place in line; others as they are."""
@@ -122,7 +124,8 @@ class Doors:
         """The event with the state in it, where it is one that is told by it."""
         if not isinstance(event, GateSnapshotTaken) or event.state.inline:
             return event
-        state = await self._payloads.text(event.state, Allowance())
+        assert event.state.blob is not None, "a state is inline or an object"
+        state = Raw(await self._blobs.get(event.state.blob))
         return replace(event, state=replace(event.state, inline=state))
 
 

@@ -17,7 +17,7 @@ from penstock.api.identity.accounts import Accounts
 from penstock.api.keys import Keys
 from penstock.api.limits import TenantLimits
 from penstock.api.origins import Origins
-from penstock.api.payloads import Payloads
+from penstock.api.payloads import Decisions, Payloads
 from penstock.api.presence import Presence
 from penstock.api.pressure import Pressure
 from penstock.api.quotas import Executions, Places
@@ -26,6 +26,7 @@ from penstock.api.registry import Registry
 from penstock.api.runnable import Runnables
 from penstock.infra.blobs.port import Blobs
 from penstock.infra.definitions import Definitions
+from penstock.infra.keyring.payloads import Seals
 from penstock.infra.postgres.engine import Engine
 from penstock.infra.probes import Probes
 
@@ -44,7 +45,7 @@ class Parts:
     registry: Registry
     histories: Histories
     keys: Keys
-    payloads: Payloads
+    seals: Seals
     presence: Presence
     origins: Origins
     capacity: Capacity
@@ -63,6 +64,11 @@ class Parts:
     def pepper(self) -> bytes:
         """What hashes of new API keys are made with."""
         return self.accounts.peppers[0]
+
+    def payloads(self, tenant_id: str, decision: Decisions | None = None) -> Payloads:
+        """What opens and makes a tenant's payloads; decision: finds those that lie in the log."""
+        found = self.histories.decision if decision is None else decision
+        return Payloads(self.blobs, self.seals, found, tenant_id)
 
     def require_broker(self) -> None:
         """Raise `Unavailable` at once while there is no broker to write to."""

@@ -4,10 +4,14 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
 from penstock.api.errors import Problem
 from penstock.domain.payload import INLINE_MAX_BYTES, UNSEALED, Payload, inline
 from penstock.infra.blobs.port import BlobCorrupt, BlobMissing, Blobs
+from penstock.infra.keyring.data_keys import KeyGone
+from penstock.infra.keyring.keks import Unopenable
+from penstock.infra.keyring.payloads import Seals
 from penstock.infra.telemetry import logs
 
 OPENED_MAX_BYTES = 32 * 1024 * 1024
@@ -41,17 +45,30 @@ class Allowance:
 
 
 class Payloads:
-    """Opens and makes payloads."""
+    """Opens and makes the payloads of one tenant."""
 
-    def __init__(self, blobs: Blobs, decision: Decisions) -> None:
+    def __init__(self, blobs: Blobs, seals: Seals, decision: Decisions, tenant_id: str) -> None:
         self._blobs = blobs
+        self._seals = seals
         self._decision = decision
+        self._tenant_id = tenant_id
 
-    async def made(self, tenant_id: str, run_id: str, data: bytes) -> Payload:
-        """`data` (JSON text) as a payload: inline while small, else stored. `BlobsUnavailable`."""
+    async def made(self, run_id: str, data: bytes) -> Payload:
+        """`data` (JSON text) as a payload of a run, sealed: inline while small, else stored.
+
+        Raises BlobsUnavailable, DatabaseUnavailable.
+        """
         if len(data) <= INLINE_MAX_BYTES:
-            return inline(data)
-        name = await self._blobs.put(data, tenant=tenant_id, run_id=run_id)
+            return await self._seals.sealed(self._tenant_id, data)
+        enc, stored = await self._seals.stored(self._tenant_id, data)
+        return replace(await self._kept(run_id, stored), enc=enc)
+
+    async def state(self, run_id: str, data: bytes) -> Payload:
+        """`data`, a state to begin with: what was said stands in it sealed, it itself is not."""
+        return inline(data) if len(data) <= INLINE_MAX_BYTES else await self._kept(run_id, data)
+
+    async def _kept(self, run_id: str, data: bytes) -> Payload:
+        name = await self._blobs.put(data, tenant=self._tenant_id, run_id=run_id)
         return Payload(size=len(data), sha256=name.rpartition("/")[2], blob=name)
 
     async def opened(self, stored: bytes | None, allowance: Allowance) -> Raw:
@@ -60,19 +77,22 @@ class Payloads:
 
     async def text(self, payload: Payload, allowance: Allowance) -> Raw:
         """The payload's JSON text, or its reference where it cannot be opened here."""
-        if payload.enc != UNSEALED:
-            return reference(payload)
-        if payload.inline:
+        if payload.inline and payload.enc == UNSEALED:
             return payload.inline
-        if not allowance.take(payload.size):
+        if not payload.inline and not allowance.take(payload.size):
             return reference(payload)
         try:
-            return Raw(await self._fetched(payload))
-        except (BlobMissing, BlobCorrupt) as error:
+            stored = await self._fetched(payload)
+            return await self._seals.text(self._tenant_id, payload, stored)
+        except KeyGone:
+            return reference(payload)
+        except (BlobMissing, BlobCorrupt, Unopenable) as error:
             _log.error("payload cannot be opened", payload=payload.sha256, error=repr(error))
             raise Problem(500, "a stored payload cannot be opened") from error
 
     async def _fetched(self, payload: Payload) -> bytes:
+        if payload.inline:
+            return bytes(payload.inline)
         if payload.blob is not None:
             return await self._blobs.get(payload.blob)
         place, _, member = (payload.at or "").partition("/")

@@ -62,11 +62,14 @@ async def living(engine: Engine, tenant_id: str) -> int:
     return int(row["living"]) if row is not None else 0
 
 
-async def named(engine: Engine, tenant_id: str, names: Collection[str]) -> bytes:
+async def named(
+    engine: Engine, tenant_id: str, names: Collection[str], payloads: Payloads
+) -> bytes:
     """An object of the variables that there are of these names, as JSON text."""
     async with tenant_session(engine, tenant_id) as session:
         rows = await session.all(NAMED, {"tenant": tenant_id, "names": sorted(names)})
-    found = {row["name"]: _decode(row["value"]).inline for row in rows}
+    allowance = Allowance()
+    found = {row["name"]: await payloads.opened(row["value"], allowance) for row in rows}
     return msgspec.json.encode(found, order="sorted")
 
 

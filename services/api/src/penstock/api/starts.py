@@ -113,7 +113,8 @@ async def _sent(
     asked = start.asked
     given = msgspec.json.encode(asked.input)
     refuse_payload(limits, given, what="the input", pointer=start.input_pointer)
-    payload = await parts.payloads.made(caller.tenant_id, str(start.run_id), given)
+    payloads = parts.payloads(caller.tenant_id)
+    payload = await payloads.made(str(start.run_id), given)
     sender = sender_of(request, caller.actor)
     read = await variables_read(parts, caller.tenant_id, start.run_id, graph)
     run_id = str(start.run_id)
@@ -131,7 +132,7 @@ async def _sent(
         priority=asked.priority,
         request_hash=start.request_hash,
         traceparent=sender.traceparent,
-        gates=await gates_at(parts.payloads, graph.definition, asker, entry, limits),
+        gates=await gates_at(payloads, graph.definition, asker, entry, limits),
     )
     return await beginnings.sent(parts, caller.tenant_id, start.run_id, command, sender)
 
@@ -145,8 +146,9 @@ async def variables_read(
     """
     if not graph.vars:
         return None
-    found = await queries_variables.named(parts.engine, tenant_id, graph.vars)
-    return await parts.payloads.made(tenant_id, str(run_id), found)
+    payloads = parts.payloads(tenant_id)
+    found = await queries_variables.named(parts.engine, tenant_id, graph.vars, payloads)
+    return await payloads.made(str(run_id), found)
 
 
 def _refuse_input(start: Start, schema: dict[str, Any] | bool) -> None:

@@ -16,11 +16,12 @@ from nats.errors import Error as BrokerError
 from penstock.api import recorded
 from penstock.api.auth import Caller
 from penstock.api.errors import Problem, detail, invalid
-from penstock.api.histories import Histories, RunKey
+from penstock.api.histories import RunKey
 from penstock.api.parts import Parts
 from penstock.api.positions import EVENTS, LAST_NTH, START, Position, parse
 from penstock.api.routes.runs import known_run, workflow_of
 from penstock.api.tails import Told
+from penstock.api.unsealing import opened
 from penstock.infra.nats.direct import ReadUnavailable
 from penstock.infra.postgres.engine import DatabaseUnavailable, Row
 from penstock.infra.telemetry import logs
@@ -75,7 +76,7 @@ async def found(parts: Parts, caller: Caller, wanted: Wanted) -> "Subscription":
     start = None if wanted.after is UNSET else position_of(wanted.after)
     if wanted.run_id is not UNSET:
         row = await known_run(parts, caller, wanted.run_id)
-        return Subscription(OneRun(parts.histories, caller.tenant_id, row), asked, start or START)
+        return Subscription(OneRun(parts, caller.tenant_id, row), asked, start or START)
     workflow_id = ""
     if wanted.workflow_id is not UNSET:
         workflow_id = str(await workflow_of(parts, caller, wanted.workflow_id))
@@ -140,9 +141,10 @@ class Subscription:
 class OneRun:
     """The events of one run, whose row is `row`."""
 
-    def __init__(self, histories: Histories, tenant_id: str, row: Row) -> None:
+    def __init__(self, parts: Parts, tenant_id: str, row: Row) -> None:
         self.about = str(row["id"])
-        self._histories = histories
+        self._histories = parts.histories
+        self._seals = parts.seals
         self._run = RunKey(tenant_id, self.about, row["created_at"], row["correlation_id"])
         self._ended_at = row["last_seq"] if row["finished_at"] is not None else None
 
@@ -156,7 +158,8 @@ class OneRun:
 
     async def shown(self, told: Told, after: Position) -> Iterable[Event]:
         """The events of a decision that come after a position."""
-        return recorded.shown(told, self._run, after)
+        shown = recorded.shown(told, self._run, after)
+        return await opened(self._seals, self._run.tenant_id, shown)
 
     def is_over(self, told: Told) -> bool:
         """Whether this was the run's last decision."""
@@ -182,7 +185,8 @@ class ManyRuns:
             if self.about and origin.workflow_id != self.about:
                 return ()
             run = RunKey(self._tenant_id, told.run_id, EPOCH, origin.correlation_id)
-            return tuple(recorded.shown(told, run, after))
+            shown = recorded.shown(told, run, after)
+            return await opened(self._parts.seals, self._tenant_id, shown)
         except msgspec.DecodeError as error:
             _log.error("a decision cannot be read", seq=told.seq, error=str(error))
             return ()

@@ -24,11 +24,15 @@ from penstock.infra.egress.allowed import parse_allowed
 from penstock.infra.egress.guard import Guard
 from penstock.infra.eventlog.jetstream import JetStreamLog
 from penstock.infra.expressions import Expressions
+from penstock.infra.keyring.choice import keks_of
+from penstock.infra.keyring.data_keys import DataKeys
+from penstock.infra.keyring.payloads import Seals
 from penstock.infra.nats.dead import DeadLetters
 from penstock.infra.nats.delivery import Delivery
 from penstock.infra.nats.direct import Direct
 from penstock.infra.nats.publish import Publisher
 from penstock.infra.nats.streams import EVENTS
+from penstock.infra.postgres.engine import Engine
 from penstock.infra.service import FLUSH_S, Context, StartRefused
 from penstock.infra.settings import ExecutorSettings
 from penstock.infra.telemetry.logs import logger
@@ -81,11 +85,13 @@ class Executor:
         self._transport = GuardedTransport(guard)
         blobs = blobs_of(settings, nc)
         self._blobs_check = BlobsCheck(blobs)
+        self._engine = Engine(settings.database_url, name=f"penstock-executor:{self.executor_id}")
+        self._keys = DataKeys(self._engine, keks_of(settings))
         self.holdings = Holdings(Delivery.ack)
         self._reporter = Reporter(self._publisher, self.executor_id, self.holdings.settle)
         self.worker = Worker(
             plans=Plans(Definitions(blobs), Expressions().evaluate, plan_at),
-            payloads=Payloads(blobs, self._events_at),
+            payloads=Payloads(blobs, Seals(self._keys), self._events_at),
             reporter=self._reporter,
             transport=self._transport,
             executor_id=self.executor_id,
@@ -104,6 +110,7 @@ class Executor:
 
     async def start(self) -> None:
         """Take in work from now on."""
+        await self._engine.open()
         await self._publisher.start()
         await self._direct.start()
         self._tasks = [
@@ -126,6 +133,7 @@ class Executor:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._transport.close()
         await self._direct.stop()
+        await self._engine.close()
 
     async def ready(self) -> Mapping[str, bool]:
         """Whether its stream, the consumer of each of its queues and the object store are there."""

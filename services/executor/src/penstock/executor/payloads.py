@@ -1,7 +1,8 @@
 """Payloads, opened and made: what a task names is read, what a step says is kept.
 
-Opening gives the bytes inline, wherever they were. What was read from elsewhere is checked against
-its hash; a small cache spares the siblings of a fan-out the same read.
+Opening gives the bytes inline and unsealed, wherever they were. What was read from elsewhere is
+checked against its hash; a small cache spares the siblings of a fan-out the same read. Whatever
+leaves is sealed with the tenant's key, what was opened and is only passed on too.
 """
 
 import hashlib
@@ -12,12 +13,15 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from penstock.domain.payload import INLINE_MAX_BYTES, PAYLOAD_MAX_BYTES, UNSEALED, Payload, inline
+from penstock.domain.payload import INLINE_MAX_BYTES, NULL, PAYLOAD_MAX_BYTES, UNSEALED, Payload
 from penstock.domain.run.events import RunEvent
 from penstock.domain.run.rest import payload_at
-from penstock.executor.outcome import StepFault
+from penstock.executor.outcome import Carried, StepFault
 from penstock.executor.patience import tried
-from penstock.infra.blobs.port import Blobs
+from penstock.infra.blobs.port import Blobs, Owner, owner_of
+from penstock.infra.keyring.data_keys import KeyGone
+from penstock.infra.keyring.keks import Unopenable
+from penstock.infra.keyring.payloads import Seals
 from penstock.infra.telemetry.metrics import executor_blob_bytes
 from penstock.messages.envelope import RawDecision, Task
 
@@ -36,6 +40,12 @@ decode_payloads = msgspec.json.Decoder(dict[str, Payload]).decode
 decode_event = msgspec.json.Decoder(RunEvent).decode
 
 
+class Opened(Payload, frozen=True, gc=False):
+    """A payload that can be read, beside what is stored of it."""
+
+    stored: Payload = NULL
+
+
 class Unavailable(Exception):
     """A payload is not where it should be, at least not now."""
 
@@ -43,24 +53,39 @@ class Unavailable(Exception):
 class Payloads:
     """Reads and keeps the payloads of steps."""
 
-    def __init__(self, blobs: Blobs, read_events: ReadEvents) -> None:
+    def __init__(self, blobs: Blobs, seals: Seals, read_events: ReadEvents) -> None:
         self._blobs = blobs
+        self._seals = seals
         self._read_events = read_events
-        self._cached: OrderedDict[str, Payload] = OrderedDict()
+        self._cached: OrderedDict[tuple[str, str], Payload] = OrderedDict()
         self._decisions: OrderedDict[int, RawDecision] = OrderedDict()
 
     async def opened(self, payload: Payload, tenant: str) -> Payload:
         """`payload` with its bytes inline. Raises StepFault, retryable, when they are not there."""
-        if payload.inline:
+        if is_open(payload):
             return payload
         if payload.blob is not None and not payload.blob.startswith(f"{tenant}/"):
             raise StepFault("PAYLOAD_UNAVAILABLE", "the payload is not this tenant's")
-        cached = self._cached.get(payload.sha256)
+        known = (tenant, payload.sha256)
+        cached = self._cached.get(known)
         if cached is None:
-            data = await tried(lambda: self._read(payload))
-            cached = replace(payload, inline=Raw(data), at=None, blob=None)
-            self._remember(cached)
+            cached = await tried(lambda: self._read(payload, tenant))
+            self._remember(known, cached)
         return cached
+
+    def at_hand(self, payloads: Mapping[str, Payload], tenant: str) -> Mapping[str, Payload] | None:
+        """The same for payloads that are inline, without waiting; None when a key is missing."""
+        opened = {}
+        for name, payload in payloads.items():
+            if payload.inline and payload.enc != UNSEALED:
+                try:
+                    text = self._seals.text_at_hand(tenant, payload)
+                except Unopenable:
+                    return None
+                if text is None:
+                    return None
+                opened[name] = unsealed(payload, text)
+        return {**payloads, **opened} if opened else payloads
 
     async def carried(self, task: Task, tenant: str) -> Mapping[str, Payload]:
         """What the task reads, by name, also when it is too much for the task's message.
@@ -76,40 +101,53 @@ class Payloads:
         executor_blob_bytes.labels("in").inc(len(data))
         return decode_payloads(data)
 
-    async def kept(self, raw: Raw, *, tenant: str, run_id: str) -> Payload:
-        """The payload of these bytes, made by a run; in the blob store when they are many.
+    def kept_at_once(self, carried: Carried, *, tenant: str, run_id: str) -> Payload | None:
+        """What is said as a payload, without waiting; None for nothing, and where it must wait."""
+        data = to_seal(carried, tenant, run_id)
+        if not isinstance(data, bytes):
+            return data
+        return None if len(data) > INLINE_MAX_BYTES else self._seals.at_hand(tenant, data)
 
-        Raises StepFault: PAYLOAD_TOO_LARGE, or retryable when the store does not take them.
+    async def kept(self, carried: Carried, *, tenant: str, run_id: str) -> Payload | None:
+        """What is said as a payload, made by a run; in the blob store when it is large.
+
+        Raises StepFault: PAYLOAD_TOO_LARGE, or retryable when the store does not take it.
         """
-        small = inline_if_small(raw)
-        if small is not None:
-            return small
-        data = bytes(raw)
+        data = to_seal(carried, tenant, run_id)
+        if not isinstance(data, bytes):
+            return data
+        if len(data) <= INLINE_MAX_BYTES:
+            return await tried(lambda: self._seals.sealed(tenant, data))
         if len(data) > PAYLOAD_MAX_BYTES:
             raise StepFault(
                 "PAYLOAD_TOO_LARGE", f"{len(data)} bytes are over the {PAYLOAD_MAX_BYTES} allowed"
             )
-        name = await tried(lambda: self._blobs.put(data, tenant=tenant, run_id=run_id))
-        executor_blob_bytes.labels("out").inc(len(data))
-        return Payload(size=len(data), sha256=hashlib.sha256(data).hexdigest(), blob=name)
+        enc, stored = await tried(lambda: self._seals.stored(tenant, data))
+        name = await tried(lambda: self._blobs.put(stored, tenant=tenant, run_id=run_id))
+        executor_blob_bytes.labels("out").inc(len(stored))
+        sha256 = hashlib.sha256(stored).hexdigest()
+        return Payload(size=len(stored), sha256=sha256, enc=enc, blob=name)
 
-    async def _read(self, payload: Payload) -> bytes:
-        data = await self._found(payload)
+    async def _read(self, payload: Payload, tenant: str) -> Opened:
+        held, data = await self._found(payload)
         if hashlib.sha256(data).hexdigest() != payload.sha256:
             raise Unavailable("the bytes found are not those that were kept")
-        return data
+        try:
+            return unsealed(held, await self._seals.text(tenant, held, data))
+        except (Unopenable, KeyGone) as error:
+            said = "what the step needs was sealed with a key that is no more"
+            raise StepFault("PAYLOAD_UNAVAILABLE", said) from error
 
-    async def _found(self, payload: Payload) -> bytes:
-        if payload.enc != UNSEALED:
-            raise Unavailable(f"sealed with {payload.enc}, which this executor cannot open")
+    async def _found(self, payload: Payload) -> tuple[Payload, bytes]:
+        """A payload where its bytes are, and these."""
+        if payload.inline:
+            return payload, bytes(payload.inline)
         if payload.blob is not None:
             data = await self._blobs.get(payload.blob)
             executor_blob_bytes.labels("in").inc(len(data))
-            return data
+            return payload, data
         assert payload.at is not None, "a payload is inline, a blob, or at a place"
         held = await self._held_at(payload.at)
-        if held.inline:
-            return bytes(held.inline)
         return await self._found(replace(held, at=None))
 
     async def _held_at(self, place: str) -> Payload:
@@ -134,15 +172,36 @@ class Payloads:
                 self._decisions.popitem(last=False)
         return decision
 
-    def _remember(self, payload: Payload) -> None:
+    def _remember(self, known: tuple[str, str], payload: Payload) -> None:
         if payload.size > CACHED_BYTES_MAX:
             return
-        self._cached[payload.sha256] = payload
+        self._cached[known] = payload
         if len(self._cached) > CACHED_MAX:
             self._cached.popitem(last=False)
 
 
-def inline_if_small(raw: Raw) -> Payload | None:
-    """The payload that carries these bytes itself, None when they are too many for that."""
-    data = bytes(raw)
-    return inline(data) if len(data) <= INLINE_MAX_BYTES else None
+def is_open(payload: Payload) -> bool:
+    """Whether the payload's JSON text can be read as it is."""
+    return bool(payload.inline) and payload.enc == UNSEALED
+
+
+def unsealed(stored: Payload, text: Raw) -> Opened:
+    """The payload with its JSON text. The hash stays that of what is stored: it is its name."""
+    return Opened(size=len(bytes(text)), sha256=stored.sha256, inline=text, stored=stored)
+
+
+def to_seal(carried: Carried, tenant: str, run_id: str) -> bytes | Payload | None:
+    """The JSON text that has to be sealed; what can leave as it is, as that.
+
+    What is only passed on leaves as it came, unless its object is another run's and goes with it.
+    """
+    if isinstance(carried, Opened):
+        blob = carried.stored.blob
+        is_ours = blob is not None and owner_of(blob) == Owner(tenant, run_id)
+        is_sealed_here = blob is None and carried.stored.enc != UNSEALED
+        return carried.stored if is_ours or is_sealed_here else bytes(carried.inline)
+    if isinstance(carried, Raw):
+        return bytes(carried)
+    if carried is None or not is_open(carried):
+        return carried
+    return bytes(carried.inline)

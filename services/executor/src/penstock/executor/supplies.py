@@ -13,7 +13,7 @@ from penstock.domain.payload import PAYLOAD_MAX_BYTES, Payload
 from penstock.executor.inputs import ITEMS
 from penstock.executor.items import Items, with_item
 from penstock.executor.outcome import StepFault
-from penstock.executor.payloads import Payloads
+from penstock.executor.payloads import Payloads, is_open
 from penstock.executor.plans import Plan
 from penstock.messages.envelope import Task
 
@@ -37,12 +37,13 @@ class Supplies:
         for name, payload in payloads.items():
             if not payload.inline and (name != ITEMS or self._items.held(tenant, payload) is None):
                 return None
-        if ITEMS not in payloads:
-            return payloads
+        opened = self._payloads.at_hand(payloads, tenant)
+        if opened is None or ITEMS not in opened:
+            return opened
         # Whatever is wrong with the items is said where a task may fail: at leisure.
         with suppress(StepFault):
-            items = self._items.taken_apart(tenant, payloads[ITEMS])
-            return with_item(task.step_id, payloads, items)
+            items = self._items.taken_apart(tenant, opened[ITEMS])
+            return with_item(task.step_id, opened, items)
         return None
 
     async def fetched(self, tenant: str, task: Task, plan: Plan) -> Mapping[str, Payload]:
@@ -58,7 +59,7 @@ class Supplies:
         elsewhere = {
             name: payload
             for name, payload in carried.items()
-            if not payload.inline
+            if not is_open(payload)
             and name != ITEMS
             and not (payload.blob is not None and name == plan.passed)
         }

@@ -9,14 +9,14 @@ from typing import assert_never
 
 from msgspec import Raw, Struct
 
-from penstock.domain.payload import INLINE_MAX_BYTES, Payload
+from penstock.domain.payload import Payload
 from penstock.domain.run.commands import CompleteStep, FailStep, Report, ReportLost, SuspendStep
 from penstock.domain.run.events import StepError, WaitKind
 from penstock.executor.edges import Told
 from penstock.executor.holdings import Held
 from penstock.executor.inputs import MESSAGE_MAX, StepInput, encode
 from penstock.executor.outcome import Carried, Done, Outcome, Rest, StepFault, TimedOut
-from penstock.executor.payloads import Payloads, inline_if_small
+from penstock.executor.payloads import Payloads
 from penstock.messages.envelope import Task
 
 
@@ -75,46 +75,34 @@ def encoded(value: object) -> Raw:
 
 
 def passed_on(given: StepInput | None) -> Carried:
-    """A step's input, to be said again; what was opened from an object is too large to be said."""
+    """A step's input, to be said again."""
     assert given is not None, "a step that ran was given something"
-    payload = given.payload
-    if payload is None or (payload.inline and payload.size > INLINE_MAX_BYTES):
-        return given.raw
-    return payload
+    return given.raw if given.payload is None else given.payload
 
 
-def kept_at_once(burden: Burden) -> Kept | None:
-    """The payloads of a burden; None when something in it is too large for a message."""
-    output, given, details, items = burden.output, burden.input, burden.details, burden.items
-    if isinstance(output, Raw):
-        output = inline_if_small(output) or burden.output
-    if isinstance(given, Raw):
-        given = inline_if_small(given) or burden.input
-    if isinstance(details, Raw):
-        details = inline_if_small(details) or burden.details
-    if isinstance(items, Raw):
-        items = inline_if_small(items) or burden.items
-    if isinstance(output, Raw) or isinstance(given, Raw):
-        return None
-    if isinstance(details, Raw) or isinstance(items, Raw):
-        return None
-    return Kept(output, given, details, items)
+def kept_at_once(burden: Burden, payloads: Payloads, held: Held) -> Kept | None:
+    """The payloads of a burden; None when one is too large for a message, or a key is missing."""
+    tenant, run_id = held.pack.tenant, held.task.run_id
+    found: list[Payload | None] = []
+    for carried in (burden.output, burden.input, burden.details, burden.items):
+        payload = None
+        if carried is not None:
+            payload = payloads.kept_at_once(carried, tenant=tenant, run_id=run_id)
+            if payload is None:
+                return None
+        found.append(payload)
+    return Kept(*found)
 
 
 async def kept(burden: Burden, payloads: Payloads, held: Held) -> Kept:
     """The payloads of an attempt's burden, large ones put into the blob store. Raises StepFault."""
     tenant, run_id = held.pack.tenant, held.task.run_id
 
-    async def one(carried: Carried) -> Payload | None:
-        if not isinstance(carried, Raw):
-            return carried
-        return await payloads.kept(carried, tenant=tenant, run_id=run_id)
-
     return Kept(
-        await one(burden.output),
-        await one(burden.input),
-        await one(burden.details),
-        await one(burden.items),
+        await payloads.kept(burden.output, tenant=tenant, run_id=run_id),
+        await payloads.kept(burden.input, tenant=tenant, run_id=run_id),
+        await payloads.kept(burden.details, tenant=tenant, run_id=run_id),
+        await payloads.kept(burden.items, tenant=tenant, run_id=run_id),
     )
 
 

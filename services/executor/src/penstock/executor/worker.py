@@ -130,7 +130,7 @@ class Worker:
         edges = None
         if plan.edges is not None:
             found, edges = told(plan.edges, held.given, found)
-        kept = kept_at_once(burden_of(held, found))
+        kept = kept_at_once(burden_of(held, found), self._payloads, held)
         if kept is None:
             return False
         self._say(held, report_of(held, self._executor_id, found, kept, edges=edges))

@@ -11,6 +11,9 @@ from penstock.infra.blobs.choice import BlobsCheck, blobs_of
 from penstock.infra.definitions import Definitions
 from penstock.infra.eventlog.jetstream import JetStreamLog
 from penstock.infra.eventlog.transact import Addressed
+from penstock.infra.keyring.choice import keks_of
+from penstock.infra.keyring.data_keys import DataKeys
+from penstock.infra.keyring.payloads import Seals
 from penstock.infra.nats import subjects
 from penstock.infra.nats.bootstrap import Topology
 from penstock.infra.nats.dead import DeadLetters
@@ -103,7 +106,8 @@ class Scheduler:
         archive = Archived(self._engine)
         self._horizon = Horizon(self._direct, wall_ms)
         definitions = Definitions(self._blobs)
-        payloads = Payloads(self._blobs, self._direct, archive)
+        seals = Seals(DataKeys(self._engine, keks_of(context.settings)))
+        payloads = Payloads(self._blobs, self._direct, archive, seals)
         dispatch = Dispatch(self._publisher, self._blobs, Aged(payloads, self._horizon))
         timers = Timers(self._publisher)
         calls = GateCalls(self._publisher, me=me, now=wall_ms)

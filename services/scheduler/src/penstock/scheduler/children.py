@@ -20,7 +20,6 @@ from penstock.domain.run.reports import depth_of
 from penstock.domain.run.state import Run, RunStatus, Wait
 from penstock.domain.workflow.graph import Graph
 from penstock.domain.workflow.model import Definition
-from penstock.infra.blobs.port import BlobCorrupt, BlobMissing
 from penstock.infra.definitions import Definitions
 from penstock.infra.eventlog.log import EventLog
 from penstock.infra.gates import (
@@ -37,7 +36,7 @@ from penstock.infra.schemas import check_value
 from penstock.infra.telemetry import logs
 from penstock.messages.codec import Undecodable
 from penstock.messages.envelope import CommandMessage, encode
-from penstock.scheduler.payloads import Payloads
+from penstock.scheduler.payloads import LOST, Payloads
 from penstock.scheduler.registry import Registry, Runnable, Unrunnable
 from penstock.scheduler.watch import RunKey
 
@@ -47,7 +46,7 @@ NOT_STARTED = "CHILD_NOT_STARTED"
 FINDINGS_MAX = 5
 """Of what is wrong with an input, told in an error's message."""
 
-LOST = (BlobMissing, BlobCorrupt, Undecodable, msgspec.MsgspecError)
+UNREADABLE = (*LOST, Undecodable, msgspec.MsgspecError)
 """What no further attempt would mend: a definition, an input or a history cannot be read."""
 
 CODES = {
@@ -126,7 +125,7 @@ class Children:
         child = RunKey(order.key.tenant, order.wait.child_id)
         try:
             command = await self._start(child, order)
-        except (Unrunnable, *LOST) as why:
+        except (Unrunnable, *UNREADABLE) as why:
             if await self._log.last(subjects.run_events(*child)) is not None:
                 return await self._send(child, ContinueRun(), id=f"{child.run_id}/ask")
             return await self._send(order.key, not_started(order, told(why)), id=child.run_id)
@@ -139,7 +138,7 @@ class Children:
         wait = order.wait
         found = await self._registry.runnable(child.tenant, wait.workflow_id, wait.version)
         graph = await self._definitions.graph(child.tenant, found.content_hash)
-        await self._refuse_input(found, graph, order.input)
+        await self._refuse_input(found, graph, order)
         variables = await self._variables(child, graph)
         return StartRun(
             workflow_id=found.workflow_id,
@@ -164,9 +163,12 @@ class Children:
         """What the child passes before it starts. Raises `Unrunnable` for a key that fails."""
         scope = None
         if reads_key(definition):
-            given = msgspec.json.decode(await self._payloads.text(order.input))
-            read = None if variables is None else await self._payloads.text(variables)
-            values = {} if read is None else msgspec.json.decode(read)
+            tenant = order.key.tenant
+            given = msgspec.json.decode(await self._payloads.text(order.input, tenant=tenant))
+            values = {}
+            if variables is not None:
+                read = await self._payloads.text(variables, tenant=tenant)
+                values = msgspec.json.decode(read)
             scope = scope_of(order.wait.child_id, given, values)
         asker = Asker(order.key.tenant, found.workflow_id, found.workflow_name)
         try:
@@ -174,12 +176,13 @@ class Children:
         except KeyFailed as why:
             raise Unrunnable(str(why)) from why
 
-    async def _refuse_input(self, found: Runnable, graph: Graph, given: Payload) -> None:
+    async def _refuse_input(self, found: Runnable, graph: Graph, order: Order) -> None:
         """Raise `Unrunnable` where the input does not fit the workflow's schema."""
         schema = graph.definition.input_schema
         if schema is None:
             return
-        value = msgspec.json.decode(await self._payloads.text(given))
+        given = await self._payloads.text(order.input, tenant=order.key.tenant)
+        value = msgspec.json.decode(given)
         findings = check_value(schema, value)
         if findings:
             said = "; ".join(f"{at or '/'}: {why}" for at, why in findings[:FINDINGS_MAX])
@@ -193,9 +196,10 @@ class Children:
         for name in sorted(graph.vars):
             variable = await self._registry.variable(child.tenant, name)
             if variable is not None:
-                values[name] = await self._payloads.text(variable.value)
+                text = await self._payloads.text(variable.value, tenant=child.tenant)
+                values[name] = text
         data = msgspec.json.encode(values)
-        return await self._payloads.made(data, tenant=child.tenant, run_id=child.run_id)
+        return await self._payloads.said(data, tenant=child.tenant, run_id=child.run_id)
 
     async def _end(self, key: RunKey, run: Run) -> int:
         """Say how the child has ended."""

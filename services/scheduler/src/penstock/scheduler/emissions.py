@@ -13,7 +13,6 @@ from penstock.domain.event.decide import EVENT, EmitEvent
 from penstock.domain.event.events import EventEmitted
 from penstock.domain.ids import derived
 from penstock.domain.payload import NULL, Payload
-from penstock.infra.blobs.port import BlobCorrupt, BlobMissing
 from penstock.infra.eventlog.cache import Cache
 from penstock.infra.eventlog.log import EventLog
 from penstock.infra.eventlog.transact import Addressed, Ledger
@@ -21,7 +20,7 @@ from penstock.infra.nats import subjects
 from penstock.infra.telemetry import logs
 from penstock.messages import catalogue
 from penstock.messages.codec import Undecodable, codec_for, read
-from penstock.scheduler.payloads import Payloads
+from penstock.scheduler.payloads import LOST, Payloads
 from penstock.scheduler.watch import RunKey
 
 EMITS = "emit_event"
@@ -73,11 +72,11 @@ class Emissions:
     async def _emit(self, key: RunKey, step_id: str, output: Payload) -> int:
         event_id = derived(key.run_id, step_id, "event")
         try:
-            said = read(decode_said, bytes(await self._payloads.text(output)))
-        except (Undecodable, BlobMissing, BlobCorrupt):
+            said = read(decode_said, bytes(await self._payloads.text(output, tenant=key.tenant)))
+        except (Undecodable, *LOST):
             logger.exception("no event", run_id=key.run_id, step_id=step_id)
             return 0
-        data = await self._payloads.made(bytes(said.data), tenant=key.tenant, run_id=key.run_id)
+        data = await self._payloads.said(bytes(said.data), tenant=key.tenant, run_id=key.run_id)
         command = EmitEvent(
             event_id=event_id,
             event_type=said.type,

@@ -23,13 +23,16 @@ from msgspec import Struct
 from penstock.domain.errors import PenstockError
 from penstock.infra.keyring.keks import Keks
 from penstock.infra.keyring.sealing import DATA_KEY_BYTES, Sealer
-from penstock.infra.postgres.engine import Engine, Row
+from penstock.infra.postgres.engine import DatabaseUnavailable, Engine, Row
 
 HELD_S = 60.0
 """How long an unwrapped key is used before the vault is asked again: a tenant's deletion takes its
 keys away from every process within this time."""
 HELD_MAX = 10_000
 """Keys at hand; those longest not used make room."""
+AWAY_S = 2.0
+"""How long a key is used on without asking again while the vault cannot be reached: nobody can
+destroy it there meanwhile."""
 KEY_LIFE = timedelta(days=30)
 """After which a tenant's next key is made: what one stolen key opens is bounded."""
 
@@ -100,7 +103,7 @@ class DataKeys:
         """One question to the vault for all who ask at the same moment."""
         asked = self._asked.get((tenant_id, key_id))
         if asked is None:
-            looking = self._current(tenant_id) if key_id is None else self._by_id(tenant_id, key_id)
+            looking = self._looked_up(tenant_id, key_id)
             asked = self._asked[tenant_id, key_id] = asyncio.create_task(looking)
             asked.add_done_callback(lambda done: self._answered(tenant_id, key_id, done))
         return await asyncio.shield(asked)
@@ -109,6 +112,19 @@ class DataKeys:
         del self._asked[tenant_id, key_id]
         if not done.cancelled():
             done.exception()
+
+    async def _looked_up(self, tenant_id: str, key_id: UUID | None) -> Sealer:
+        """What the vault says; what was at hand before, while it cannot be asked."""
+        try:
+            if key_id is None:
+                return await self._current(tenant_id)
+            return await self._by_id(tenant_id, key_id)
+        except DatabaseUnavailable:
+            held = self._held.get((tenant_id, key_id))
+            if held is None or held.sealer.is_worn:
+                raise
+            held.until = self._clock() + AWAY_S
+            return held.sealer
 
     async def _by_id(self, tenant_id: str, key_id: UUID) -> Sealer:
         row = await self._find(tenant_id, key_id)

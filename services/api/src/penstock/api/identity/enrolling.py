@@ -11,6 +11,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
+from penstock.api.answers import encode
 from penstock.api.idempotency import Identity
 from penstock.api.identity import logins
 from penstock.api.identity.accounts import Accounts
@@ -20,8 +21,9 @@ from penstock.api.identity.sessions import hash_of, invite_token
 from penstock.api.registry import Written
 from penstock.domain.errors import Conflict, Refused
 from penstock.domain.idempotency import CODE
-from penstock.domain.payload import Payload, of_value
+from penstock.domain.payload import Payload
 from penstock.domain.user.state import Users
+from penstock.infra.keyring.payloads import Seals
 
 REQUEST_LABEL = b"penstock request of a person 1\0"
 INVITE_LABEL = b"penstock invitation 1\0"
@@ -41,9 +43,9 @@ def digests_of(accounts: Accounts, email: str) -> list[bytes]:
     return [email_digest(email, pepper) for pepper in accounts.peppers]
 
 
-def profile(email: str, name: str) -> Payload:
-    """All that tells who somebody is."""
-    return of_value({"email": email, "name": name})
+async def profile(seals: Seals, tenant_id: str, email: str, name: str) -> Payload:
+    """All that tells who somebody is, sealed. Raises as `Seals.sealed`."""
+    return await seals.sealed(tenant_id, encode({"email": email, "name": name}))
 
 
 def guarded(made: Identity, pepper: bytes) -> Identity:

@@ -77,7 +77,7 @@ async def register(request: Request) -> Response:
     first = CreateUser(
         user_id=str(user_id),
         role=Role.ADMIN,
-        profile=profile(asked.email, asked.name),
+        profile=await profile(parts.seals, str(made.id), asked.email, asked.name),
         created_by=actor,
         request_hash=made.request_hash,
     )
@@ -217,7 +217,7 @@ async def own(parts: Parts, tenant_id: str, user_id: UUID) -> dict[str, Any] | N
     row = await queries_users.user(parts.engine, tenant_id, user_id)
     if row is None:
         return None
-    (body,) = await queries_users.shown_users([row], parts.payloads)
+    (body,) = await queries_users.shown_users([row], parts.payloads(tenant_id))
     return body
 
 

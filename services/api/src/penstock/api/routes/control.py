@@ -11,7 +11,7 @@ import msgspec
 from fastapi import APIRouter, Path, Request, Response
 
 from penstock.api import bodies, queries_runs, starts
-from penstock.api.answers import POSITION_HEADER, REPLAYED_HEADER, answered
+from penstock.api.answers import POSITION_HEADER, REPLAYED_HEADER, answered, encode
 from penstock.api.auth import Caller, RunsCanceller, RunsStarter
 from penstock.api.idempotency import identity, kept_to_one_request, key_of
 from penstock.api.limits import refuse_payload
@@ -20,7 +20,6 @@ from penstock.api.parts import Parts, parts_of, sender_of
 from penstock.api.positions import EVENTS, parse
 from penstock.api.routes.runs import id_of, is_accepted, unknown
 from penstock.api.schemas import Accepted, Decide, Pause, Signal
-from penstock.domain.payload import of_value
 from penstock.domain.run.commands import (
     DecideApproval,
     PauseRun,
@@ -81,7 +80,7 @@ async def signal_run(
     data = msgspec.json.encode(asked.payload)
     limits = await parts.limits.of(caller.tenant_id)
     refuse_payload(limits, data, what="the payload", pointer="/payload")
-    payload = await parts.payloads.made(caller.tenant_id, str(known), data)
+    payload = await parts.payloads(caller.tenant_id).made(str(known), data)
     command = SignalRun(name=name, signal_id=str(made.id), payload=payload)
     return await decided(request, caller, known, command)
 
@@ -96,7 +95,8 @@ async def decide_approval(
     request: Request, run_id: str, step_id: StepId, caller: RunsStarter
 ) -> Response:
     """Approve or reject, also before the step asks for it; the first decision stands."""
-    known = await known_id(parts_of(request), caller, run_id)
+    parts = parts_of(request)
+    known = await known_id(parts, caller, run_id)
     asked = await bodies.model(request, Decide)
     output = {
         "decision": asked.decision,
@@ -104,9 +104,8 @@ async def decide_approval(
         "decidedBy": caller.actor,
         "decidedAt": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     }
-    command = DecideApproval(
-        step_id=step_id, decision=Verdict(asked.decision), output=of_value(output)
-    )
+    said = await parts.seals.sealed(caller.tenant_id, encode(output))
+    command = DecideApproval(step_id=step_id, decision=Verdict(asked.decision), output=said)
     return await decided(request, caller, known, command)
 
 

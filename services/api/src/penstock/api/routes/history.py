@@ -23,6 +23,7 @@ from penstock.api.queries_steps import STEPS_SHOWN_MAX, Steps
 from penstock.api.routes.runs import known_run
 from penstock.api.schemas import EventShown, RunShown
 from penstock.api.tails import Told
+from penstock.api.unsealing import opened
 from penstock.api.writes import read_after
 from penstock.infra.postgres.engine import Row
 from penstock.infra.telemetry import metrics
@@ -68,7 +69,7 @@ async def list_events(
             break
         for told in page:
             seq = told.seq
-            events += recorded.shown(told, key, start)
+            events += await opened(parts.seals, caller.tenant_id, recorded.shown(told, key, start))
             if len(events) >= limit:
                 break
     items = events[:limit]
@@ -84,7 +85,7 @@ async def get_state(request: Request, run_id: str, caller: RunsReader, at: At = 
     row = await known_run(parts, caller, run_id)
     key = key_of(row, caller)
     graph = await parts.definitions.graph(caller.tenant_id, row["definition"])
-    payloads = Payloads(parts.blobs, partial(parts.histories.decision_of, key))
+    payloads = parts.payloads(key.tenant_id, partial(parts.histories.decision_of, key))
     then = await folding.folded(Source(parts.histories, payloads, key, graph), place)
     if not then.is_born:
         raise Problem(404, "the run had not begun yet")
@@ -127,7 +128,7 @@ async def frames(parts: Parts, key: RunKey, start: Position) -> AsyncIterator[by
     yield RETRY
     async with counted(parts.histories.follow(key, max(start.seq - 1, 0))) as history:
         async for told in history:
-            yield framed(told, key, start)
+            yield await framed(parts, told, key, start)
             if told is not None and recorded.end(told) is not None:
                 return
 
@@ -140,11 +141,11 @@ async def counted(history: Follow) -> AsyncIterator[Follow]:
             yield history
 
 
-def framed(told: Told | None, key: RunKey, start: Position) -> bytes:
+async def framed(parts: Parts, told: Told | None, key: RunKey, start: Position) -> bytes:
     """The frames of one decision, with the end if it is the last; a comment for none."""
     if told is None:
         return KEEP_ALIVE
-    events = recorded.shown(told, key, start)
+    events = await opened(parts.seals, key.tenant_id, recorded.shown(told, key, start))
     end = END if recorded.end(told) is not None else b""
     return b"".join(map(frame, events)) + end
 

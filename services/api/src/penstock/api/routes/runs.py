@@ -172,15 +172,15 @@ async def page_of_runs(
     rows = await queries_runs.matching(
         parts.engine, caller.tenant_id, wanted, after=after, limit=limit + 1
     )
-    shown = await queries_runs.shown(parts.engine, parts.payloads, rows[:limit])
+    shown = await queries_runs.shown(parts.engine, parts.payloads(caller.tenant_id), rows[:limit])
     following = pages.cursor_of(rows[limit - 1], of) if len(rows) > limit else None
     return {"items": shown, "nextCursor": following}
 
 
 def payloads_of(parts: Parts, row: Row) -> Payloads:
     """What opens a run's payloads: those of a fork may lie in the history of another, older run."""
-    find = partial(parts.histories.decision_in, str(row["tenant_id"]))
-    return Payloads(parts.blobs, find)
+    tenant_id = str(row["tenant_id"])
+    return parts.payloads(tenant_id, partial(parts.histories.decision_in, tenant_id))
 
 
 async def whole_run(parts: Parts, row: Row) -> dict[str, Any]:

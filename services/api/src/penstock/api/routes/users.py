@@ -42,7 +42,7 @@ async def list_users(
     of = pages.listing(request)
     after = pages.after(cursor, of)
     rows = await queries_users.users(parts.engine, caller.tenant_id, after=after, limit=limit + 1)
-    shown = await queries_users.shown_users(rows[:limit], parts.payloads)
+    shown = await queries_users.shown_users(rows[:limit], parts.payloads(caller.tenant_id))
     page = pages.page(rows, limit, lambda row: row, of=of)
     return answered({**page, "items": shown})
 
@@ -62,7 +62,7 @@ async def create_user(request: Request, caller: UsersManager) -> Response:
     command = CreateUser(
         user_id=str(made.id),
         role=asked.role,
-        profile=profile(asked.email, asked.name),
+        profile=await profile(parts.seals, caller.tenant_id, asked.email, asked.name),
         created_by=caller.actor,
         is_invited=invite is not None,
         request_hash=made.request_hash,
@@ -88,7 +88,7 @@ async def get_user(request: Request, user_id: str, caller: UsersManager) -> Resp
     parts = parts_of(request)
     await read_after(request, parts)
     row = await known(parts, caller, user_id)
-    (body,) = await queries_users.shown_users([row], parts.payloads)
+    (body,) = await queries_users.shown_users([row], parts.payloads(caller.tenant_id))
     return answered(body)
 
 
@@ -100,15 +100,13 @@ async def change_user(request: Request, user_id: str, caller: UsersManager) -> R
     asked = await bodies.model(request, UserChange)
     if asked.role is not None:
         refuse_higher(caller, asked.role)
-    before = await queries_users.profile_of(row, parts.payloads)
+    before = await queries_users.profile_of(row, parts.payloads(caller.tenant_id))
     name = before["name"] if asked.name is None else asked.name
     changes_name = name != before["name"]
-    found = str(row["id"])
-    command = ChangeUser(
-        user_id=found,
-        role=asked.role,
-        profile=profile(before["email"], name) if changes_name else None,
-    )
+    found, changed = str(row["id"]), None
+    if changes_name:
+        changed = await profile(parts.seals, caller.tenant_id, before["email"], name)
+    command = ChangeUser(user_id=found, role=asked.role, profile=changed)
     sender = sender_of(request, caller.actor)
     written = await parts.registry.users(caller.tenant_id, command, sender)
     parts.accounts.people.forget(UUID(caller.tenant_id))

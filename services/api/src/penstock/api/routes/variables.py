@@ -15,12 +15,12 @@ from penstock.api.limits import refuse_payload
 from penstock.api.openapi import gives, gives_page_of, takes
 from penstock.api.pages import Cursor, Limit
 from penstock.api.parts import Parts, parts_of, sender_of
+from penstock.api.payloads import Allowance
 from penstock.api.schemas_registry import NewVariable, VariableChange, VariableShown
 from penstock.api.writes import read_after, settled
 from penstock.domain.errors import Conflict
 from penstock.domain.ids import derived
-from penstock.domain.payload import INLINE_MAX_BYTES, Payload, inline
-from penstock.domain.tenant.events import Limits
+from penstock.domain.payload import INLINE_MAX_BYTES, Payload
 from penstock.domain.variable.commands import ChangeVariable, CreateVariable, DeleteVariable
 from penstock.domain.variable.state import Variable
 from penstock.infra.postgres.engine import Row
@@ -45,7 +45,7 @@ async def list_variables(
     rows = await queries_variables.variables(
         parts.engine, caller.tenant_id, after=pages.after(cursor, of), limit=limit + 1
     )
-    shown = await queries_variables.shown_variables(rows[:limit], parts.payloads)
+    shown = await queries_variables.shown_variables(rows[:limit], parts.payloads(caller.tenant_id))
     page = pages.page(rows, limit, lambda row: row, of=of)
     return answered({**page, "items": shown})
 
@@ -61,7 +61,7 @@ async def create_variable(request: Request, caller: VariablesWriter) -> Response
     parts = parts_of(request)
     sent = await bodies.value(request)
     asked = bodies.fitted(sent, NewVariable)
-    value = payload_of(asked.value, await parts.limits.of(caller.tenant_id))
+    value = await payload_of(parts, caller, asked.value)
     made = identity(request, caller.tenant_id, sent)
     await kept_to_one_request(request, caller.tenant_id, caller.actor, made)
     if await queries_variables.living(parts.engine, caller.tenant_id) >= VARIABLES_MAX:
@@ -80,7 +80,7 @@ async def create_variable(request: Request, caller: VariablesWriter) -> Response
         "Location": f"/api/variables/{asked.name}",
         "ETag": etag(written.state.revision),
     }
-    body = shown(variable_id, written.state)
+    body = await shown(parts, caller, variable_id, written.state)
     return await settled(parts, written, body, status=201, headers=headers)
 
 
@@ -93,7 +93,7 @@ async def get_variable(request: Request, variable: str, caller: VariablesReader)
     headers = {"ETag": etag(row["revision"])}
     if is_known(request, row["revision"]):
         return Response(status_code=304, headers=headers)
-    (body,) = await queries_variables.shown_variables([row], parts.payloads)
+    (body,) = await queries_variables.shown_variables([row], parts.payloads(caller.tenant_id))
     return answered(body, headers=headers)
 
 
@@ -107,16 +107,14 @@ async def change_variable(request: Request, variable: str, caller: VariablesWrit
     if asked.name not in {None, row["name"]}:
         fault = detail("/name", "SCHEMA_INVALID", f"is {row['name']} and cannot be changed")
         raise invalid("the body is not valid", fault)
-    command = ChangeVariable(
-        value=payload_of(asked.value, await parts.limits.of(caller.tenant_id)),
-        description=asked.description,
-        revisions=revisions,
-    )
+    value = await payload_of(parts, caller, asked.value)
+    command = ChangeVariable(value=value, description=asked.description, revisions=revisions)
     found = str(row["id"])
     sender = sender_of(request, caller.actor)
     written = await parts.registry.variable(caller.tenant_id, found, command, sender)
     headers = {"ETag": etag(written.state.revision)}
-    return await settled(parts, written, shown(found, written.state), headers=headers)
+    body = await shown(parts, caller, found, written.state)
+    return await settled(parts, written, body, headers=headers)
 
 
 @router.delete("/{variable}", status_code=204, responses=gives(None, status=204))
@@ -135,14 +133,15 @@ def id_of(tenant_id: str, name: str) -> str:
     return derived(tenant_id, "variable", name)
 
 
-def payload_of(value: Any, limits: Limits) -> Payload:
-    """A value as events hold it. Raises Problem 400 or 413 for one that is too large."""
+async def payload_of(parts: Parts, caller: Caller, value: Any) -> Payload:
+    """A value as events hold it, sealed. Raises Problem 400 or 413 for one that is too large."""
+    limits = await parts.limits.of(caller.tenant_id)
     text = msgspec.json.encode(value)
     refuse_payload(limits, text, what="the value", pointer="/value")
     if len(text) > INLINE_MAX_BYTES:
         said = f"has {len(text)} bytes as JSON, more than {INLINE_MAX_BYTES}"
         raise invalid("the body is not valid", detail("/value", "LIMIT_EXCEEDED", said))
-    return inline(text)
+    return await parts.seals.sealed(caller.tenant_id, text)
 
 
 async def known(parts: Parts, caller: Caller, ref: str) -> Row:
@@ -153,12 +152,15 @@ async def known(parts: Parts, caller: Caller, ref: str) -> Row:
     return row
 
 
-def shown(variable_id: str, variable: Variable) -> dict[str, Any]:
+async def shown(
+    parts: Parts, caller: Caller, variable_id: str, variable: Variable
+) -> dict[str, Any]:
     """A variable as clients see it, from what the write left behind."""
+    value = await parts.payloads(caller.tenant_id).text(variable.value, Allowance())
     return {
         "id": variable_id,
         "name": variable.name,
-        "value": variable.value.inline,
+        "value": value,
         "description": variable.description,
         "createdBy": variable.created_by,
         "createdAt": moment_of_ms(variable.created_at),

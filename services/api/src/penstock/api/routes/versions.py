@@ -93,7 +93,7 @@ async def get_version(
     parts = parts_of(request)
     await read_after(request, parts)
     row = await known_version(parts, caller, await known(parts, caller, workflow_id), version)
-    definition = await parts.payloads.opened(row["definition"], Allowance())
+    definition = await parts.payloads(caller.tenant_id).opened(row["definition"], Allowance())
     return answered({**queries_registry.shown_version(row), "definition": definition})
 
 

@@ -134,7 +134,7 @@ async def get_workflow(request: Request, workflow_id: str, caller: WorkflowsRead
         return Response(status_code=304, headers=headers)
     definition = None
     if row["definition"] is not None:
-        definition = await parts.payloads.opened(row["definition"], Allowance())
+        definition = await parts.payloads(caller.tenant_id).opened(row["definition"], Allowance())
     body = {**queries_registry.shown_workflow(row), "definition": definition}
     return answered(body, headers=headers)
 

@@ -1,0 +1,50 @@
+"""Events as they are shown: what was said in them opened, where it is sealed."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from penstock.domain.payload import UNSEALED, Payload
+from penstock.infra.keyring.data_keys import KeyGone
+from penstock.infra.keyring.payloads import Seals
+
+Shown = dict[str, Any]
+
+DEEPEST = 3
+"""How far inside an event a payload may stand: in the error of what starts with it."""
+
+
+async def opened(seals: Seals, tenant_id: str, events: Iterable[Shown]) -> list[Shown]:
+    """The events with their payloads opened; of a tenant whose key is destroyed they stay closed.
+
+    Raises DatabaseUnavailable, Unopenable.
+    """
+    shown = list(events)
+    sealed = [held for event in shown for held in sealed_in(event["data"], DEEPEST)]
+    try:
+        await seals.have(tenant_id, {held["enc"] for held in sealed})
+    except KeyGone:
+        return shown
+    for held in sealed:
+        held["inline"] = await value_of(seals, tenant_id, held)
+    return shown
+
+
+def sealed_in(data: Shown, deep: int) -> Iterator[Shown]:
+    """The sealed payloads in what an event says that carry themselves."""
+    for value in data.values():
+        if not isinstance(value, dict):
+            continue
+        if isinstance(value.get("inline"), str) and value.get("enc", UNSEALED) != UNSEALED:
+            yield value
+        elif deep:
+            yield from sealed_in(value, deep - 1)
+
+
+async def value_of(seals: Seals, tenant_id: str, held: Shown) -> Any:
+    """What a payload says, as a JSON value."""
+    stored = msgspec.json.encode(held["inline"])
+    payload = Payload(size=held["size"], sha256=held["sha256"], enc=held["enc"], inline=Raw(stored))
+    return msgspec.json.decode(await seals.text(tenant_id, payload, stored))
