@@ -60,9 +60,7 @@ from penstock.api.sockets import MESSAGE_MAX_BYTES, PING_S
 from penstock.infra.blobs.choice import BlobsCheck, blobs_of
 from penstock.infra.definitions import Definitions
 from penstock.infra.eventlog.jetstream import JetStreamLog
-from penstock.infra.keyring.choice import keks_of
-from penstock.infra.keyring.data_keys import DataKeys
-from penstock.infra.keyring.payloads import Seals
+from penstock.infra.keyring.choice import seals_of
 from penstock.infra.nats.bootstrap import Topology
 from penstock.infra.nats.direct import Direct
 from penstock.infra.nats.publish import Publisher
@@ -159,7 +157,7 @@ class Api:
         checkpoint = Checkpoint(self._nc, self._engine)
         arrears = Arrears(self._direct, checkpoint, now_ms)
         histories = Histories(self._nc, self._direct, self._engine)
-        seals = Seals(DataKeys(self._engine, keks_of(settings)))
+        seals = seals_of(settings, self._engine)
         return Parts(
             nc=self._nc,
             engine=self._engine,

@@ -24,9 +24,7 @@ from penstock.infra.egress.allowed import parse_allowed
 from penstock.infra.egress.guard import Guard
 from penstock.infra.eventlog.jetstream import JetStreamLog
 from penstock.infra.expressions import Expressions
-from penstock.infra.keyring.choice import keks_of
-from penstock.infra.keyring.data_keys import DataKeys
-from penstock.infra.keyring.payloads import Seals
+from penstock.infra.keyring.choice import seals_of
 from penstock.infra.nats.dead import DeadLetters
 from penstock.infra.nats.delivery import Delivery
 from penstock.infra.nats.direct import Direct
@@ -86,12 +84,11 @@ class Executor:
         blobs = blobs_of(settings, nc)
         self._blobs_check = BlobsCheck(blobs)
         self._engine = Engine(settings.database_url, name=f"penstock-executor:{self.executor_id}")
-        self._keys = DataKeys(self._engine, keks_of(settings))
         self.holdings = Holdings(Delivery.ack)
         self._reporter = Reporter(self._publisher, self.executor_id, self.holdings.settle)
         self.worker = Worker(
             plans=Plans(Definitions(blobs), Expressions().evaluate, plan_at),
-            payloads=Payloads(blobs, Seals(self._keys), self._events_at),
+            payloads=Payloads(blobs, seals_of(settings, self._engine), self._events_at),
             reporter=self._reporter,
             transport=self._transport,
             executor_id=self.executor_id,

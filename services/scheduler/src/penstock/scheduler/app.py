@@ -11,9 +11,7 @@ from penstock.infra.blobs.choice import BlobsCheck, blobs_of
 from penstock.infra.definitions import Definitions
 from penstock.infra.eventlog.jetstream import JetStreamLog
 from penstock.infra.eventlog.transact import Addressed
-from penstock.infra.keyring.choice import keks_of
-from penstock.infra.keyring.data_keys import DataKeys
-from penstock.infra.keyring.payloads import Seals
+from penstock.infra.keyring.choice import seals_of
 from penstock.infra.nats import subjects
 from penstock.infra.nats.bootstrap import Topology
 from penstock.infra.nats.dead import DeadLetters
@@ -87,11 +85,8 @@ class Scheduler:
         self._topology = Topology(nc, context.settings.queues)
         self._publisher = Publisher(nc)
         self._direct = Direct(nc)
-        self._engine = Engine(
-            context.settings.database_url,
-            name=f"penstock-{me}",
-            connections_max=DATABASE_CONNECTIONS_MAX,
-        )
+        url = context.settings.database_url
+        self._engine = Engine(url, name=f"penstock-{me}", connections_max=DATABASE_CONNECTIONS_MAX)
         self._blobs = blobs_of(context.settings, nc)
         self._blobs_check = BlobsCheck(self._blobs)
         self._dead = DeadLetters(self._publisher)
@@ -106,7 +101,7 @@ class Scheduler:
         archive = Archived(self._engine)
         self._horizon = Horizon(self._direct, wall_ms)
         definitions = Definitions(self._blobs)
-        seals = Seals(DataKeys(self._engine, keks_of(context.settings)))
+        seals = seals_of(context.settings, self._engine)
         payloads = Payloads(self._blobs, self._direct, archive, seals)
         dispatch = Dispatch(self._publisher, self._blobs, Aged(payloads, self._horizon))
         timers = Timers(self._publisher)
