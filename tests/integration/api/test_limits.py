@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from httpx import AsyncClient, Response
 
@@ -220,6 +221,25 @@ async def test_payloads_and_definitions_have_the_tenants_sizes(house: House) -> 
         assert (await client.post(path, json={"input": "x" * 98})).status_code == 202
         refused = await client.post("/api/variables", json={"name": "v", "value": "x" * 99})
         assert refusal(refused)[:3] == (413, "PAYLOAD_TOO_LARGE", "maxPayloadBytes")
+
+
+async def test_a_key_of_a_run_that_is_kept_no_more_begins_no_other(
+    house: House, api_urls: dict[str, str]
+) -> None:
+    async with limited(house) as (tenant_id, client):
+        path = f"/api/executions/{(await make(client)).json()['id']}/execute"
+        key = {"Idempotency-Key": "long ago"}
+        ran = await client.post(path, json={}, headers=key)
+        assert ran.json()["status"] == "succeeded"
+        with psycopg.connect(api_urls["penstock_projector"], autocommit=True) as projector:
+            past = "update penstock.runs set created_at = %s, finished_at = %s where id = %s"
+            long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+            projector.execute(past, [long_ago, long_ago, ran.json()["id"]])
+            gone = projector.execute("select penstock.expire_runs(%s, now(), 9)", [tenant_id])
+            assert gone.fetchone() == (1,)
+        again = await client.post(path, json={}, headers=key)
+        assert (again.status_code, again.json()["code"]) == (409, "IDEMPOTENCY_CONFLICT")
+        assert (await client.get("/api/runs")).json()["items"] == []
 
 
 async def test_runs_above_the_limit_wait_and_say_why(house: House) -> None:

@@ -30,6 +30,7 @@ ENDS_S = 1.0
 ARCHIVED = """
 select seq, body from penstock.event_archive
 where tenant_id = %(tenant)s and log = %(log)s and kind = 'run' and subject_id = %(run)s
+  and octet_length(body) > 0
   and seq > %(after)s
 order by seq limit %(limit)s
 """
@@ -37,6 +38,7 @@ order by seq limit %(limit)s
 ARCHIVED_LAST = """
 select seq, body from penstock.event_archive
 where tenant_id = %(tenant)s and log = %(log)s and kind = 'run' and subject_id = %(run)s
+  and octet_length(body) > 0
   and seq <= %(upto)s
 order by seq desc limit 1
 """
@@ -44,6 +46,7 @@ order by seq desc limit 1
 ARCHIVED_ONE = """
 select body from penstock.event_archive
 where tenant_id = %(tenant)s and log = %(log)s and seq = %(seq)s and kind = 'run'
+  and octet_length(body) > 0
 """
 
 

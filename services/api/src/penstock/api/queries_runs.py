@@ -11,6 +11,12 @@ from penstock.domain.run.state import RunStatus
 from penstock.infra.postgres.engine import Engine, Row
 from penstock.infra.postgres.tenant import tenant_session
 
+REMOVED = """
+select 1 from penstock.event_archive
+where tenant_id = %(tenant)s and subject_id = %(run)s and log = 'events' and kind = 'run'
+  and octet_length(body) = 0
+limit 1
+"""
 ONE = "select * from penstock.runs where tenant_id = %(tenant)s and id = %(id)s"
 SINK_OUTPUTS = """
 select s.run_id, s.step_id, s.status, s.output
@@ -51,6 +57,12 @@ async def find(engine: Engine, tenant_id: str, run_id: UUID) -> Row | None:
     """One run's row, None where the read models have none."""
     async with tenant_session(engine, tenant_id) as session:
         return await session.one(ONE, {"tenant": tenant_id, "id": run_id})
+
+
+async def is_removed(engine: Engine, tenant_id: str, run_id: str) -> bool:
+    """Whether there was such a run, of which only the hashes of its messages are kept."""
+    async with tenant_session(engine, tenant_id) as session:
+        return await session.one(REMOVED, {"tenant": tenant_id, "run": run_id}) is not None
 
 
 async def matching(

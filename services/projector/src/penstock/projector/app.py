@@ -14,6 +14,7 @@ from penstock.infra.service import Context
 from penstock.infra.settings import ProjectorSettings
 from penstock.infra.telemetry import logs
 from penstock.projector.collector import Collector
+from penstock.projector.retention import Retention
 from penstock.projector.runner import Runner
 from penstock.projector.sources import StoredSources
 
@@ -42,7 +43,8 @@ class Projector:
         )
         self._end = end
         self._collector = Collector(nc, self._direct, blobs, settings.database_url)
-        self._collecting: asyncio.Task[None] | None = None
+        self._retention = Retention(nc, settings.database_url)
+        self._keeping_house: list[asyncio.Task[None]] = []
         self._running: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -51,15 +53,17 @@ class Projector:
         await self._engine.open()
         self._running = asyncio.create_task(self.runner.run())
         self._running.add_done_callback(self._ended)
-        self._collecting = asyncio.create_task(self._collector.run())
-        self._collecting.add_done_callback(self._ended)
+        for each in (self._collector.run(), self._retention.run()):
+            keeping = asyncio.create_task(each)
+            keeping.add_done_callback(self._ended)
+            self._keeping_house.append(keeping)
 
     async def stop(self) -> None:
         """Finish the batch in hand and leave; the next writer goes on from the checkpoint."""
         self.runner.stop()
-        if self._collecting is not None:
-            self._collecting.cancel()
-            await asyncio.gather(self._collecting, return_exceptions=True)
+        for keeping in self._keeping_house:
+            keeping.cancel()
+        await asyncio.gather(*self._keeping_house, return_exceptions=True)
         if self._running is not None:
             await self._running
         await self._engine.close()

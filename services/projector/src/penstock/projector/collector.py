@@ -4,7 +4,7 @@ An object is removed if, and only if, all of this holds:
 
 - it was made for a run, `GRACE_S` before now and before the oldest command that still waits to be
   read: the object is there before the command that begins its run;
-- its run has no row, no message in the archive and none in the log;
+- its run has no row, no message in the log, and none in the archive that says anything;
 - no message in the archive names it, nor does a state that a run there has gone on from: forks and
   children work on what other runs have made;
 - the rows are as far as the log was when the pass began;
@@ -66,7 +66,7 @@ from unnest(%s::uuid[], %s::uuid[]) as o (tenant, run)
 where not exists (select from penstock.runs r where r.tenant_id = o.tenant and r.id = o.run)
 and not exists (
     select from penstock.event_archive a
-    where a.tenant_id = o.tenant and a.subject_id = o.run::text
+    where a.tenant_id = o.tenant and a.subject_id = o.run::text and octet_length(a.body) > 0
 )
 """
 SPEAKING = """
@@ -127,7 +127,7 @@ class Collector:
         """One pass; how many objects it removed. Raises `NotNow`, or what a server away raises."""
         async with self._connected() as connection:
             await self._caught_up(connection)
-            horizon = min(now_ms, await self._oldest_command_ms(now_ms)) - GRACE_S * 1000
+            horizon = min(now_ms, await oldest_command_ms(self._nc, now_ms)) - GRACE_S * 1000
             gone: dict[str, Stored] = {}
             async for page in paged(self._blobs.of_runs(), horizon):
                 gone |= {each.name: each for each in await self._without_run(connection, page)}
@@ -161,12 +161,6 @@ class Collector:
                 return
             await asyncio.sleep(CATCH_UP_POLL_S)
         raise NotNow("the read models are behind the log")
-
-    async def _oldest_command_ms(self, now_ms: int) -> int:
-        """When the oldest command that waits was given, `now_ms` where none does."""
-        answer = await self._nc.request(f"$JS.API.STREAM.INFO.{COMMANDS}", timeout=5)
-        state = msgspec.json.decode(answer.data, type=_Info).state
-        return int(state.first_ts.timestamp() * 1000) if state.messages else now_ms
 
     async def _without_run(self, connection: Connection, page: Sequence[Stored]) -> list[Stored]:
         """Those of a page whose runs nothing is left of: no row, no archive, no log."""
@@ -208,6 +202,13 @@ class _Info(msgspec.Struct):
     """What the broker says about a stream, as far as it is needed."""
 
     state: _State
+
+
+async def oldest_command_ms(nc: Client, now_ms: int) -> int:
+    """When the oldest command that waits was given, `now_ms` where none does."""
+    answer = await nc.request(f"$JS.API.STREAM.INFO.{COMMANDS}", timeout=5)
+    state = msgspec.json.decode(answer.data, type=_Info).state
+    return int(state.first_ts.timestamp() * 1000) if state.messages else now_ms
 
 
 async def paged(found: AsyncIterator[Stored], horizon: int) -> AsyncIterator[list[Stored]]:

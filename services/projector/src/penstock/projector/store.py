@@ -24,7 +24,7 @@ from penstock.infra.postgres.engine import JsonText, conninfo
 from penstock.infra.postgres.schema import DATABASE
 from penstock.infra.telemetry import logs
 from penstock.projector import arrays
-from penstock.projector.chains import Head
+from penstock.projector.chains import Head, message_hash
 from penstock.projector.entry import Entry, Log
 from penstock.projector.fold import Changes, fold, settle, wanted
 from penstock.projector.ids import uuid_text
@@ -119,15 +119,19 @@ class Store:
         await self._connection.execute("select 1")
 
     async def has_archived(self, entry: Entry) -> bool:
-        """Whether the archive has this very message in its place."""
+        """Whether the archive has this very message in its place, or had it."""
         sql = (
-            "select body from penstock.event_archive where tenant_id = %s and log = %s "
-            "and seq = %s and kind = %s and subject_id = %s"
+            "select body, hash, previous_hash from penstock.event_archive "
+            "where tenant_id = %s and log = %s and seq = %s and kind = %s and subject_id = %s"
         )
         place = [uuid_text(entry.tenant), str(entry.log), entry.seq]
         key = [*place, entry.kind, entry.subject_id]
         row = await (await self._connection.execute(sql, key)).fetchone()
-        return row is not None and row["body"] == entry.body
+        if row is None:
+            return False
+        if row["body"]:
+            return bool(row["body"] == entry.body)
+        return message_hash(row["previous_hash"].hex(), entry.body) == bytes(row["hash"])
 
     async def apply(
         self, log: Log, batch: Sequence[Entry], *, now_ms: int, sources: Sources

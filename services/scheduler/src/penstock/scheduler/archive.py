@@ -12,15 +12,17 @@ ROWS_MAX = 100_000
 LAST = """
     select seq, body from penstock.event_archive
     where tenant_id = %(tenant)s and log = 'events' and kind = %(kind)s and subject_id = %(id)s
+      and octet_length(body) > 0
     order by seq desc limit 1
 """
 BETWEEN = """
     select seq, body from penstock.event_archive
     where tenant_id = %(tenant)s and log = 'events' and kind = %(kind)s and subject_id = %(id)s
+      and octet_length(body) > 0
       and seq > %(after)s and seq < %(before)s
     order by seq limit %(limit)s
 """
-AT = "select body from penstock.event_archive where log = 'events' and seq = %(seq)s"
+AT = "select body from penstock.event_archive where log = 'events' and seq = %(seq)s and body <> ''"
 
 
 class Archived:

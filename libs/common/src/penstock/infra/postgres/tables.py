@@ -29,7 +29,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from penstock.infra.postgres import vault
 
-SCHEMA_REVISION = "0007"
+SCHEMA_REVISION = "0008"
 """The migration that this release needs; a process is not ready while the database has another."""
 
 LIVE_STATUSES = ("queued", "running", "paused", "waiting")
@@ -330,7 +330,12 @@ event_archive = Table(
     Column("subject_id", Text, nullable=False, comment="its id; malformed: the whole subject"),
     _at("recorded_at", nullable=False),
     Column("catalogue", SmallInteger, comment="null where the body could not be decoded"),
-    Column("body", LargeBinary, nullable=False, comment="the message, byte for byte"),
+    Column(
+        "body",
+        LargeBinary,
+        nullable=False,
+        comment="the message, byte for byte; empty when kept no more",
+    ),
     Column("hash", LargeBinary, nullable=False, comment="on the subject's chain"),
     Column("previous_hash", LargeBinary, nullable=False, comment="on the subject's chain"),
     Column("log_hash", LargeBinary, nullable=False, comment="on the log's chain"),

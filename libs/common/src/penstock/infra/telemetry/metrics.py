@@ -137,6 +137,9 @@ projector_halted = _gauge("projector_halted", "1 after a gap or a hash mismatch;
 projector_blobs_removed = _counter(
     "projector_blobs_removed_total", "Objects of runs that are no more, removed"
 )
+projector_runs_removed = _counter(
+    "projector_runs_removed_total", "Runs removed that ended too long ago to be kept"
+)
 projector_active = _gauge("projector_active", "1 on the replica that writes, 0 on a standby", "log")
 
 # --- api -----------------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ class Report(Struct, kw_only=True, rename="camel"):
 
     stream: by log, how many messages were compared with the stream; None where NATS did not
     answer. quarantined: messages whose events the rows leave out, which is no problem of theirs.
+    expired: messages of runs that are kept no more, of which only the hashes are left.
     """
 
     ok: bool = True
@@ -48,6 +49,7 @@ class Report(Struct, kw_only=True, rename="camel"):
     runs: int = 0
     steps: int = 0
     quarantined: int = 0
+    expired: int = 0
     heads: dict[str, dict[str, str | int]] = {}
     stream: dict[str, int | None] = {}
     problem_count: int = 0

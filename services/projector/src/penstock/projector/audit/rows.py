@@ -69,6 +69,14 @@ where not exists (
 """
 
 
+EMPTIED = """
+select distinct a.tenant_id::text, a.subject_id as run_id from penstock.event_archive a
+where octet_length(a.body) = 0 and a.kind = 'run' {where} and exists (
+    select 1 from penstock.runs r where r.tenant_id = a.tenant_id and r.id::text = a.subject_id
+) limit %s
+"""
+
+
 class Payloads(Exception):
     """A payload's bytes are not those of its hash."""
 
@@ -130,6 +138,16 @@ class Rows:
             async for row in await self._connection.execute(sql.encode(), [*parameters, EXTRA_MAX]):
                 where = f"{table} {row['tenant_id']} {row['run_id']}"
                 self._report.add(Kind.EXTRA_ROW, where, "the log knows of no such run")
+
+    async def find_emptied(self, tenant: UUID | None) -> None:
+        """Runs that are still there although the archive has lost what their messages said."""
+        where = "" if tenant is None else "and a.tenant_id = %s"
+        parameters = [EXTRA_MAX] if tenant is None else [tenant, EXTRA_MAX]
+        async for row in await self._connection.execute(
+            EMPTIED.format(where=where).encode(), parameters
+        ):
+            where = f"runs {row['tenant_id']} {row['run_id']}"
+            self._report.add(Kind.HISTORY, where, "its messages in the archive were emptied")
 
     def _compare_run(self, account: Account, row: Row | None) -> None:
         self._report.runs += 1

@@ -12,6 +12,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
 from penstock.infra.postgres.engine import JsonText, conninfo
+from penstock.messages.catalogue import RUN
 from penstock.messages.envelope import Decision
 from penstock.projector.audit.accounts import Account
 from penstock.projector.audit.chains import Chains
@@ -96,6 +97,7 @@ class Audit:
             await self._follow(log)
         await self._rows.compare([*self._finished, *self._live.values()])
         await self._rows.find_extra(self._tenant)
+        await self._rows.find_emptied(self._tenant)
         await self._registry.compare(self._connection, self._tenant)
         return self.report
 
@@ -120,7 +122,9 @@ class Audit:
     async def _absorb(self, entry: Entry, chains: Chains) -> None:
         """One message into the account of what it is about."""
         decision = entry.decision
-        if (str(entry.log), entry.seq) in self._quarantined:
+        if not entry.body and entry.log is Log.EVENTS and entry.kind == RUN:
+            self.report.expired += 1
+        elif (str(entry.log), entry.seq) in self._quarantined:
             self.report.quarantined += 1
             if (account := self._live.get(entry.subject)) is not None:
                 account.is_quarantined = True
