@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-runtime lock demo dev test check sim bench chaos clean
+.PHONY: help setup setup-runtime lock demo dev test check sim fuzz bench chaos clean
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$p; break; }; done)
 MEMBERS := libs/common libs/client libs/dev services/api services/scheduler services/executor services/projector
@@ -40,6 +40,9 @@ check: setup  ## Lint, format, types, import contracts, architecture
 
 sim: setup  ## Seeded lives of many runs
 	$(RUN) tests.simulation.run
+
+fuzz: setup  ## Ten thousand requests out of the OpenAPI document
+	$(RUN) tests.fuzz.run
 
 bench: setup  ## Throughput and latency, a table and OUT=bench.json
 	$(RUN) tests.benchmarks.run --out $(OUT)

@@ -88,5 +88,19 @@ def test_the_document_is_whole() -> None:
             public = path in PUBLIC
             assert ("x-permission" in operation) != public
             assert (operation.get("security") == []) == public
-            assert "default" in operation["responses"], path
-            assert "422" not in operation["responses"], path
+            assert not {"default", "422"} & set(operation["responses"]), path
+
+
+def test_every_operation_names_its_problems() -> None:
+    found = described()
+    for path, operations in found["paths"].items():
+        for method, operation in operations.items():
+            answers = set(operation["responses"])
+            assert answers >= {"400", "413", "429", "503"}, path
+            if path not in PUBLIC and "x-permission" in operation:
+                assert answers >= {"401", "403", "404"}, path
+            assert ("409" in answers) == (method != "get"), path
+            assert ("415" in answers) == ("requestBody" in operation), path
+            assert any(status.startswith("2") for status in answers), path
+    for answer in found["components"]["responses"].values():
+        assert set(answer["content"]) == {"application/problem+json"}

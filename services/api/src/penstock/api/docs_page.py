@@ -34,7 +34,7 @@ const operation = (path, method, what) => {
     table.append(row(each.in + " " + each.name, nameOf(each.schema)));
   if (what.requestBody) table.append(row("body", bodyOf(what.requestBody)));
   for (const [status, answer] of Object.entries(what.responses || {}))
-    table.append(row(status, bodyOf(answer) || answer.description));
+    table.append(row(status, bodyOf(answer) || answer.description || "problem"));
   box.append(head, table);
   return box;
 };

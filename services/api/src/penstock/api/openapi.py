@@ -1,6 +1,7 @@
 """How routes are described: their bodies, answers and problems, and the document of them all."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
@@ -20,7 +21,28 @@ SCHEMES = {
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
 
+EVERYWHERE = (400, 413, 429, 431, 503)
+GUARDED = (401, 403, 404)
+WRITING = (401, 403, 409)
+WITH_BODY = (408, 415)
+CONDITIONAL = 412
+PROBLEMS = sorted({*EVERYWHERE, *GUARDED, *WRITING, *WITH_BODY, CONDITIONAL})
+"""Statuses of problems: of any request, of one with a credential, of a write (what needs no
+credential may be one), of one with a body, of one with `If-Match`."""
+ANSWER = "#/components/responses/{status}"
+READING = ":read"
+
 Described = dict[str, Any]
+
+
+def if_match() -> dict[int | str, Described]:
+    """More `responses`, of a write that `If-Match` may stop."""
+    return {CONDITIONAL: {"$ref": ANSWER.format(status=CONDITIONAL)}}
+
+
+def if_none_match() -> dict[int | str, Described]:
+    """More `responses`, of a read that `If-None-Match` may spare."""
+    return {304: {"description": "It is as the client knows it"}}
 
 
 def takes(model: type[BaseModel], *, required: bool = True) -> Described:
@@ -87,6 +109,7 @@ def document(
         for framework in ("HTTPValidationError", "ValidationError"):
             schemas.pop(framework, None)
         components["securitySchemes"] = SCHEMES
+        components["responses"] = {str(status): _problem_of(status) for status in PROBLEMS}
         made["security"] = SECURITY
         for route in routes:
             _tell_guard(route, made["paths"].get(route.path, {}))
@@ -95,12 +118,39 @@ def document(
 
 
 def _tell_guard(route: APIRoute, operations: Described) -> None:
-    """Which permission a route's operations need; none has the framework's 422."""
+    """What a route's operations need, and all that they may answer beside what they are for."""
     guard = guard_of(route)
     for method in route.methods or ():
         operation = operations.get(method.lower(), {"responses": {}})
-        operation["responses"].pop("422", None)
+        answers = operation["responses"]
+        for unsaid in ("422", "default"):
+            answers.pop(unsaid, None)
         if guard is None or isinstance(guard, Public):
             operation["security"] = []
         else:
             operation["x-permission"] = str(guard.permission)
+        for status in problems_of(method, operation, is_open=not operation.get("security", True)):
+            answers.setdefault(str(status), {"$ref": ANSWER.format(status=status)})
+        if method != "GET" and not str(guard and guard.permission).endswith(READING):
+            answers.setdefault("202", _late(answers))
+
+
+def problems_of(method: str, operation: Described, *, is_open: bool) -> Iterable[int]:
+    """The statuses of the problems that an operation may answer."""
+    yield from EVERYWHERE
+    if not is_open:
+        yield from GUARDED
+    if method != "GET":
+        yield from WRITING
+    if "requestBody" in operation:
+        yield from WITH_BODY
+
+
+def _problem_of(status: int) -> Described:
+    return problem() | {"description": HTTPStatus(status).phrase}
+
+
+def _late(answers: Described) -> Described:
+    """The answer to a write that the read models do not show yet."""
+    done: Described = next((answers[status] for status in ("200", "201") if status in answers), {})
+    return {**done, "description": "Written; reads may not show it yet"}

@@ -41,13 +41,12 @@ BARE_TYPES = frozenset({"", "text/plain", "application/octet-stream"})
 RACES_MAX = 3
 """An import meets a workflow that is made or deleted meanwhile; nobody does that all the time."""
 
-FILE = {"schema": {"type": "string"}}
 EXPORT: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The definition", "content": {JSON: {}, YAML: FILE}},
+    200: {"description": "The definition", "content": {JSON: {"schema": {}}, YAML: {"schema": {}}}},
     "default": problem(),
 }
 IMPORT: dict[str, Any] = {
-    "requestBody": {"required": True, "content": {JSON: {"schema": {}}, YAML: FILE}}
+    "requestBody": {"required": True, "content": {JSON: {"schema": {}}, YAML: {"schema": {}}}}
 }
 
 Format = Annotated[Literal["json", "yaml"], Query(description="of the answer")]

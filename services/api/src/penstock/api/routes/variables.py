@@ -12,7 +12,7 @@ from penstock.api.errors import Problem, detail, invalid
 from penstock.api.etags import etag, is_known, may_change
 from penstock.api.idempotency import identity, kept_to_one_request
 from penstock.api.limits import refuse_payload
-from penstock.api.openapi import gives, gives_page_of, takes
+from penstock.api.openapi import gives, gives_page_of, if_match, if_none_match, takes
 from penstock.api.pages import Cursor, Limit
 from penstock.api.parts import Parts, parts_of, sender_of
 from penstock.api.payloads import Allowance
@@ -84,7 +84,7 @@ async def create_variable(request: Request, caller: VariablesWriter) -> Response
     return await settled(parts, written, body, status=201, headers=headers)
 
 
-@router.get("/{variable}", responses=gives(VariableShown))
+@router.get("/{variable}", responses=gives(VariableShown) | if_none_match())
 async def get_variable(request: Request, variable: str, caller: VariablesReader) -> Response:
     """One variable by name or id."""
     parts = parts_of(request)
@@ -97,7 +97,9 @@ async def get_variable(request: Request, variable: str, caller: VariablesReader)
     return answered(body, headers=headers)
 
 
-@router.put("/{variable}", responses=gives(VariableShown), openapi_extra=takes(VariableChange))
+@router.put(
+    "/{variable}", responses=gives(VariableShown) | if_match(), openapi_extra=takes(VariableChange)
+)
 async def change_variable(request: Request, variable: str, caller: VariablesWriter) -> Response:
     """Give it another value and description; runs that have begun keep what they began with."""
     parts = parts_of(request)
@@ -117,7 +119,7 @@ async def change_variable(request: Request, variable: str, caller: VariablesWrit
     return await settled(parts, written, body, headers=headers)
 
 
-@router.delete("/{variable}", status_code=204, responses=gives(None, status=204))
+@router.delete("/{variable}", status_code=204, responses=gives(None, status=204) | if_match())
 async def delete_variable(request: Request, variable: str, caller: VariablesWriter) -> Response:
     """Let no run that begins from now on read it."""
     parts = parts_of(request)

@@ -8,7 +8,7 @@ from penstock.api.auth import Caller, WorkflowsReader, WorkflowsWriter
 from penstock.api.errors import Problem
 from penstock.api.etags import etag, may_change
 from penstock.api.idempotency import identity, kept_to_one_request
-from penstock.api.openapi import gives, gives_page_of, takes
+from penstock.api.openapi import gives, gives_page_of, if_match, takes
 from penstock.api.pages import Cursor, Limit
 from penstock.api.parts import Parts, parts_of, sender_of
 from penstock.api.payloads import Allowance
@@ -53,7 +53,7 @@ async def list_versions(
 @router.post(
     "/versions",
     status_code=201,
-    responses=gives(VersionShown, status=201),
+    responses=gives(VersionShown, status=201) | if_match(),
     openapi_extra=takes(DefinitionOnly),
 )
 async def draft_version(request: Request, workflow_id: str, caller: WorkflowsWriter) -> Response:
@@ -97,7 +97,7 @@ async def get_version(
     return answered({**queries_registry.shown_version(row), "definition": definition})
 
 
-@router.post("/versions/{version}/publish", responses=gives(WorkflowShown))
+@router.post("/versions/{version}/publish", responses=gives(WorkflowShown) | if_match())
 async def publish_version(
     request: Request, workflow_id: str, version: str, caller: WorkflowsWriter
 ) -> Response:
@@ -110,7 +110,7 @@ async def publish_version(
     )
 
 
-@router.put("/versions/{version}/pin", responses=gives(WorkflowShown))
+@router.put("/versions/{version}/pin", responses=gives(WorkflowShown) | if_match())
 async def pin_version(
     request: Request, workflow_id: str, version: str, caller: WorkflowsWriter
 ) -> Response:
@@ -123,7 +123,7 @@ async def pin_version(
     )
 
 
-@router.delete("/pin", responses=gives(WorkflowShown))
+@router.delete("/pin", responses=gives(WorkflowShown) | if_match())
 async def unpin(request: Request, workflow_id: str, caller: WorkflowsWriter) -> Response:
     """Run the newest published version by default again."""
     parts = parts_of(request)

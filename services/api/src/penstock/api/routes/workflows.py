@@ -12,7 +12,7 @@ from penstock.api.auth import Caller, WorkflowsReader, WorkflowsWriter
 from penstock.api.errors import Problem, detail, invalid
 from penstock.api.etags import etag, is_known, may_change
 from penstock.api.idempotency import Identity, identity, kept_to_one_request
-from penstock.api.openapi import gives, gives_page_of, takes
+from penstock.api.openapi import gives, gives_page_of, if_match, if_none_match, takes
 from penstock.api.pages import Cursor, Limit
 from penstock.api.parts import Parts, parts_of, sender_of
 from penstock.api.payloads import Allowance
@@ -123,7 +123,7 @@ async def validate_definition(request: Request, _: WorkflowsReader) -> Response:
     )
 
 
-@router.get("/{workflow_id}", responses=gives(WorkflowShown))
+@router.get("/{workflow_id}", responses=gives(WorkflowShown) | if_none_match())
 async def get_workflow(request: Request, workflow_id: str, caller: WorkflowsReader) -> Response:
     """One workflow with the definition of its newest published version."""
     parts = parts_of(request)
@@ -139,7 +139,11 @@ async def get_workflow(request: Request, workflow_id: str, caller: WorkflowsRead
     return answered(body, headers=headers)
 
 
-@router.put("/{workflow_id}", responses=gives(WorkflowShown), openapi_extra=takes(WorkflowChange))
+@router.put(
+    "/{workflow_id}",
+    responses=gives(WorkflowShown) | if_match(),
+    openapi_extra=takes(WorkflowChange),
+)
 async def change_workflow(request: Request, workflow_id: str, caller: WorkflowsWriter) -> Response:
     """Rename; with a definition, make and publish a new version. A pin stays where it is.
 
@@ -167,7 +171,7 @@ async def change_workflow(request: Request, workflow_id: str, caller: WorkflowsW
     return await settled(parts, written, shown(found, written.state, definition), headers=headers)
 
 
-@router.delete("/{workflow_id}", status_code=204, responses=gives(None, status=204))
+@router.delete("/{workflow_id}", status_code=204, responses=gives(None, status=204) | if_match())
 async def delete_workflow(request: Request, workflow_id: str, caller: WorkflowsWriter) -> Response:
     """Let nobody run it any more; its runs stay readable, live ones go on."""
     parts = parts_of(request)
