@@ -44,7 +44,8 @@ def api_urls(make_database: Callable[[], str], role_passwords: dict[str, str]) -
     """The URL of one migrated database for each of the services' roles."""
     url = make_database()
     migrate(url, {role: role_passwords[role] for role in SERVICE_ROLES})
-    return {role: with_login(url, role, role_passwords[role]) for role in SERVICE_ROLES}
+    roles = {role: with_login(url, role, role_passwords[role]) for role in SERVICE_ROLES}
+    return {"penstock_owner": url, **roles}
 
 
 @pytest.fixture(scope="session")

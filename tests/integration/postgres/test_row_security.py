@@ -198,6 +198,7 @@ CALLERS = {
     "add_archive_partition": {"projector"},
     "add_data_key": {"api", "executor", "scheduler"},
     "destroy_data_keys": {"api"},
+    "expire_runs": {"projector"},
     "find_api_key": {"api"},
     "find_data_key": {"api", "executor", "scheduler"},
     "find_invitation": {"api"},

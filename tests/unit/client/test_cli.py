@@ -17,7 +17,7 @@ RUN = {"id": "r-1", "tenantId": "t", "workflowId": "w", "workflowName": "W", "ve
 
 
 def penstock(
-    *words: str, far: FarSide | None = None, folder: Path | None = None
+    *words: str, far: FarSide | None = None, folder: Path | None = None, typed: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run the command with nothing in its environment but the far side."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
@@ -27,6 +27,7 @@ def penstock(
         [sys.executable, "-c", start, *words],
         env={**kept, **known},
         cwd=folder,
+        input=typed,
         capture_output=True,
         text=True,
         timeout=60,

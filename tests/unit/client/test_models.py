@@ -9,7 +9,18 @@ from fastapi import FastAPI
 
 from penstock.api.app import MODELS, routes
 from penstock.api.openapi import document
-from penstock.client import control, forks, health, models, runs, tenants, variables, workflows
+from penstock.client import (
+    control,
+    forks,
+    health,
+    models,
+    runs,
+    secrets,
+    tenant_connections,
+    tenants,
+    variables,
+    workflows,
+)
 from penstock.client.calls import Call
 
 SHAPES: list[tuple[type[models.Model], str]] = [
@@ -32,6 +43,8 @@ SHAPES: list[tuple[type[models.Model], str]] = [
     (models.Imported, "ImportShown"),
     (models.Validation, "Judgement"),
     (models.Variable, "VariableShown"),
+    (secrets.Secret, "SecretShown"),
+    (tenant_connections.Connection, "ConnectionShown"),
     (models.Tenant, "TenantShown"),
     (models.ApiKey, "KeyShown"),
 ]
@@ -78,6 +91,15 @@ CALLS: list[Call[Any]] = [
     variables.list_variables(),
     variables.update_variable("ID", 1),
     variables.delete_variable("ID"),
+    secrets.create_secret("s", "v"),
+    secrets.list_secrets(),
+    secrets.update_secret("ID", "v"),
+    secrets.remove_secret("ID"),
+    tenant_connections.create_connection("c", "bearer", {}),
+    tenant_connections.get_connection("ID"),
+    tenant_connections.list_connections(),
+    tenant_connections.update_connection("ID", "bearer", {}),
+    tenant_connections.remove_connection("ID"),
     tenants.create_tenant("t"),
     tenants.get_tenant("ID"),
     tenants.list_tenants(),

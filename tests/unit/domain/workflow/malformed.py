@@ -378,14 +378,13 @@ TEXTS = [
         ],
     ),
     Malformed(
-        "secrets where they may not be, and where they may later",
+        "secrets where they may not be, beside one where they may",
         http(
             url="https://x.example/{{ secrets.token }}",
             headers={"authorization": "Bearer {{ secrets.token }}"},
         ),
         [
             ("/nodes/0/config/url", "SECRET_NOT_ALLOWED_HERE"),
-            ("/nodes/0/config/headers/authorization", "NOT_SUPPORTED"),
         ],
     ),
 ]

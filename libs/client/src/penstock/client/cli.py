@@ -18,6 +18,7 @@ import typer
 from penstock.client.control_cli import add_controls
 from penstock.client.forks_cli import add_forks
 from penstock.client.options import Command
+from penstock.client.secrets_cli import secrets
 from penstock.client.variables_cli import variables
 from penstock.client.workflows_cli import workflows
 
@@ -35,6 +36,7 @@ runs = typer.Typer(
 app.add_typer(runs, name="runs")
 app.add_typer(workflows, name="workflows")
 app.add_typer(variables, name="variables")
+app.add_typer(secrets, name="secrets")
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id.")]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A definition, JSON or YAML.")]
@@ -196,7 +198,7 @@ add_controls(runs)
 add_forks(app, runs)
 
 OURS: Final = frozenset(
-    {"run", "apply", "validate", "events", "explain", "runs", "workflows", "variables"}
+    {"run", "apply", "validate", "events", "explain", "runs", "workflows", "variables", "secrets"}
 )
 
 

@@ -1,8 +1,8 @@
 """The sync client: `with Client() as penstock: penstock.runs.start("hello", {"name": "you"})`.
 
-Its methods are the functions of `runs`, `control`, `forks`, `workflows`, `variables` and `tenants`,
-with the same arguments: each sends the call that its function makes, again if need be, and returns
-what the call answers.
+Its methods are the functions of `runs`, `control`, `forks`, `workflows`, `variables`, `secrets`,
+`tenant_connections`, `tenants`, with the same arguments: each sends the call that its function
+makes, again if need be, and returns what the call answers.
 """
 
 import time
@@ -12,7 +12,18 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 import httpx
 
-from penstock.client import control, forks, health, runs, tenants, transport, variables, workflows
+from penstock.client import (
+    control,
+    forks,
+    health,
+    runs,
+    secrets,
+    tenant_connections,
+    tenants,
+    transport,
+    variables,
+    workflows,
+)
 from penstock.client.calls import Answer, Call, NoAnswer
 from penstock.client.follow import Follow, ended_well
 from penstock.client.models import Event, Page, Run
@@ -116,6 +127,25 @@ class Variables(Noun):
     delete = Sends(variables.delete_variable)
 
 
+class Secrets(Noun):
+    """Set and remove secrets, which some fields of steps read as `secrets.<name>`."""
+
+    create = Sends(secrets.create_secret)
+    list = Sends(secrets.list_secrets)
+    update = Sends(secrets.update_secret)
+    remove = Sends(secrets.remove_secret)
+
+
+class Connections(Noun):
+    """Make, read and change connections, by which steps reach servers of others."""
+
+    create = Sends(tenant_connections.create_connection)
+    get = Sends(tenant_connections.get_connection)
+    list = Sends(tenant_connections.list_connections)
+    update = Sends(tenant_connections.update_connection)
+    remove = Sends(tenant_connections.remove_connection)
+
+
 class Tenants(Noun):
     """Make and change tenants, with the platform admin's key."""
 
@@ -155,6 +185,8 @@ class Client:
         self.runs = Runs(self)
         self.workflows = Workflows(self)
         self.variables = Variables(self)
+        self.secrets = Secrets(self)
+        self.connections = Connections(self)
         self.tenants = Tenants(self)
         self.api_keys = ApiKeys(self)
 

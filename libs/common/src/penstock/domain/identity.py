@@ -38,6 +38,10 @@ class Permission(StrEnum):
     WORKFLOWS_WRITE = "workflows:write"
     VARIABLES_READ = "variables:read"
     VARIABLES_WRITE = "variables:write"
+    SECRETS_READ = "secrets:read"
+    SECRETS_MANAGE = "secrets:manage"
+    CONNECTIONS_READ = "connections:read"
+    CONNECTIONS_MANAGE = "connections:manage"
     RUNS_READ = "runs:read"
     RUNS_START = "runs:start"
     RUNS_CANCEL = "runs:cancel"
@@ -54,6 +58,10 @@ NEEDED: dict[Permission, Role] = {
     Permission.RUNS_CANCEL: Role.MEMBER,
     Permission.WORKFLOWS_WRITE: Role.EDITOR,
     Permission.VARIABLES_WRITE: Role.EDITOR,
+    Permission.SECRETS_READ: Role.EDITOR,
+    Permission.CONNECTIONS_READ: Role.EDITOR,
+    Permission.SECRETS_MANAGE: Role.ADMIN,
+    Permission.CONNECTIONS_MANAGE: Role.ADMIN,
     Permission.KEYS_MANAGE: Role.ADMIN,
     Permission.USERS_MANAGE: Role.ADMIN,
     Permission.TENANTS_MANAGE: Role.PLATFORM_ADMIN,

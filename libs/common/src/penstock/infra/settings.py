@@ -249,6 +249,11 @@ class ApiSettings(KeyringSettings, IdentitySettings):
         (),
         description="Origins that browsers may call from, such as `https://app.example`; `*`: all",
     )
+    pepper_key: KeyEncryptionKey | None = Field(
+        None,
+        description="What API keys are peppered with, as such a key: the first one that there was, "
+        "once another one has taken its place",
+    )
     key_requests_per_minute: int = Field(
         60_000, ge=0, le=10_000_000, description="Requests a minute of one credential; 0: no limit"
     )
@@ -389,6 +394,6 @@ def _default(field: FieldInfo) -> str:
         return ""
     if isinstance(field.default, tuple):
         return ",".join(map(str, field.default)) or "(none)"
-    if isinstance(field.default, SecretStr):
+    if field.default is None or isinstance(field.default, SecretStr):
         return "(none)"
     return str(field.default) or "(none)"

@@ -14,12 +14,14 @@ from typing import Any, NamedTuple, get_args
 from msgspec import Struct
 from msgspec.inspect import StructType, type_info
 
+from penstock.domain.connection.events import ConnectionEvent
 from penstock.domain.event.events import EventEmitted
 from penstock.domain.gate.commands import GateCommand
 from penstock.domain.gate.events import GateEvent
 from penstock.domain.idempotency import IdempotencyKeyUsed
 from penstock.domain.run.commands import RunCommand
 from penstock.domain.run.events import RunEvent
+from penstock.domain.secret.events import SecretEvent
 from penstock.domain.tenant.events import ApiKeyEvent, TenantEvent
 from penstock.domain.user.events import UserEvent
 from penstock.domain.variable.events import VariableEvent
@@ -34,6 +36,8 @@ KEY = "key"
 WORKFLOW = "workflow"
 VARIABLE = "variable"
 USERS = "users"
+SECRET = "secret"
+CONNECTION = "connection"
 IDEMPOTENCY = "idempotency"
 EVENT = "event"
 GATE = "gate"
@@ -45,6 +49,8 @@ EVENTS: Mapping[str, Any] = {
     WORKFLOW: WorkflowEvent,
     VARIABLE: VariableEvent,
     USERS: UserEvent,
+    SECRET: SecretEvent,
+    CONNECTION: ConnectionEvent,
     IDEMPOTENCY: IdempotencyKeyUsed,
     EVENT: EventEmitted,
     GATE: GateEvent,

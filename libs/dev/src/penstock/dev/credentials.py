@@ -31,15 +31,20 @@ class Credentials:
     nats_password: str = field(repr=False)
     role_passwords: dict[str, str] = field(repr=False)
     key_encryption_keys_old: str = field(default="", repr=False)
+    pepper_key: str = field(default="", repr=False)
 
 
 def credentials(keys: Path, settings: StackSettings) -> Credentials:
     """The stack's credentials; what is made is kept in the folder `keys`, mode 0600."""
     given_admin = settings.admin_key.get_secret_value()
     given_key = settings.key_encryption_key.get_secret_value()
+    key = given_key or kept(keys / "encryption.key", _encryption_key)
+    given_pepper = settings.pepper_key.get_secret_value() if settings.pepper_key else ""
     return Credentials(
         admin_key=given_admin or kept(keys / "admin.key", _admin_key),
-        key_encryption_key=given_key or kept(keys / "encryption.key", _encryption_key),
+        key_encryption_key=key,
+        # The first key goes on peppering when another one has taken its place.
+        pepper_key=given_pepper or kept(keys / "pepper.key", lambda: key),
         key_encryption_keys_old=",".join(
             key.get_secret_value() for key in settings.key_encryption_keys_old
         ),

@@ -26,6 +26,7 @@ PROVIDED = (
     "ADMIN_KEY",
     "KEY_ENCRYPTION_KEY",
     "KEY_ENCRYPTION_KEYS_OLD",
+    "PEPPER_KEY",
     "API_PORT",
     "METRICS_PORT",
     "METRICS_HOST",
@@ -116,4 +117,5 @@ def _provided(place: Place, around: Surroundings) -> dict[str, str]:
     if place.service == "api":
         values["API_PORT"] = str(place.port)
         values["ADMIN_KEY"] = keys.admin_key
+        values["PEPPER_KEY"] = keys.pepper_key
     return {PREFIX + name: value for name, value in values.items()}

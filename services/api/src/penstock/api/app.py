@@ -11,7 +11,13 @@ from fastapi.routing import APIRoute
 from nats.aio.client import Client
 from starlette.types import ASGIApp
 
-from penstock.api import schemas, schemas_control, schemas_identity, schemas_registry
+from penstock.api import (
+    schemas,
+    schemas_control,
+    schemas_identity,
+    schemas_registry,
+    schemas_secrets,
+)
 from penstock.api.arrears import Arrears
 from penstock.api.capacity import Capacity
 from penstock.api.checkpoint import Checkpoint
@@ -38,6 +44,7 @@ from penstock.api.registry import Registry, now_ms
 from penstock.api.routes import (
     auth,
     bulk,
+    connections,
     control,
     executions,
     explain,
@@ -48,6 +55,7 @@ from penstock.api.routes import (
     keys,
     live,
     runs,
+    secrets,
     tenants,
     usage,
     users,
@@ -60,13 +68,15 @@ from penstock.api.sockets import MESSAGE_MAX_BYTES, PING_S
 from penstock.infra.blobs.choice import BlobsCheck, blobs_of
 from penstock.infra.definitions import Definitions
 from penstock.infra.eventlog.jetstream import JetStreamLog
-from penstock.infra.keyring.choice import seals_of
+from penstock.infra.keyring.choice import data_keys_of
+from penstock.infra.keyring.payloads import Seals
 from penstock.infra.nats.bootstrap import Topology
 from penstock.infra.nats.direct import Direct
 from penstock.infra.nats.publish import Publisher
 from penstock.infra.postgres.engine import Engine
 from penstock.infra.postgres.schema import is_migrated
 from penstock.infra.probes import Probes
+from penstock.infra.secrets import Vault
 from penstock.infra.service import Context, StartRefused
 from penstock.infra.settings import ApiSettings
 
@@ -79,7 +89,7 @@ STREAMS_CLOSE_S = 3
 READ_S = 1.5
 """What a read of the log may take: longer, and the client is better off with a 503 and its turn
 again. Any replica answers, so no change of leader has to be waited for."""
-MODULES = (schemas, schemas_control, schemas_registry, schemas_identity)
+MODULES = (schemas, schemas_control, schemas_registry, schemas_identity, schemas_secrets)
 MODELS = [
     model
     for model in {name: each for shapes in MODULES for name, each in vars(shapes).items()}.values()
@@ -99,6 +109,8 @@ ROUTED = (
     versions,
     exports,
     variables,
+    secrets,
+    connections,
     keys,
     users,
     auth,
@@ -157,10 +169,11 @@ class Api:
         checkpoint = Checkpoint(self._nc, self._engine)
         arrears = Arrears(self._direct, checkpoint, now_ms)
         histories = Histories(self._nc, self._direct, self._engine)
-        seals = seals_of(settings, self._engine)
+        data_keys = data_keys_of(settings, self._engine)
         return Parts(
             nc=self._nc,
             engine=self._engine,
+            vault=Vault(self._engine, data_keys),
             blobs=blobs,
             definitions=Definitions(blobs),
             checkpoint=checkpoint,
@@ -174,7 +187,7 @@ class Api:
                 admin_key=settings.admin_key.get_secret_value(),
                 bearers=accounts.bearers,
             ),
-            seals=seals,
+            seals=Seals(data_keys),
             presence=Presence(self._engine),
             origins=Origins(self._engine, histories),
             capacity=Capacity(),

@@ -29,6 +29,7 @@ from penstock.infra.definitions import Definitions
 from penstock.infra.keyring.payloads import Seals
 from penstock.infra.postgres.engine import Engine
 from penstock.infra.probes import Probes
+from penstock.infra.secrets import Vault
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,7 @@ class Parts:
 
     nc: Client
     engine: Engine
+    vault: Vault
     blobs: Blobs
     definitions: Definitions
     checkpoint: Checkpoint

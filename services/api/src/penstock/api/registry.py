@@ -1,4 +1,4 @@
-"""Writes to the registry: tenants, keys, users, variables, workflows. Decided by the API."""
+"""Writes to the registry, of all but runs, gates and events: the API decides these itself."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,8 +8,14 @@ from weakref import WeakValueDictionary
 
 from penstock.api.commands import Sender
 from penstock.api.errors import Unavailable
+from penstock.domain.connection.commands import ConnectionCommand
+from penstock.domain.connection.decide import CONNECTION
+from penstock.domain.connection.state import Connection
 from penstock.domain.decider import Decider
 from penstock.domain.idempotency import IDEMPOTENCY, IdempotencyKeyUsed, UseIdempotencyKey
+from penstock.domain.secret.commands import SecretCommand
+from penstock.domain.secret.decide import SECRET
+from penstock.domain.secret.state import Secret
 from penstock.domain.tenant.commands import ApiKeyCommand, TenantCommand
 from penstock.domain.tenant.decide import KEY, TENANT
 from penstock.domain.tenant.state import ApiKey, Tenant
@@ -62,6 +68,8 @@ class Registry:
         self._workflows = ledger(log, WORKFLOW, catalogue.WORKFLOW)
         self._users = ledger(log, USERS, catalogue.USERS)
         self._variables = ledger(log, VARIABLE, catalogue.VARIABLE)
+        self._secrets = ledger(log, SECRET, catalogue.SECRET)
+        self._connections = ledger(log, CONNECTION, catalogue.CONNECTION)
         self._idempotency = ledger(log, IDEMPOTENCY, catalogue.IDEMPOTENCY)
 
     async def tenant(
@@ -96,6 +104,20 @@ class Registry:
         """Decide about a variable; raises as `tenant` does."""
         subject = subjects.registry(tenant_id, catalogue.VARIABLE, variable_id)
         return await self._write(self._variables, subject, command, sender)
+
+    async def secret(
+        self, tenant_id: str, secret_id: str, command: SecretCommand, sender: Sender
+    ) -> Written[Secret]:
+        """Decide about a secret; raises as `tenant` does."""
+        subject = subjects.registry(tenant_id, catalogue.SECRET, secret_id)
+        return await self._write(self._secrets, subject, command, sender)
+
+    async def connection(
+        self, tenant_id: str, connection_id: str, command: ConnectionCommand, sender: Sender
+    ) -> Written[Connection]:
+        """Decide about a connection; raises as `tenant` does."""
+        subject = subjects.registry(tenant_id, catalogue.CONNECTION, connection_id)
+        return await self._write(self._connections, subject, command, sender)
 
     async def use_key(
         self,

@@ -10,6 +10,7 @@ from nats.aio.client import Client
 
 from penstock.executor import control
 from penstock.executor.allowances import Allowances
+from penstock.executor.credentials import Credentials
 from penstock.executor.holdings import Holdings
 from penstock.executor.intake import Intake
 from penstock.executor.payloads import Payloads
@@ -24,13 +25,15 @@ from penstock.infra.egress.allowed import parse_allowed
 from penstock.infra.egress.guard import Guard
 from penstock.infra.eventlog.jetstream import JetStreamLog
 from penstock.infra.expressions import Expressions
-from penstock.infra.keyring.choice import seals_of
+from penstock.infra.keyring.choice import data_keys_of
+from penstock.infra.keyring.payloads import Seals
 from penstock.infra.nats.dead import DeadLetters
 from penstock.infra.nats.delivery import Delivery
 from penstock.infra.nats.direct import Direct
 from penstock.infra.nats.publish import Publisher
 from penstock.infra.nats.streams import EVENTS
 from penstock.infra.postgres.engine import Engine
+from penstock.infra.secrets import Vault
 from penstock.infra.service import FLUSH_S, Context, StartRefused
 from penstock.infra.settings import ExecutorSettings
 from penstock.infra.telemetry.logs import logger
@@ -42,6 +45,8 @@ STOP_SECONDS_MAX = 0.5
 """What those that did not get to stop."""
 LAST_WORDS_SECONDS_MAX = 0.5
 """What the last reports get to be acknowledged."""
+DATABASE_CONNECTIONS_MAX = 2
+"""Look-ups of secrets are rare, short, and shared by all steps that ask the same."""
 SPARE_SECONDS = 0.1
 """What is left over, for the bound on all of it must not be what ends it."""
 
@@ -83,15 +88,20 @@ class Executor:
         self._transport = GuardedTransport(guard)
         blobs = blobs_of(settings, nc)
         self._blobs_check = BlobsCheck(blobs)
-        self._engine = Engine(settings.database_url, name=f"penstock-executor:{self.executor_id}")
+        self._engine = Engine(
+            settings.database_url,
+            name=f"penstock-executor:{self.executor_id}",
+            connections_max=DATABASE_CONNECTIONS_MAX,
+        )
+        data_keys = data_keys_of(settings, self._engine)
         self.holdings = Holdings(Delivery.ack)
         self._reporter = Reporter(self._publisher, self.executor_id, self.holdings.settle)
         self.worker = Worker(
             plans=Plans(Definitions(blobs), Expressions().evaluate, plan_at),
-            payloads=Payloads(blobs, seals_of(settings, self._engine), self._events_at),
+            payloads=Payloads(blobs, Seals(data_keys), self._events_at),
             reporter=self._reporter,
             transport=self._transport,
-            executor_id=self.executor_id,
+            credentials=Credentials(Vault(self._engine, data_keys)),
             concurrency=settings.executor_concurrency,
         )
         self._intake = Intake(

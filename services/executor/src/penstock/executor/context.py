@@ -4,6 +4,7 @@ import hashlib
 
 from msgspec import Struct
 
+from penstock.executor.credentials import NOTHING_USED, Used
 from penstock.executor.transport import GuardedTransport
 from penstock.infra.telemetry.logs import Logger, logger
 
@@ -12,6 +13,7 @@ class StepContext(Struct, frozen=True):
     """One attempt of one step. started_at: ms.
 
     traceparent: of this attempt within the trace that led to it; sent along with what it calls.
+    used: the secrets and the connection that the node names, and what hides them.
     """
 
     tenant: str
@@ -21,6 +23,7 @@ class StepContext(Struct, frozen=True):
     started_at: int
     traceparent: str
     transport: GuardedTransport
+    used: Used = NOTHING_USED
 
     @property
     def step_key(self) -> str:

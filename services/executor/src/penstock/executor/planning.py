@@ -12,8 +12,9 @@ from penstock.domain.template import Evaluate, Scope
 from penstock.domain.workflow.graph import TELLS_FAILURE, Graph
 from penstock.domain.workflow.model import AtLeast, Join, Node
 from penstock.domain.workflow.node_types import NODE_TYPES
-from penstock.domain.workflow.reads import WHILE
+from penstock.domain.workflow.reads import WHILE, template_paths
 from penstock.executor.context import StepContext
+from penstock.executor.credentials import Wants
 from penstock.executor.edges import EdgeTests, edges_of
 from penstock.executor.gathering import collected, said_by_sinks
 from penstock.executor.inputs import ITEM, NOTHING, RUN_INPUT, Sources, StepInput
@@ -22,7 +23,7 @@ from penstock.executor.nodes.registry import PASSES_ON, Handler, handler_of
 from penstock.executor.outcome import Done, StepFault
 from penstock.executor.plans import Plan
 from penstock.executor.positions import Position, position_of
-from penstock.executor.templates import Prepared, prepared
+from penstock.executor.templates import SECRETS, Prepared, prepared
 from penstock.messages.envelope import Task
 
 EVALUATION_LIMIT_MS = 60_000
@@ -105,7 +106,24 @@ def plan_of(around: tuple[Graph, ...], node_id: str, evaluate: Evaluate) -> Plan
         own_input=own_input is not None or first_come,
         edges=edges,
         continued=continued(around, named),
+        wants=wants_of(node, config),
     )
+
+
+def wants_of(node: Node, config: Prepared) -> Wants | None:
+    """The secrets and the connection that a node names; None for none.
+
+    Raises StepFault, final, for a secret where the node's type allows none.
+    """
+    kind = NODE_TYPES.get(node.type)
+    allowed = () if kind is None else kind.secret_fields
+    open_to_all = {name: value for name, value in node.config.items() if name not in allowed}
+    if config.secrets and any(path.root == SECRETS for path in template_paths(open_to_all)):
+        raise StepFault("SECRET_NOT_ALLOWED_HERE", f"{node.id}: no secret can be read there")
+    connection = node.config.get("connection", "") if kind and kind.takes_connection else ""
+    if not config.secrets and not connection:
+        return None
+    return Wants(tuple(sorted(config.secrets)), str(connection))
 
 
 def config_of(node: Node, evaluate: Evaluate) -> Prepared:

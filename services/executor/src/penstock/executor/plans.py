@@ -17,6 +17,7 @@ from penstock.domain.run.events import WaitKind
 from penstock.domain.template import Evaluate
 from penstock.domain.workflow.graph import Graph
 from penstock.domain.workflow.model import Node
+from penstock.executor.credentials import Wants
 from penstock.executor.edges import EdgeTests
 from penstock.executor.inputs import NOTHING, Sources, StepInput, input_by_rule
 from penstock.executor.nodes.registry import Handler
@@ -24,7 +25,7 @@ from penstock.executor.outcome import Outcome, Rest, StepFault
 from penstock.executor.patience import tried
 from penstock.executor.positions import key_at
 from penstock.executor.scopes import scope_of
-from penstock.executor.templates import Prepared
+from penstock.executor.templates import SECRETS, Prepared
 from penstock.messages.envelope import Task
 
 PLANS_MAX = 20_000
@@ -56,7 +57,8 @@ class Plan(Struct, frozen=True, eq=False, kw_only=True):
     own_input: whether every report says it, for nobody could tell it later from the input rule and
     what has become of the predecessors. edges: the expressions of the edges that leave it.
     continued: what it reads of nodes that go on after a failure. upcoming: whether its config is
-    about the next iteration of the loop that it is the `while` of.
+    about the next iteration of the loop that it is the `while` of. wants: the secrets and the
+    connection that it names, None for none.
     """
 
     node: Node
@@ -73,6 +75,7 @@ class Plan(Struct, frozen=True, eq=False, kw_only=True):
     edges: EdgeTests | None = None
     continued: frozenset[str] = frozenset()
     upcoming: bool = False
+    wants: Wants | None = None
 
     def limit_under(self, config: Mapping[str, Any]) -> int:
         """The attempt's time limit in ms, now that its config is known.
@@ -113,15 +116,21 @@ class Plan(Struct, frozen=True, eq=False, kw_only=True):
         return StepInput.of_value(self.input.value(scope))
 
     def filled(
-        self, task: Task, payloads: Mapping[str, Payload], given: StepInput
+        self,
+        task: Task,
+        payloads: Mapping[str, Payload],
+        given: StepInput,
+        secrets: Mapping[str, str] | None = None,
     ) -> Mapping[str, Any]:
-        """The node's config with every template replaced."""
+        """The node's config with every template replaced. secrets: those that it names."""
         if self.config.fill is None:
             constant: Mapping[str, Any] = self.config.constant
             return constant
         scope = scope_of(
             self.config, task, payloads, given, continued=self.continued, upcoming=self.upcoming
         )
+        if secrets is not None:
+            scope = {**scope, SECRETS: secrets}
         value: Mapping[str, Any] = self.config.value(scope)
         return value
 

@@ -43,7 +43,7 @@ class Reporter:
         self, publisher: Publisher, executor_id: str, settled: Callable[[Held], None]
     ) -> None:
         self._publisher = publisher
-        self._executor_id = executor_id
+        self.executor_id = executor_id
         self._settled = settled
         self._open: list[list[Word]] = [[] for _ in range(PARTITIONS)]
         self._scheduled = False
@@ -94,7 +94,7 @@ class Reporter:
 
     def _send(self, subject: str, pack: list[Word], again_in: float) -> None:
         said = tuple(word.report for word in pack)
-        body = encode(Reports(executor_id=self._executor_id, reports=said))
+        body = encode(Reports(executor_id=self.executor_id, reports=said))
         sent = self._publisher.publish(subject, body)
         metrics.executor_reports.inc()
 

@@ -25,20 +25,23 @@ from penstock.domain.template import (
 )
 from penstock.executor.outcome import StepFault
 
+SECRETS = "secrets"
+
 Fill = Callable[[Scope], Any]
 
 
 class Prepared(Struct, frozen=True):
     """A value with templates.
 
-    roots: the names it reads; nodes: whose outputs or errors it reads. fill: its value in a
-    scope; None where it holds no template and is `constant`.
+    roots: the names it reads; nodes: whose outputs or errors it reads; secrets: which of them.
+    fill: its value in a scope; None where it holds no template and is `constant`.
     """
 
     constant: Any
     roots: frozenset[str]
     nodes: frozenset[str]
     fill: Fill | None
+    secrets: frozenset[str] = frozenset()
 
     @classmethod
     def of_paths(cls, constant: Any, paths: Iterable[Path], fill: Fill | None) -> "Prepared":
@@ -50,6 +53,7 @@ class Prepared(Struct, frozen=True):
             roots=frozenset(path.root for path in read),
             nodes=frozenset(nodes),
             fill=fill,
+            secrets=frozenset(str(path.steps[0]) for path in read if path.root == SECRETS),
         )
 
     def value(self, scope: Scope) -> Any:

@@ -8,9 +8,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 
+from msgspec.structs import replace
+
 from penstock.domain.payload import Payload
 from penstock.domain.run.commands import ConfirmCancel, FailStep, Report, StartStep
 from penstock.executor.context import StepContext
+from penstock.executor.credentials import Credentials
 from penstock.executor.edges import told
 from penstock.executor.holdings import Held, Stop
 from penstock.executor.measures import measured
@@ -50,7 +53,7 @@ class Worker:
         payloads: Payloads,
         reporter: Reporter,
         transport: GuardedTransport,
-        executor_id: str,
+        credentials: Credentials,
         concurrency: int,
     ) -> None:
         self._plans = plans
@@ -58,7 +61,8 @@ class Worker:
         self._supplies = Supplies(payloads)
         self._reporter = reporter
         self._transport = transport
-        self._executor_id = executor_id
+        self._credentials = credentials
+        self._executor_id = reporter.executor_id
         self._concurrency = concurrency
         self._running: set[Held] = set()
         self._waiting: deque[Held] = deque()
@@ -213,16 +217,40 @@ class Worker:
         self._limit(held, plan.limit_ms)
         payloads = await self._supplies.fetched(tenant, task, plan)
         held.given = given = plan.given(task, payloads)
-        config = plan.filled(task, payloads, given)
         if plan.handler.immediate is not None:
+            config = plan.filled(task, payloads, given)
             found = plan.handler.immediate(self._context(held, task.traceparent), config, given)
             return plan.bounded(found, held.started_at)
+        with span(f"step {plan.node.type}", task.traceparent, **about(held)) as traceparent:
+            found = await self._called(held, plan, payloads, traceparent)
+        return plan.bounded(found, held.started_at)
+
+    async def _called(
+        self, held: Held, plan: Plan, payloads: Mapping[str, Payload], traceparent: str
+    ) -> Outcome:
+        """What a node comes to that calls the outside; of one that uses secrets, without them."""
+        context = self._context(held, traceparent)
+        if plan.wants is None:
+            return await self._waited(held, plan, payloads, context, None)
+        used = await self._credentials.used(held.pack.tenant, plan.wants)
+        _log.info("secrets used", names=[str(n) for n in plan.wants.names], **about(held))
+        waited = self._waited(held, plan, payloads, replace(context, used=used), used.secrets)
+        return await used.scrubber.guarding(waited)
+
+    async def _waited(
+        self,
+        held: Held,
+        plan: Plan,
+        payloads: Mapping[str, Payload],
+        context: StepContext,
+        secrets: Mapping[str, str] | None,
+    ) -> Outcome:
+        assert held.given is not None
         assert plan.handler.waiting is not None
+        config = plan.filled(held.task, payloads, held.given, secrets)
         if (limit_ms := plan.limit_under(config)) != held.limit_ms:
             self._limit(held, limit_ms)
-        with span(f"step {plan.node.type}", task.traceparent, **about(held)) as traceparent:
-            found = await plan.handler.waiting(self._context(held, traceparent), config, given)
-        return plan.bounded(found, held.started_at)
+        return await plan.handler.waiting(context, config, held.given)
 
     def _limit(self, held: Held, limit_ms: int) -> None:
         """Stop the attempt when it has taken so long; what was said before counts no more."""

@@ -1,4 +1,4 @@
-"""What the projector adds to the `penstock` command: `migrate` and `audit verify`.
+"""What the projector adds to the `penstock` command: `migrate`, `audit verify` and `keys`.
 
 The database is that of PENSTOCK_DATABASE_URL, else the one of a local stack: `--data-dir`, or
 `.penstock` where the command is called. What a command needs is imported when it is called: the
@@ -38,11 +38,14 @@ class LocalStack(msgspec.Struct, rename="camel"):
 
 def add_commands(app: typer.Typer) -> None:
     """Called by the `penstock` command through the entry point group `penstock.commands`."""
+    from penstock.projector import keys_command
+
     app.command("migrate")(migrate_database)
     audit = typer.Typer(help="Prove that the read models are what the log says.")
     audit.command("verify")(verify)
     audit.callback()(_audit)
     app.add_typer(audit, name="audit")
+    keys_command.add_commands(app)
 
 
 def migrate_database(

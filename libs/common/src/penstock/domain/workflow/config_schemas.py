@@ -53,6 +53,12 @@ TEXT_VALUES: Final[Schema] = {
     "type": "object",
     "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
 }
+CONNECTION: Final[Schema] = {
+    "type": "string",
+    "pattern": "^[A-Za-z_][A-Za-z0-9_-]{0,63}$",
+    "not": {"type": "string", "pattern": "\\{\\{"},
+    "description": "The name of a connection, which signs the request; no template",
+}
 ACCEPT_STATUS: Final[Schema] = {
     "type": "array",
     "items": {
@@ -90,6 +96,7 @@ HTTP_REQUEST: Final[Schema] = {
         },
         "body": {"description": "Without it: the input as JSON for POST, PUT and PATCH"},
         "auth": {"type": "object"},
+        "connection": CONNECTION,
         "timeoutMs": REQUEST_TIMEOUT,
         "acceptStatus": ACCEPT_STATUS,
         "followRedirects": {"type": "boolean", "default": True},
@@ -151,6 +158,7 @@ WEBHOOK: Final[Schema] = {
         "url": URL,
         "headers": TEXT_VALUES,
         "secret": {"type": "string", "description": "Signs by the Standard Webhooks rules"},
+        "connection": CONNECTION,
         "timeoutMs": REQUEST_TIMEOUT,
         "acceptStatus": ACCEPT_STATUS,
     },

@@ -29,6 +29,7 @@ class NodeType(Struct, frozen=True, kw_only=True):
     branch_aliases: other spellings of its branches.
     entry: whether it starts a workflow, passing the run's input on.
     secret_fields: members of its config in which `secrets.` may be read.
+    takes_connection: whether its `connection` names one of the tenant's.
     expression_fields: members of its config that are expressions as they stand, without braces.
     kept_fields: members of its config that are not rendered when the node is run, but later.
     config_aliases: other spellings of members of its config.
@@ -48,6 +49,7 @@ class NodeType(Struct, frozen=True, kw_only=True):
     entry: bool = False
     default_timeout_ms: int = STEP_TIMEOUT_MS
     secret_fields: tuple[str, ...] = ()
+    takes_connection: bool = False
     expression_fields: tuple[str, ...] = ()
     kept_fields: tuple[str, ...] = ()
     config_aliases: Mapping[str, str] = {}
@@ -64,6 +66,7 @@ AVAILABLE: Final = (
         config_schema=configs.HTTP_REQUEST,
         output="{status, headers, body}",
         secret_fields=("headers", "query", "auth"),
+        takes_connection=True,
         later={"auth": None},
         passes=False,
     ),
@@ -104,6 +107,7 @@ AVAILABLE: Final = (
         config_schema=configs.WEBHOOK,
         output="{status, headers, body} with a url, else the run's input",
         secret_fields=("headers", "secret"),
+        takes_connection=True,
     ),
     NodeType(
         name="trigger",

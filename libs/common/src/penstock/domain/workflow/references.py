@@ -16,7 +16,7 @@ from penstock.domain.expression import (
 from penstock.domain.template import Hole, TemplateError, as_expression, escaped, split, texts
 from penstock.domain.workflow.model import Definition, EdgeType, Node
 from penstock.domain.workflow.node_types import NODE_TYPES, NodeType
-from penstock.domain.workflow.problems import Code, Problem, not_yet
+from penstock.domain.workflow.problems import Code, Problem
 from penstock.domain.workflow.reads import WHILE
 from penstock.domain.workflow.shape import Shape
 
@@ -164,11 +164,11 @@ def readings(writing: Writing) -> Iterator[tuple[str | None, tuple[Path, ...]]]:
 
 def path_problems(reading: Reading, writing: Writing, path: Path) -> Iterator[Problem]:
     """Why a path cannot be read here, if it cannot."""
-    if path.root == "secrets" and not writing.takes_secrets:
+    if path.root == "secrets":
+        if writing.takes_secrets:
+            return
         message = "secrets can be read in headers, authentication and connections only"
         yield Problem(writing.at, Code.SECRET_NOT_ALLOWED_HERE, message)
-    elif path.root == "secrets":
-        yield Problem(writing.at, Code.NOT_SUPPORTED, not_yet(path.root))
     elif path.root in IN_LOOPS:
         if not (reading.in_loop or writing.has_item):
             message = f"{path.root} can be read inside a loop only"

@@ -15,4 +15,9 @@ def keks_of(settings: KeyringSettings) -> Keks:
 
 def seals_of(settings: KeyringSettings, engine: Engine) -> Seals:
     """What a process seals and opens payloads with; data keys are found through `engine`."""
-    return Seals(DataKeys(engine, keks_of(settings)))
+    return Seals(data_keys_of(settings, engine))
+
+
+def data_keys_of(settings: KeyringSettings, engine: Engine) -> DataKeys:
+    """The data keys that a process uses; they are found through `engine`."""
+    return DataKeys(engine, keks_of(settings))

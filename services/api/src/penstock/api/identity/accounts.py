@@ -23,7 +23,8 @@ from penstock.infra.settings import ApiSettings, Environment, key_bytes
 class Accounts:
     """The parts that routes about people work with.
 
-    peppers: of the key-encryption keys, the present one first. proxies: that are trusted.
+    peppers: the one for new hashes first, then those that older ones may have. proxies: that are
+    trusted.
     """
 
     engine: Engine
@@ -41,7 +42,7 @@ def accounts_of(
     settings: ApiSettings, engine: Engine, log: EventLog, is_connected: Callable[[], bool]
 ) -> Accounts:
     """The parts. Raises StartRefused, naming the variable, for keys that cannot be used."""
-    peppers = tuple(pepper_of(key) for key in encryption_keys(settings))
+    peppers = tuple(pepper_of(key) for key in peppering_keys(settings))
     people = People(log, is_connected)
     tokens = Tokens(token_keys(settings))
     oidc = oidc_of(settings, engine, peppers)
@@ -56,6 +57,15 @@ def accounts_of(
         sweep=Sweep(engine, people),
         proxies=networks(settings.trusted_proxies),
     )
+
+
+def peppering_keys(settings: ApiSettings) -> tuple[bytes, ...]:
+    """The keys that peppers follow from, first the one that new hashes are made with.
+
+    A key that is named for it outlives the key-encryption keys, whose time is bounded.
+    """
+    named = () if settings.pepper_key is None else (key_bytes(settings.pepper_key),)
+    return tuple(dict.fromkeys((*named, *encryption_keys(settings))))
 
 
 def encryption_keys(settings: ApiSettings) -> tuple[bytes, ...]:

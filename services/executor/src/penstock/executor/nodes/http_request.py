@@ -22,6 +22,7 @@ from penstock.domain.workflow.config_schemas import (
     REQUEST_TIMEOUT_MS,
     RESPONSE_BYTES_MAX,
 )
+from penstock.executor.authorization import authorized
 from penstock.executor.context import StepContext
 from penstock.executor.inputs import StepInput, encode
 from penstock.executor.outbound import (
@@ -36,6 +37,7 @@ from penstock.executor.outbound import (
     send,
 )
 from penstock.executor.outcome import Done, StepFault, TimedOut
+from penstock.executor.scrub import NOTHING_HIDDEN, Scrubber
 from penstock.infra.egress.urls import EgressRefused
 from penstock.infra.telemetry.metrics import executor_egress_refused
 
@@ -101,7 +103,7 @@ async def run(context: StepContext, config: Mapping[str, Any], given: StepInput)
         body_max=wanted.max_response_bytes,
         verify=wanted.tls.verify,
     )
-    return output_of(await answered(context, call), wanted.accept_status)
+    return output_of(await answered(context, call), wanted.accept_status, context.used.scrubber)
 
 
 C = Any
@@ -149,12 +151,14 @@ def text_of(value: Scalar) -> str:
 async def answered(context: StepContext, call: Call) -> Answer:
     """The answer to `call`; what prevents one becomes a fault."""
     try:
-        return await send(context.transport, call)
+        return await authorized(context, call, lambda one: send(context.transport, one))
     except CallInvalid as error:
         raise StepFault("CONFIG_INVALID", str(error)) from error
     except EgressRefused as error:
         executor_egress_refused.inc()
-        context.logger.warning("egress refused", error=str(error), **context.log_keys)
+        context.logger.warning(
+            "egress refused", error=context.used.scrubber.text(str(error)), **context.log_keys
+        )
         raise StepFault("EGRESS_REFUSED", str(error)) from error
     except Unreachable as error:
         raise StepFault("CONNECTION_ERROR", str(error), retryable=True) from error
@@ -166,14 +170,22 @@ async def answered(context: StepContext, call: Call) -> Answer:
         raise StepFault("TOO_MANY_REDIRECTS", str(error)) from error
 
 
-def output_of(answer: Answer, accepted: list[int | str]) -> Done:
-    """The answer as output. Raises StepFault when its status fails the step."""
+def output_of(
+    answer: Answer, accepted: list[int | str], scrubber: Scrubber = NOTHING_HIDDEN
+) -> Done:
+    """The answer as output. Raises StepFault when its status fails the step.
+
+    scrubber: of what must not be cut in two by a limit, for then nobody would find it any more.
+    """
     if is_failure(answer.status) and not is_accepted(answer.status, accepted):
         raise StepFault(
             "HTTP_STATUS",
             f"the answer was {answer.status}",
             retryable=is_retryable(answer.status),
-            details={"status": answer.status, "body": body_value(answer, DETAILS_BODY_MAX)},
+            details={
+                "status": answer.status,
+                "body": body_value(answer, DETAILS_BODY_MAX, scrubber),
+            },
             retry_after_ms=retry_after_ms(answer.headers.get("retry-after")),
         )
     output: dict[str, Any] = {"status": answer.status, "headers": answer.headers}
@@ -214,14 +226,15 @@ def retry_after_ms(header: str | None) -> int | None:
     return min(round(seconds * 1000), RETRY_AFTER_MAX_MS)
 
 
-def body_value(answer: Answer, limit: int) -> Any:
+def body_value(answer: Answer, limit: int, scrubber: Scrubber = NOTHING_HIDDEN) -> Any:
     """The body as a value; one over `limit` bytes is cut and then no longer parsed."""
     if not answer.body:
         return None
     text = text_of_body(answer)
     if len(answer.body) > limit:
-        cut = answer.body[:limit]
-        return base64.b64encode(cut).decode() if text is None else cut.decode(errors="ignore")
+        if text is None:
+            return base64.b64encode(answer.body[:limit]).decode()
+        return scrubber.text(text).encode()[:limit].decode(errors="ignore")
     if text is None:
         return base64.b64encode(answer.body).decode()
     if is_json(answer.headers.get("content-type", "")):

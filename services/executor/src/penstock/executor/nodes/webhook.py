@@ -56,7 +56,7 @@ async def run(context: StepContext, config: Mapping[str, Any], given: StepInput)
         body=body,
         timeout_ms=wanted.timeout_ms,
     )
-    return output_of(await answered(context, call), wanted.accept_status)
+    return output_of(await answered(context, call), wanted.accept_status, context.used.scrubber)
 
 
 def signed(message_id: str, body: bytes, secret: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Tenants, keys, users, variables, workflows and versions: their folds against their rows."""
+"""What lives in the registry, from tenants to workflows: the folds against their rows."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -8,9 +8,13 @@ from uuid import UUID
 import msgspec
 from psycopg import AsyncConnection
 
+from penstock.domain.connection.decide import CONNECTION as CONNECTION_RULES
+from penstock.domain.connection.state import Connection
 from penstock.domain.event.decide import EVENT as EVENT_RULES
 from penstock.domain.gate.decide import GATE as GATE_RULES
 from penstock.domain.idempotency import IDEMPOTENCY as IDEMPOTENCY_RULES
+from penstock.domain.secret.decide import SECRET as SECRET_RULES
+from penstock.domain.secret.state import Secret
 from penstock.domain.tenant.decide import KEY as KEY_RULES
 from penstock.domain.tenant.decide import TENANT as TENANT_RULES
 from penstock.domain.tenant.state import ApiKey, Tenant
@@ -21,10 +25,12 @@ from penstock.domain.variable.state import Variable
 from penstock.domain.workflow.decide import WORKFLOW as WORKFLOW_RULES
 from penstock.domain.workflow.state import Workflow, newest_published
 from penstock.messages.catalogue import (
+    CONNECTION,
     EVENT,
     GATE,
     IDEMPOTENCY,
     KEY,
+    SECRET,
     TENANT,
     USERS,
     VARIABLE,
@@ -43,6 +49,8 @@ EVOLVES: dict[str, Any] = {
     WORKFLOW: WORKFLOW_RULES.evolve,
     VARIABLE: VARIABLE_RULES.evolve,
     USERS: USER_RULES.evolve,
+    SECRET: SECRET_RULES.evolve,
+    CONNECTION: CONNECTION_RULES.evolve,
     IDEMPOTENCY: IDEMPOTENCY_RULES.evolve,
     EVENT: EVENT_RULES.evolve,
     GATE: lambda gate, event: GATE_RULES.evolve(gate or GATE_RULES.initial, event),
@@ -63,6 +71,8 @@ KEYS = {
     "workflows": ("tenant_id", "id"),
     "variables": ("tenant_id", "id"),
     "users": ("tenant_id", "id"),
+    "secrets": ("tenant_id", "id"),
+    "connections": ("tenant_id", "id"),
     "workflow_versions": ("tenant_id", "workflow_id", "number"),
 }
 
@@ -124,6 +134,12 @@ class RegistryAccounts:
                     yield Place("variables", (tenant, id_)), _variable(state)
                 case Users():
                     yield from _users(tenant, state)
+                case Secret():
+                    yield Place("secrets", (tenant, id_)), _secret(state)
+                case Connection():
+                    config = msgspec.json.encode(state.config)
+                    about = {"type": state.kind, "config": config}
+                    yield Place("connections", (tenant, id_)), _secret(state) | about
                 case Workflow():
                     yield Place("workflows", (tenant, id_)), _workflow(state)
                     yield from _versions(tenant, id_, state)
@@ -176,6 +192,18 @@ def _users(tenant: str, state: Users) -> Iterator[tuple[Place, Columns]]:
                 "removed_at": user.removed_at,
             },
         )
+
+
+def _secret(state: Secret | Connection) -> Columns:
+    return {
+        "name": state.name,
+        "created_by": state.created_by,
+        "created_at": state.created_at,
+        "updated_by": state.updated_by,
+        "updated_at": state.updated_at,
+        "deleted_at": state.deleted_at,
+        "revision": state.revision,
+    }
 
 
 def _workflow(state: Workflow) -> Columns:

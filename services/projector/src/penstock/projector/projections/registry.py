@@ -32,10 +32,19 @@ from penstock.domain.workflow.events import (
     WorkflowVersionPublished,
     WorkflowVersionUnpinned,
 )
-from penstock.messages.catalogue import KEY, TENANT, USERS, VARIABLE, WORKFLOW
+from penstock.messages.catalogue import (
+    CONNECTION,
+    KEY,
+    SECRET,
+    TENANT,
+    USERS,
+    VARIABLE,
+    WORKFLOW,
+)
 from penstock.messages.codec import Recorded
 from penstock.projector.entry import Entry
 from penstock.projector.ids import uuid_text
+from penstock.projector.projections.secrets import connection_statement, secret_statement
 from penstock.projector.projections.statements import Parameters, Statement
 from penstock.projector.projections.statements import json_text as _json
 from penstock.projector.projections.statements import moment as _moment
@@ -60,6 +69,10 @@ def registry_statements(entry: Entry, decision: Recorded[Any]) -> list[Statement
             made.append(variable_statement(event, key))
         elif entry.kind == USERS:
             made.append(user_statement(event, key["tenant"]))
+        elif entry.kind == SECRET:
+            made.append(secret_statement(event, key))
+        elif entry.kind == CONNECTION:
+            made.append(connection_statement(event, key))
     return made
 
 

@@ -1,0 +1,1 @@
+"""Secrets of a tenant: named values that some fields of steps read and nobody is ever shown."""
