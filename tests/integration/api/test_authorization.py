@@ -1,0 +1,97 @@
+"""The matrix: every route by every role, in its own and a foreign tenant, and by nobody."""
+
+from itertools import product
+from typing import Any
+
+import pytest
+from httpx import AsyncClient, Response
+
+from penstock.api.auth import Public
+from penstock.domain.identity import NEEDED, Permission, Role
+from tests.integration.api.houses import ADMIN_KEY, House
+from tests.integration.api.matrix import (
+    BODILESS,
+    FOREIGN,
+    OWN,
+    Asker,
+    Door,
+    doors,
+    expected,
+    is_as_expected,
+)
+from tests.integration.api.people import ROLES, added, log_in, registered
+
+NOBODYS: tuple[tuple[str, dict[str, str]], ...] = (
+    ("absent", {}),
+    ("empty", {"Authorization": "Bearer"}),
+    ("garbage", {"Authorization": "Bearer garbage"}),
+    ("garbage like a key", {"X-API-Key": f"psk_{'0' * 32}_{'A' * 43}"}),
+    ("garbage like a token", {"Authorization": "Bearer a.b.c"}),
+    ("another scheme", {"Authorization": "Basic YTpi"}),
+)
+
+
+def bearer(text: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {text}"}
+
+
+@pytest.fixture(scope="module")
+async def askers(house: House) -> tuple[list[Asker], dict[str, str]]:
+    """Users and keys of every role, the platform admin, and nobody; the tenants to be named."""
+    mine, theirs = await registered(house), await registered(house)
+    found = [Asker(name, headers, None) for name, headers in NOBODYS]
+    found.append(Asker("platform admin", bearer(ADMIN_KEY), Role.PLATFORM_ADMIN))
+    async with house.caller(mine["token"]) as admin:
+        for role in ROLES:
+            email = (await added(admin, role))["email"]
+            token = (await log_in(house, email)).json()["token"]
+            found.append(Asker(f"user {role}", bearer(token), Role(role)))
+            made = await admin.post("/api/api-keys", json={"name": role, "role": role})
+            found.append(Asker(f"key {role}", {"X-API-Key": made.json()["key"]}, Role(role)))
+    return found, {OWN: mine["tenant"]["id"], FOREIGN: theirs["tenant"]["id"]}
+
+
+async def asked(client: AsyncClient, door: Door, headers: dict[str, str]) -> tuple[int, str]:
+    """Status and code of an answer to a request that asks for nothing there is."""
+    body: dict[str, Any] = {} if door.method in BODILESS else {"json": {}}
+    answer = await client.request(door.method, door.at(), headers=headers, **body)
+    return answer.status_code, code_of(answer)
+
+
+def code_of(answer: Response) -> str:
+    if "problem+json" not in answer.headers.get("content-type", ""):
+        return ""
+    code: str = answer.json()["code"]
+    return code
+
+
+@pytest.mark.parametrize("named", [None, OWN, FOREIGN])
+async def test_every_route_lets_in_whom_it_says_and_nobody_else(
+    house: House, askers: tuple[list[Asker], dict[str, str]], named: str | None
+) -> None:
+    everybody, tenants = askers
+    wrong, count = [], 0
+    for door, asker in product(doors(), everybody):
+        headers = dict(asker.headers)
+        if named is not None:
+            headers["X-Tenant-Id"] = tenants[named]
+        status, code = await asked(house.client, door, headers)
+        count += 1
+        if not is_as_expected(expected(door, asker, named), status, code):
+            wrong.append((door.method, door.path, asker.name, status, code))
+    assert wrong == []
+    assert count == len(list(doors())) * len(everybody)
+
+
+def test_what_is_public_is_known() -> None:
+    public = {door.path for door in doors() if isinstance(door.guard, Public)}
+    assert public == {
+        *("/metrics", "/readyz", "/livez", "/docs", "/api/health", "/api/openapi.json"),
+        *(f"/api/auth/{name}" for name in ("register", "login", "refresh", "logout", "accept")),
+    }
+
+
+def test_every_permission_is_asked_for_somewhere_and_given_to_somebody() -> None:
+    stated = {door.guard.permission for door in doors()} - {None}
+    assert stated <= set(Permission)
+    assert set(NEEDED) == set(Permission)
