@@ -4,6 +4,7 @@ import asyncio
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from penstock.client.async_client import AsyncClient
@@ -71,7 +72,7 @@ def test_a_refusal_brings_all_its_problems() -> None:
         penstock.workflows.create(definition={"nodes": []})
     error = caught.value
     assert (error.status, error.code, error.trace_id) == (400, "VALIDATION_ERROR", "t-1")
-    assert error.problems == tuple(ProblemDetail(**each) for each in details)
+    assert error.problems == tuple(msgspec.convert(each, ProblemDetail) for each in details)
 
 
 def test_somebody_else_is_not_penstock() -> None:

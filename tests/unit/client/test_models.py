@@ -18,6 +18,7 @@ from penstock.client import (
     secrets,
     tenant_connections,
     tenants,
+    usage,
     variables,
     workflows,
 )
@@ -47,6 +48,10 @@ SHAPES: list[tuple[type[models.Model], str]] = [
     (tenant_connections.Connection, "ConnectionShown"),
     (models.Tenant, "TenantShown"),
     (models.ApiKey, "KeyShown"),
+    (usage.Usage, "UsageShown"),
+    (usage.LimitUses, "LimitsShown"),
+    (usage.LimitUse, "LimitShown"),
+    (usage.Waits, "WaitingShown"),
 ]
 OF_HEADERS = {(models.Workflow, "etag"), (models.Imported, "etag"), (models.Variable, "etag")}
 """Members that an answer's headers give, not its body."""
@@ -109,6 +114,7 @@ CALLS: list[Call[Any]] = [
     tenants.list_api_keys(),
     tenants.delete_api_key("ID"),
     health.health(),
+    usage.usage(),
 ]
 ANY = frozenset({"string", "integer", "number", "boolean", "null", "object", "array"})
 

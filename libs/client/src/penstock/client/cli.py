@@ -113,6 +113,14 @@ def events(
     raise typer.Exit(reports.list_events(context.obj, run_id, follow=follow))
 
 
+@app.command(cls=Command)
+def usage(context: typer.Context) -> None:
+    """Show each limit of the tenant with what is used of it."""
+    from penstock.client.commands import usage as commands  # noqa: PLC0415 - help needs none of it
+
+    raise typer.Exit(commands.show_usage(context.obj))
+
+
 @runs.command("list", cls=Command)
 def list_runs(
     context: typer.Context,
@@ -198,7 +206,8 @@ add_controls(runs)
 add_forks(app, runs)
 
 OURS: Final = frozenset(
-    {"run", "apply", "validate", "events", "explain", "runs", "workflows", "variables", "secrets"}
+    {"run", "apply", "validate", "events", "explain", "runs", "usage", "workflows", "variables"}
+    | {"secrets"}
 )
 
 

@@ -21,6 +21,7 @@ from penstock.client import (
     tenant_connections,
     tenants,
     transport,
+    usage,
     variables,
     workflows,
 )
@@ -29,6 +30,7 @@ from penstock.client.follow import Follow, ended_well
 from penstock.client.models import Event, Page, Run
 from penstock.client.pages import PAGES_MAX, following, in_full
 from penstock.client.retry import RETRIES, Pause, Retries, attempts
+from penstock.client.usage import Usage
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -189,6 +191,10 @@ class Client:
         self.connections = Connections(self)
         self.tenants = Tenants(self)
         self.api_keys = ApiKeys(self)
+
+    def usage(self) -> Usage:
+        """Each limit of the tenant with what is used of it."""
+        return self.send(usage.usage())
 
     def health(self) -> dict[str, Any]:
         """`{ok, broker, database, projectionLag, …}`. Raises Unavailable when not ok."""

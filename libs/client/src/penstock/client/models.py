@@ -314,11 +314,17 @@ class Imported(Workflow, frozen=True, kw_only=True):
 
 
 class ProblemDetail(Model, frozen=True, kw_only=True):
-    """One fault, and where it is: `pointer` is a JSON pointer."""
+    """One fault, and where it is: `pointer` is a JSON pointer.
+
+    limit, value, usage: of a tenant's limit that was met: its name, what it is, what is used of it.
+    """
 
     pointer: str = ""
     code: str = ""
     message: str = ""
+    limit: str | None = None
+    value: int | None = None
+    usage: int | None = None
 
 
 class Validation(Model, frozen=True, kw_only=True):
