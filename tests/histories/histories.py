@@ -12,11 +12,13 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from penstock.domain.connection.decide import CONNECTION
 from penstock.domain.event.decide import EVENT
 from penstock.domain.idempotency import IDEMPOTENCY
 from penstock.domain.run.evolve import evolve
 from penstock.domain.run.rest import at_rest
 from penstock.domain.run.state import Run, unborn
+from penstock.domain.secret.decide import SECRET
 from penstock.domain.tenant.decide import KEY, TENANT
 from penstock.domain.variable.decide import VARIABLE
 from penstock.domain.workflow.decide import WORKFLOW
@@ -32,6 +34,8 @@ EVOLVES: dict[str, Any] = {
     catalogue.KEY: KEY.evolve,
     catalogue.WORKFLOW: WORKFLOW.evolve,
     catalogue.VARIABLE: VARIABLE.evolve,
+    catalogue.SECRET: SECRET.evolve,
+    catalogue.CONNECTION: CONNECTION.evolve,
     catalogue.IDEMPOTENCY: IDEMPOTENCY.evolve,
     catalogue.EVENT: EVENT.evolve,
 }

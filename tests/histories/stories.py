@@ -72,6 +72,7 @@ async def lived(admin: httpx.AsyncClient, api: httpx.AsyncClient) -> None:
     """All of the stories. admin: of the platform; api: of a tenant."""
     await tenants_and_keys(admin, api)
     await workflows_and_variables(api)
+    await secrets_and_connections(api)
     for definition in RUN_TO_THEIR_END:
         await executed(api, definition, GIVEN)
     await cancelled(api)
@@ -113,6 +114,19 @@ async def workflows_and_variables(api: httpx.AsyncClient) -> None:
     ):
         well(await api.request(method, f"{path}{below}", json=body))
     well(await api.post("/workflows", json=again))
+
+
+async def secrets_and_connections(api: httpx.AsyncClient) -> None:
+    """A secret and a connection, from their beginning to their end."""
+    body = {"name": "token", "value": "a-recorded-secret"}
+    well(await api.post("/secrets", json=body, headers={"Idempotency-Key": "secret"}))
+    well(await api.put("/secrets/token", json={"value": "another-secret"}))
+    well(await api.delete("/secrets/token"))
+    said = {"type": "http_basic", "config": {"username": "u", "password": "a-password"}}
+    body = {"name": "shop", **said}
+    well(await api.post("/connections", json=body, headers={"Idempotency-Key": "connection"}))
+    well(await api.put("/connections/shop", json=said))
+    well(await api.delete("/connections/shop"))
 
 
 async def cancelled(api: httpx.AsyncClient) -> None:
