@@ -19,6 +19,7 @@ from penstock.client import (
     tenant_connections,
     tenants,
     usage,
+    users,
     variables,
     workflows,
 )
@@ -52,6 +53,8 @@ SHAPES: list[tuple[type[models.Model], str]] = [
     (usage.LimitUses, "LimitsShown"),
     (usage.LimitUse, "LimitShown"),
     (usage.Waits, "WaitingShown"),
+    (users.User, "UserShown"),
+    (users.Tokens, "TokensShown"),
 ]
 OF_HEADERS = {(models.Workflow, "etag"), (models.Imported, "etag"), (models.Variable, "etag")}
 """Members that an answer's headers give, not its body."""
@@ -113,6 +116,14 @@ CALLS: list[Call[Any]] = [
     tenants.create_api_key("k", role="viewer"),
     tenants.list_api_keys(),
     tenants.delete_api_key("ID"),
+    users.create_user("a@example.org", role="viewer"),
+    users.list_users(),
+    users.get_user("ID"),
+    users.update_user("ID", role="viewer"),
+    users.delete_user("ID"),
+    users.log_in("a@example.org", "p"),
+    users.refresh("t"),
+    users.log_out("t"),
     health.health(),
     usage.usage(),
 ]

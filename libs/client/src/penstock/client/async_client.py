@@ -1,8 +1,8 @@
 """The async client: `async with AsyncClient() as penstock: await penstock.runs.start("hello")`.
 
 Its methods are the functions of `runs`, `control`, `forks`, `workflows`, `variables`, `secrets`,
-`tenant_connections`, `tenants`, with the same arguments: each sends the call that its function
-makes, again if need be, and returns what the call answers.
+`tenant_connections`, `users`, `tenants`, with the same arguments: each sends the call that its
+function makes, again if need be, and returns what the call answers.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from penstock.client import (
     tenants,
     transport,
     usage,
+    users,
     variables,
     workflows,
 )
@@ -148,6 +149,16 @@ class Connections(Noun):
     remove = Sends(tenant_connections.remove_connection)
 
 
+class Users(Noun):
+    """Add people to this tenant, give them roles, remove them."""
+
+    create = Sends(users.create_user)
+    get = Sends(users.get_user)
+    list = Sends(users.list_users)
+    update = Sends(users.update_user)
+    delete = Sends(users.delete_user)
+
+
 class Tenants(Noun):
     """Make and change tenants, with the platform admin's key."""
 
@@ -190,6 +201,7 @@ class AsyncClient:
         self.secrets = Secrets(self)
         self.connections = Connections(self)
         self.tenants = Tenants(self)
+        self.users = Users(self)
         self.api_keys = ApiKeys(self)
 
     async def usage(self) -> Usage:

@@ -18,6 +18,7 @@ import typer
 from penstock.client.control_cli import add_controls
 from penstock.client.forks_cli import add_forks
 from penstock.client.options import Command
+from penstock.client.people_cli import add_people
 from penstock.client.secrets_cli import secrets
 from penstock.client.variables_cli import variables
 from penstock.client.workflows_cli import workflows
@@ -204,10 +205,11 @@ def cancel_runs(
 
 add_controls(runs)
 add_forks(app, runs)
+add_people(app)
 
 OURS: Final = frozenset(
     {"run", "apply", "validate", "events", "explain", "runs", "usage", "workflows", "variables"}
-    | {"secrets"}
+    | {"secrets", "login", "logout", "seed"}
 )
 
 

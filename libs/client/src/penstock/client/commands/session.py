@@ -3,17 +3,29 @@
 import os
 import sys
 from functools import cached_property
+from pathlib import Path
 from typing import Final
 
 import msgspec
 from rich.console import Console, RenderableType
 
+from penstock.client import users
 from penstock.client.client import Client
 from penstock.client.connection import find
+from penstock.client.errors import NotConfigured, Unauthorized
 from penstock.client.options import Options
 
 FILE_WIDTH: Final = 200
 """Of a table that goes into a file or a pipe, where nothing has to fit a screen."""
+
+
+def renewed(url: str, refresh_token: str) -> users.Tokens:
+    """The next tokens of a session. Raises NotConfigured when it is over."""
+    try:
+        with Client(url, "none") as client:
+            return client.send(users.refresh(refresh_token))
+    except Unauthorized:
+        raise NotConfigured("the session is over: penstock login, or penstock logout") from None
 
 
 class Session:
@@ -26,11 +38,16 @@ class Session:
         if not self.console.is_terminal:
             self.console.width = FILE_WIDTH
 
+    @property
+    def data_dir(self) -> Path | None:
+        """The folder of a local stack, if one was named."""
+        return self._options.data_dir
+
     @cached_property
     def client(self) -> Client:
         """The client of the Penstock that the options name. Raises NotConfigured."""
         options = self._options
-        found = find(os.environ, data_dir=options.data_dir, tenant=options.tenant)
+        found = find(os.environ, data_dir=options.data_dir, tenant=options.tenant, renew=renewed)
         return Client(found.url, found.api_key, tenant=found.tenant)
 
     def answer(self, value: object) -> None:

@@ -83,7 +83,7 @@ def token_keys(settings: ApiSettings) -> KeySet:
         except KeysInvalid as error:
             raise StartRefused(f"PENSTOCK_JWT_KEYS: {error}") from None
     secret = settings.jwt_secret.get_secret_value()
-    return derived_keys([secret.encode()] if secret else encryption_keys(settings))
+    return derived_keys([secret.encode()] if secret else peppering_keys(settings))
 
 
 def oidc_of(settings: ApiSettings, engine: Engine, peppers: tuple[bytes, ...]) -> Oidc | None:
