@@ -113,6 +113,7 @@ async def test_a_key_with_another_secret_opens_nothing(house: House, tenant: Asy
         ("status=nope", "/query/status"),
         ("from=yesterday", "/query/from"),
         ("from=2020-01-01T00:00:00", "/query/from"),
+        ("from=1600000000", "/query/from"),
         ("cursor=nonsense", "/query/cursor"),
         ("cursor=W10", "/query/cursor"),
         ("cursor=WyJ4IiwieSJd", "/query/cursor"),

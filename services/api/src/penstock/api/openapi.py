@@ -40,6 +40,11 @@ def if_match() -> dict[int | str, Described]:
     return {CONDITIONAL: {"$ref": ANSWER.format(status=CONDITIONAL)}}
 
 
+def if_it_stands_so() -> dict[int | str, Described]:
+    """More `responses`, of a read that the state of things may forbid."""
+    return {409: {"$ref": ANSWER.format(status=409)}}
+
+
 def if_none_match() -> dict[int | str, Described]:
     """More `responses`, of a read that `If-None-Match` may spare."""
     return {304: {"description": "It is as the client knows it"}}

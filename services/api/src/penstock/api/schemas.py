@@ -4,6 +4,7 @@ Request shapes are checked by pydantic; answers are encoded by the routes themse
 hold them equal to what stands here.
 """
 
+import re
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -28,6 +29,7 @@ TAG_MAX = 100
 PRIORITY_MAX = 100
 REASON_MAX = 1000
 COUNT_MAX = 2**31 - 1
+DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def printable(text: str) -> str:
@@ -43,6 +45,13 @@ def tenant_role(value: object) -> object:
     if role not in TENANT_ROLES:
         raise ValueError(f"must be one of {', '.join(sorted(TENANT_ROLES))}")
     return role
+
+
+def written_out(value: object) -> object:
+    """A moment as RFC 3339 writes it; a number would be taken for seconds, or for ms."""
+    if isinstance(value, str) and DATE.match(value):
+        return value
+    raise ValueError("must be a date and time with an offset, such as 2026-11-20T12:00:00Z")
 
 
 def in_the_zone(value: datetime) -> datetime:
@@ -64,7 +73,7 @@ def version_ref(value: object) -> int | str | None:
 Name = Annotated[str, Field(min_length=1, max_length=NAME_MAX), AfterValidator(printable)]
 Tag = Annotated[str, Field(min_length=1, max_length=TAG_MAX), AfterValidator(printable)]
 TenantRole = Annotated[Role, BeforeValidator(tenant_role)]
-Moment = Annotated[datetime, AfterValidator(in_the_zone)]
+Moment = Annotated[datetime, BeforeValidator(written_out), AfterValidator(in_the_zone)]
 VersionRef = Annotated[
     int | str | None,
     PlainValidator(version_ref, json_schema_input_type=int | str | None),

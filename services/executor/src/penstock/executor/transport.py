@@ -87,7 +87,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
                 continue
-            return await _only_to(stream, address)
+            return await only_to(stream, address)
         raise failure
 
     async def connect_unix_socket(
@@ -104,9 +104,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         await self._network.sleep(seconds)
 
 
-async def _only_to(
-    stream: httpcore.AsyncNetworkStream, address: str
-) -> httpcore.AsyncNetworkStream:
+async def only_to(stream: httpcore.AsyncNetworkStream, address: str) -> httpcore.AsyncNetworkStream:
     """`stream`, which must have the checked address at its far end."""
     far_end = stream.get_extra_info("server_addr")
     if far_end is None or str(far_end[0]).partition("%")[0] != address:

@@ -12,7 +12,7 @@ from penstock.api.auth import Caller, WorkflowsReader, WorkflowsWriter
 from penstock.api.errors import Problem, detail, invalid
 from penstock.api.etags import etag
 from penstock.api.idempotency import Identity, identity, kept_to_one_request
-from penstock.api.openapi import gives, problem
+from penstock.api.openapi import gives, if_it_stands_so
 from penstock.api.parts import Parts, parts_of, sender_of
 from penstock.api.registry import Written
 from penstock.api.routes.versions import known_version
@@ -43,7 +43,7 @@ RACES_MAX = 3
 
 EXPORT: dict[int | str, dict[str, Any]] = {
     200: {"description": "The definition", "content": {JSON: {"schema": {}}, YAML: {"schema": {}}}},
-    "default": problem(),
+    **if_it_stands_so(),
 }
 IMPORT: dict[str, Any] = {
     "requestBody": {"required": True, "content": {JSON: {"schema": {}}, YAML: {"schema": {}}}}

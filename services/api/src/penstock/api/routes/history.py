@@ -14,7 +14,7 @@ from penstock.api.auth import Caller, RunsReader
 from penstock.api.errors import Problem, detail, invalid
 from penstock.api.folding import Source
 from penstock.api.histories import RunKey
-from penstock.api.openapi import gives, gives_page_of, problem
+from penstock.api.openapi import gives, gives_page_of, if_it_stands_so, problem
 from penstock.api.pages import LIMIT_DEFAULT, Limit
 from penstock.api.parts import Parts, parts_of
 from penstock.api.payloads import Allowance, Payloads
@@ -76,7 +76,7 @@ async def list_events(
     return answered({"items": items, "nextCursor": items[-1]["position"] if items else after})
 
 
-@router.get("/state", responses=gives(RunShown))
+@router.get("/state", responses=gives(RunShown) | if_it_stands_so())
 async def get_state(request: Request, run_id: str, caller: RunsReader, at: At = None) -> Response:
     """The run with its first steps as it stood at a place of its history, that one included."""
     parts = parts_of(request)
