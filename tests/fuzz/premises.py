@@ -9,12 +9,18 @@ from tests.fuzz.fuzzing import Target
 
 WORKFLOWS = 4
 HOUR_MS = 3_600_000
+NAMES = ("one", "two", "three")
 
 
 def drawing(name: str, kind: str = "noop", **config: Any) -> dict[str, Any]:
     """A definition of one node."""
     node = {"id": "only", "type": kind, "config": config}
     return {"name": name, "nodes": [node], "edges": []}
+
+
+def connection(name: str) -> dict[str, Any]:
+    """A connection to be made."""
+    return {"name": name, "type": "bearer", "config": {"token": f"the token {name}"}}
 
 
 async def furnished(stack: Stack) -> Target:
@@ -32,8 +38,13 @@ async def furnished(stack: Stack) -> Target:
             (await client.post(f"/workflows/{waiting['id']}/execute", json={})).json()["runId"]
             for _ in range(4)
         ]
-        for name in ("one", "two", "three"):
-            await client.post("/variables", json={"name": name, "value": {"is": name}})
+        for name in NAMES:
+            for path, body in (
+                ("/variables", {"name": name, "value": {"is": name}}),
+                ("/secrets", {"name": name, "value": f"the secret {name}"}),
+                ("/connections", connection(name)),
+            ):
+                (await client.post(path, json=body)).raise_for_status()
         names = [each[key] for each in workflows for key in ("id", "key")]
     async with AsyncClient(base_url=f"{stack.api_url}/api", timeout=30) as client:
         answer = await client.post(
@@ -49,7 +60,9 @@ async def furnished(stack: Stack) -> Target:
             "version": ("1",),
             "run_id": tuple(ended),
             "step_id": ("only",),
-            "variable": ("one", "two", "three"),
+            "variable": NAMES,
+            "secret": NAMES,
+            "connection": NAMES,
             "tenant_id": (tenant,),
         },
         waiting=tuple(lasting),

@@ -1,5 +1,6 @@
 """The routes say who may use them, and the document says it to everybody."""
 
+import inspect
 from typing import Any, cast
 
 from fastapi import FastAPI
@@ -104,3 +105,13 @@ def test_every_operation_names_its_problems() -> None:
             assert any(status.startswith("2") for status in answers), path
     for answer in found["components"]["responses"].values():
         assert set(answer["content"]) == {"application/problem+json"}
+
+
+def test_what_depends_on_a_revision_says_so() -> None:
+    found = described()["paths"]
+    for route in routes():
+        source = inspect.getsource(route.endpoint)
+        for method in route.methods or ():
+            answers = found.get(route.path, {}).get(method.lower(), {}).get("responses", {})
+            assert ("may_change(" not in source) or "412" in answers, route.path
+            assert ("status_code=304" not in source) or "304" in answers, route.path

@@ -11,6 +11,8 @@ from penstock.domain.connection.types import SECRET_BYTES_MAX, SECRET_BYTES_MIN
 
 ConnectionName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")]
 """What a step names in its `connection`."""
+CHARACTERS_MIN = -(-SECRET_BYTES_MIN // 4)
+"""A schema counts characters, of which one has at most four bytes; what is said is in bytes."""
 
 
 def bounded(value: SecretStr) -> SecretStr:
@@ -24,7 +26,7 @@ def bounded(value: SecretStr) -> SecretStr:
 SecretValue = Annotated[
     SecretStr,
     AfterValidator(bounded),
-    Field(json_schema_extra={"minLength": SECRET_BYTES_MIN, "maxLength": SECRET_BYTES_MAX}),
+    Field(json_schema_extra={"minLength": CHARACTERS_MIN, "maxLength": SECRET_BYTES_MAX}),
 ]
 
 

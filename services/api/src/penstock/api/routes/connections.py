@@ -14,7 +14,7 @@ from penstock.api.auth import Caller, ConnectionsManager, ConnectionsReader
 from penstock.api.connection_configs import asked_of
 from penstock.api.etags import etag, may_change
 from penstock.api.idempotency import kept_to_one_request
-from penstock.api.openapi import gives, gives_page_of, takes
+from penstock.api.openapi import gives, gives_page_of, if_match, takes
 from penstock.api.pages import Cursor, Limit
 from penstock.api.parts import Parts, parts_of, sender_of
 from penstock.api.payloads import Allowance
@@ -116,7 +116,7 @@ async def get_connection(request: Request, connection: str, caller: ConnectionsR
 
 @router.put(
     "/connections/{connection}",
-    responses=gives(ConnectionShown),
+    responses=gives(ConnectionShown) | if_match(),
     openapi_extra=takes(ConnectionChange),
 )
 async def change_connection(
@@ -145,7 +145,9 @@ async def change_connection(
     return await settled(parts, written, answer, headers=headers)
 
 
-@router.delete("/connections/{connection}", status_code=204, responses=gives(None, status=204))
+@router.delete(
+    "/connections/{connection}", status_code=204, responses=gives(None, status=204) | if_match()
+)
 async def remove_connection(
     request: Request, connection: str, caller: ConnectionsManager
 ) -> Response:

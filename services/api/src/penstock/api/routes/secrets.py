@@ -9,7 +9,7 @@ from penstock.api.answers import answered, moment, moment_of_ms
 from penstock.api.auth import Caller, SecretsManager, SecretsReader
 from penstock.api.etags import etag, may_change
 from penstock.api.idempotency import kept_to_one_request
-from penstock.api.openapi import gives, gives_page_of, takes
+from penstock.api.openapi import gives, gives_page_of, if_match, takes
 from penstock.api.pages import Cursor, Limit
 from penstock.api.parts import Parts, parts_of, sender_of
 from penstock.api.queries_secrets import SECRETS
@@ -76,7 +76,9 @@ async def get_secret(request: Request, secret: str, caller: SecretsReader) -> Re
     return answered(shown_row(row), headers={"ETag": etag(row["revision"])})
 
 
-@router.put("/{secret}", responses=gives(SecretShown), openapi_extra=takes(SecretChange))
+@router.put(
+    "/{secret}", responses=gives(SecretShown) | if_match(), openapi_extra=takes(SecretChange)
+)
 async def change_secret(request: Request, secret: str, caller: SecretsManager) -> Response:
     """Give it another value, which steps that begin a few seconds from now read."""
     parts = parts_of(request)
@@ -95,7 +97,7 @@ async def change_secret(request: Request, secret: str, caller: SecretsManager) -
     return await settled(parts, written, shown(secret_id, written.state), headers=headers)
 
 
-@router.delete("/{secret}", status_code=204, responses=gives(None, status=204))
+@router.delete("/{secret}", status_code=204, responses=gives(None, status=204) | if_match())
 async def remove_secret(request: Request, secret: str, caller: SecretsManager) -> Response:
     """Let no step read it any more."""
     parts = parts_of(request)
