@@ -122,7 +122,10 @@ async def secrets_and_connections(api: httpx.AsyncClient) -> None:
     well(await api.post("/secrets", json=body, headers={"Idempotency-Key": "secret"}))
     well(await api.put("/secrets/token", json={"value": "another-secret"}))
     well(await api.delete("/secrets/token"))
-    said = {"type": "http_basic", "config": {"username": "u", "password": "a-password"}}
+    said: dict[str, Any] = {
+        "type": "http_basic",
+        "config": {"username": "u", "password": "a-password"},
+    }
     body = {"name": "shop", **said}
     well(await api.post("/connections", json=body, headers={"Idempotency-Key": "connection"}))
     well(await api.put("/connections/shop", json=said))
