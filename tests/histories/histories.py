@@ -20,6 +20,7 @@ from penstock.domain.run.rest import at_rest
 from penstock.domain.run.state import Run, unborn
 from penstock.domain.secret.decide import SECRET
 from penstock.domain.tenant.decide import KEY, TENANT
+from penstock.domain.user.decide import USERS
 from penstock.domain.variable.decide import VARIABLE
 from penstock.domain.workflow.decide import WORKFLOW
 from penstock.domain.workflow.graph import Graph
@@ -34,6 +35,7 @@ EVOLVES: dict[str, Any] = {
     catalogue.KEY: KEY.evolve,
     catalogue.WORKFLOW: WORKFLOW.evolve,
     catalogue.VARIABLE: VARIABLE.evolve,
+    catalogue.USERS: USERS.evolve,
     catalogue.SECRET: SECRET.evolve,
     catalogue.CONNECTION: CONNECTION.evolve,
     catalogue.IDEMPOTENCY: IDEMPOTENCY.evolve,
@@ -80,7 +82,7 @@ def outcome_of(history: History) -> Any:
     if history.kind == catalogue.RUN:
         return run_outcome(history, events)
     folded = reduce(EVOLVES[history.kind], (event for _, event in events), None)
-    return msgspec.json.decode(msgspec.json.encode(folded))
+    return msgspec.json.decode(msgspec.json.encode(folded, enc_hook=dict))
 
 
 def run_outcome(history: History, events: list[tuple[str, Any]]) -> Any:

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import httpx
 import msgspec
 import psycopg
 from psycopg.rows import dict_row
@@ -32,9 +33,11 @@ from penstock.event_archive
 where kind = any(%s) and catalogue is not null
 group by tenant_id, log, kind, subject_id
 """
-DEFINITION = "select definition from penstock.workflow_versions where content_hash = %s limit 1"
+PAGE = {"limit": 200}
 
 Key = tuple[str, str]
+Definitions = dict[str, Any]
+"""By content hash."""
 
 
 async def main(release: str) -> None:
@@ -48,8 +51,9 @@ async def main(release: str) -> None:
                 client(stack.api_url, stack.api_key) as api,
             ):
                 await lived(admin, api)
+                definitions = await drawn(api)
             await asyncio.sleep(CAUGHT_UP_S)
-            histories = read(found["databaseUrl"])
+            histories = read(found["databaseUrl"], definitions)
     for path in FOLDER.glob(f"{release}-*.json"):
         path.unlink()
     for number, history in enumerate(covering(histories), 1):
@@ -59,32 +63,41 @@ async def main(release: str) -> None:
         print(f"{path.name}: {', '.join(sorted(name for _, name in types_in(history)))}")
 
 
-def read(url: str) -> list[History]:
+async def drawn(api: httpx.AsyncClient) -> Definitions:
+    """Every version there is: rows have them sealed, so they are asked for."""
+    found = {}
+    for workflow in (await api.get("/workflows", params=PAGE)).json()["items"]:
+        path = f"/workflows/{workflow['id']}/versions"
+        for version in (await api.get(path, params=PAGE)).json()["items"]:
+            whole = (await api.get(f"{path}/{version['number']}")).json()
+            found[whole["contentHash"]] = whole["definition"]
+    return found
+
+
+def read(url: str, definitions: Definitions) -> list[History]:
     """Every history in the archive that can be folded."""
     with psycopg.connect(url, row_factory=dict_row) as connection:
         rows = connection.execute(HISTORIES, [[RUN, *EVOLVES]]).fetchall()
-        found = [recorded(connection, row) for row in rows]
+        found = [recorded(row, definitions) for row in rows]
     return [history for history in found if history is not None]
 
 
-def recorded(connection: psycopg.Connection[Any], row: dict[str, Any]) -> History | None:
+def recorded(row: dict[str, Any], definitions: Definitions) -> History | None:
     """The history in a row; None for a run whose definition is not to be had."""
     messages = [bytes(body).decode() for body in row["bodies"]]
     history = History(kind=row["kind"], id=row["subject_id"], messages=messages)
     if row["kind"] == RUN:
-        definition = definition_of(connection, messages[0])
+        definition = definition_of(messages[0], definitions)
         if definition is None:
             return None
         history = msgspec.structs.replace(history, definition=definition)
     return msgspec.structs.replace(history, outcome=outcome_of(history))
 
 
-def definition_of(connection: psycopg.Connection[Any], first: str) -> Any:
-    """The definition that a run's first message names."""
+def definition_of(first: str, definitions: Definitions) -> Any:
+    """The definition that a run's first message names; None for one that is not to be had."""
     event = msgspec.json.decode(first)["events"][0]
-    content_hash = event.get("start", event)["definition"]
-    row = connection.execute(DEFINITION, [content_hash]).fetchone()
-    return None if row is None else row["definition"].get("inline")
+    return definitions.get(event.get("start", event)["definition"])
 
 
 def covering(histories: list[History]) -> list[History]:

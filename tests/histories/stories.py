@@ -73,6 +73,7 @@ async def lived(admin: httpx.AsyncClient, api: httpx.AsyncClient) -> None:
     await tenants_and_keys(admin, api)
     await workflows_and_variables(api)
     await secrets_and_connections(api)
+    await users(api)
     for definition in RUN_TO_THEIR_END:
         await executed(api, definition, GIVEN)
     await cancelled(api)
@@ -122,14 +123,24 @@ async def secrets_and_connections(api: httpx.AsyncClient) -> None:
     well(await api.post("/secrets", json=body, headers={"Idempotency-Key": "secret"}))
     well(await api.put("/secrets/token", json={"value": "another-secret"}))
     well(await api.delete("/secrets/token"))
-    said: dict[str, Any] = {
-        "type": "http_basic",
-        "config": {"username": "u", "password": "a-password"},
-    }
+    said: Document = {"type": "http_basic", "config": {"username": "u", "password": "a-password"}}
     body = {"name": "shop", **said}
     well(await api.post("/connections", json=body, headers={"Idempotency-Key": "connection"}))
     well(await api.put("/connections/shop", json=said))
     well(await api.delete("/connections/shop"))
+
+
+async def users(api: httpx.AsyncClient) -> None:
+    """A user with a password and one who was invited, changed and removed."""
+    body = {"email": "ada@example.org", "role": "admin", "name": "Ada", "password": "a-password"}
+    well(await api.post("/users", json=body, headers={"Idempotency-Key": "user"}))
+    body = {"email": "bob@example.org", "role": "viewer"}
+    invited = (await api.post("/users", json=body)).json()
+    accepted = {"token": invited["inviteToken"], "password": "a-password"}
+    well(await api.post("/auth/accept", json=accepted))
+    path = f"/users/{invited['id']}"
+    well(await api.patch(path, json={"role": "editor", "name": "Bob"}))
+    well(await api.delete(path))
 
 
 async def cancelled(api: httpx.AsyncClient) -> None:
