@@ -23,6 +23,13 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
     )
     async with Stack(options) as running:
         yield running
+    refused = [line for line in nats_log(running).splitlines() if "Violation" in line]
+    assert refused == [], "a service asked the broker for what it may not do"
+
+
+def nats_log(stack: Stack) -> str:
+    """What the broker has written."""
+    return (stack.data_dir / "log" / "nats.log").read_text(errors="replace")
 
 
 @pytest.fixture(scope="session")

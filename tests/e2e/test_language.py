@@ -1,5 +1,6 @@
 """Loops and events, in whole stacks."""
 
+from base64 import urlsafe_b64decode
 from typing import Any
 
 import httpx
@@ -8,9 +9,14 @@ import nats
 import pytest
 
 from penstock.dev.stack import Stack
+from penstock.domain.payload import Payload
+from penstock.infra.keyring.data_keys import DataKeys
+from penstock.infra.keyring.keks import Keks
+from penstock.infra.keyring.payloads import Seals
 from penstock.infra.nats import subjects
 from penstock.infra.nats.direct import Direct
 from penstock.infra.nats.streams import EVENTS
+from penstock.infra.postgres.engine import Engine
 from tests.e2e.histories import history, of_type
 from tests.e2e.runs import Document, drawn, edge, executed, node, step, told_of
 
@@ -92,8 +98,22 @@ async def test_an_event_that_a_step_emits_is_once_in_the_log(
     events = await emitted(stack, output["id"])
     assert [event["type"] for event in events] == ["EventEmitted"]
     assert events[0]["eventType"] == "order.paid"
-    assert events[0]["data"]["inline"] == {"order": 7}
+    assert await opened(stack, events[0]["data"]) == {"order": 7}
     assert events[0]["runId"] == run["id"]
+
+
+async def opened(stack: Stack, said: Document) -> Any:
+    """What a sealed payload says; the keys are where the stack keeps them."""
+    payload = msgspec.convert(said, Payload)
+    key = (stack.data_dir / "keys" / "encryption.key").read_text().strip()
+    engine = Engine(stack.database_url, connections_max=1)
+    await engine.open()
+    try:
+        seals = Seals(DataKeys(engine, Keks(urlsafe_b64decode(key))))
+        stored = msgspec.json.encode(said["inline"])
+        return msgspec.json.decode(await seals.text(stack.tenant_id, payload, stored))
+    finally:
+        await engine.close()
 
 
 async def emitted(stack: Stack, event_id: str) -> list[Document]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import nats
 
 from penstock.dev.nats_server import MAX_PAYLOAD_BYTES, NatsServer
+from penstock.infra.nats.users import OWNER
 
 
 async def stored(url: str) -> int:
@@ -48,7 +49,7 @@ async def test_it_takes_payloads_up_to_its_limit(nats_server: NatsServer) -> Non
 
 
 async def test_a_password_keeps_strangers_out(tmp_path: Path) -> None:
-    server = NatsServer(tmp_path, password="opensesame", sync_always=True)
+    server = NatsServer(tmp_path, passwords={OWNER: "opensesame"}, sync_always=True)
     server.start()
     try:
         await store_one(server.url)

@@ -10,6 +10,7 @@ import nats as client
 import pytest
 
 from penstock.dev.nats_server import NatsServer
+from penstock.infra.nats.users import OWNER
 from tests.integration.service.conftest import WITHIN_S, Start, until
 
 SUBJECT = "penstock.ctl.cancel.acme.r-1"
@@ -74,7 +75,7 @@ def test_it_stops_before_it_ever_started(start: Start) -> None:
 def test_a_wrong_login_is_tried_again_for_ever(
     start: Start, tmp_path: object, nats: NatsServer
 ) -> None:
-    locked = NatsServer(nats.directory, port=nats.port, password="right")
+    locked = NatsServer(nats.directory, port=nats.port, passwords={OWNER: "right"})
     locked.start()
     try:
         service = start(PENSTOCK_NATS_URL=f"nats://penstock:wrong@127.0.0.1:{nats.port}")

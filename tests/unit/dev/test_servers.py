@@ -8,9 +8,15 @@ import pytest
 from penstock.dev.credentials import Credentials
 from penstock.dev.options import StackOptions, StackSettings
 from penstock.dev.servers import servers
+from penstock.infra.nats.users import OWNER, USERS
 from penstock.infra.settings import SyncInterval
 
-KEYS = Credentials(admin_key="a", key_encryption_key="k", nats_password="n", role_passwords={})
+KEYS = Credentials(
+    admin_key="a",
+    key_encryption_key="k",
+    nats_passwords=dict.fromkeys((OWNER, *USERS), "n"),
+    role_passwords={},
+)
 DATABASE = "postgresql://penstock_owner@127.0.0.1/penstock"
 
 

@@ -21,6 +21,7 @@ from faststream.nats.broker.broker import UNRECOVERABLE_CONNECT_ERRORS
 from nats.aio.client import Client
 from nats.errors import Error
 
+from penstock.infra.nats import users
 from penstock.infra.nats.wire import wire_of
 from penstock.infra.settings import SharedSettings
 from penstock.infra.subscribers import MessageContext, undecoded
@@ -59,8 +60,10 @@ class Broker(NatsBroker):
     ) -> None:
         self.servers = [url.strip() for url in settings.nats_url.split(",")]
         self.link = Link(on_lost)
+        name = users.name_in(settings.nats_url)
         super().__init__(
             self.servers,
+            inbox_prefix="_INBOX" if name is None else users.inbox(name),
             name=f"{service}:{settings.instance}",
             max_reconnect_attempts=-1,
             reconnect_time_wait=RECONNECT_WAIT_S,

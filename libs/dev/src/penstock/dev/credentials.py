@@ -8,6 +8,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from penstock.dev.kept import kept, password
 from penstock.dev.options import StackSettings
+from penstock.infra.nats.users import OWNER, USERS
 from penstock.infra.settings import KEY_BYTES
 
 ROLES = {
@@ -21,14 +22,16 @@ ROLES = {
 
 @dataclass(frozen=True)
 class Credentials:
-    """What the stack's processes prove themselves with. `role_passwords` is by role.
+    """What the stack's processes prove themselves with.
+
+    `role_passwords` is by role in Postgres, `nats_passwords` by user of NATS, its owner among them.
 
     key_encryption_keys_old: those given, separated by commas.
     """
 
     admin_key: str = field(repr=False)
     key_encryption_key: str = field(repr=False)
-    nats_password: str = field(repr=False)
+    nats_passwords: dict[str, str] = field(repr=False)
     role_passwords: dict[str, str] = field(repr=False)
     key_encryption_keys_old: str = field(default="", repr=False)
     pepper_key: str = field(default="", repr=False)
@@ -48,7 +51,10 @@ def credentials(keys: Path, settings: StackSettings) -> Credentials:
         key_encryption_keys_old=",".join(
             key.get_secret_value() for key in settings.key_encryption_keys_old
         ),
-        nats_password=kept(keys / "nats.password", password),
+        nats_passwords={
+            OWNER: kept(keys / "nats.password", password),
+            **{name: kept(keys / f"nats-{name}.password", password) for name in USERS},
+        },
         role_passwords={role: kept(keys / f"{role}.password", password) for role in ROLES.values()},
     )
 

@@ -6,6 +6,7 @@ import secrets
 import shutil
 import socket
 import sysconfig
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -19,11 +20,11 @@ from penstock.dev.process import (
     stop,
     wait_until_ready,
 )
+from penstock.infra.nats.users import OWNER, USERS
 
 MAX_PAYLOAD_BYTES = 1024 * 1024
 MEMORY_STORE_BYTES = 64 * 1024 * 1024
 """All our streams are on file storage."""
-USER = "penstock"
 PROBE_S = 1.0
 GREETING_BYTES_MAX = 64 * 1024
 
@@ -32,7 +33,8 @@ class NatsServer:
     """One server, restartable on the same port and directory.
 
     `directory` holds its configuration, log and streams. `sync_always` waits for the disk before
-    every acknowledgement. With a `password` clients must log in, and `url` holds it.
+    every acknowledgement. With `passwords` clients must log in: the owner, whom `url` names, may do
+    anything, services what `penstock.infra.nats.users` says.
     """
 
     def __init__(
@@ -42,7 +44,7 @@ class NatsServer:
         port: int | None = None,
         sync_always: bool = False,
         monitoring_port: int | None = None,
-        password: str | None = None,
+        passwords: Mapping[str, str] | None = None,
         log: Path | None = None,
     ) -> None:
         self.directory = directory
@@ -56,13 +58,13 @@ class NatsServer:
         self._name = f"penstock-{secrets.token_hex(6)}"
         self._sync_always = sync_always
         self._monitoring_port = monitoring_port
-        self._password = password
+        self._passwords = dict(passwords or {})
         self._process: Process | None = None
 
     @property
     def url(self) -> str:
         """Where clients connect."""
-        user = f"{USER}:{self._password}@" if self._password else ""
+        user = f"{OWNER}:{self._passwords[OWNER]}@" if self._passwords else ""
         return f"nats://{user}{HOST}:{self.port}"
 
     @property
@@ -96,9 +98,18 @@ class NatsServer:
         }
         if self._monitoring_port:
             config["http"] = f"{HOST}:{self._monitoring_port}"
-        if self._password:
-            config["authorization"] = {"user": USER, "password": self._password}
+        if self._passwords:
+            config["authorization"] = {"users": [self._user(name) for name in self._passwords]}
         return json.dumps(config, indent=2)
+
+    def _user(self, name: str) -> dict[str, object]:
+        """A login, with what it may do."""
+        login: dict[str, object] = {"user": name, "password": self._passwords[name]}
+        if name == OWNER:
+            return login
+        may = USERS[name]
+        allowed = {"publish": may.publish, "subscribe": may.subscribe}
+        return login | {"permissions": {verb: {"allow": to} for verb, to in allowed.items()}}
 
     def is_ready(self) -> bool:
         """Whether this very server greets clients; with JetStream it does so after recovery."""

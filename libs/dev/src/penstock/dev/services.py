@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -58,12 +59,16 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What all services of a stack share. `database_url` is the owner's."""
+    """What all services of a stack share.
+
+    `nats_url` and `database_url` are the owner's; user_urls: of NATS, by service.
+    """
 
     options: StackOptions
     logs: Path
     api_host: str
     nats_url: str
+    user_urls: Mapping[str, str]
     database_url: str
     credentials: Credentials
 
@@ -105,7 +110,7 @@ def _provided(place: Place, around: Surroundings) -> dict[str, str]:
     """Its own variables: the role it has in Postgres, and keys only where they are used."""
     keys, role = around.credentials, ROLES[place.service]
     values = {
-        "NATS_URL": around.nats_url,
+        "NATS_URL": around.user_urls.get(place.service, around.nats_url),
         "INSTANCE": place.name,
         "METRICS_PORT": str(place.spare_port if place.service == "api" else place.port),
         "GRACEFUL_TIMEOUT_S": str(GRACE_S[place.service]),

@@ -136,6 +136,7 @@ class Stack:
                 logs=self.data_dir / "log",
                 api_host=settings.api_host,
                 nats_url=below.nats_url,
+                user_urls=below.user_urls,
                 database_url=below.database_url,
                 credentials=keys,
             )
