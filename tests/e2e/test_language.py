@@ -104,14 +104,14 @@ async def test_an_event_that_a_step_emits_is_once_in_the_log(
 
 async def opened(stack: Stack, said: Document) -> Any:
     """What a sealed payload says; the keys are where the stack keeps them."""
-    payload = msgspec.convert(said, Payload)
+    payload = msgspec.json.decode(msgspec.json.encode(said), type=Payload)
     key = (stack.data_dir / "keys" / "encryption.key").read_text().strip()
     engine = Engine(stack.database_url, connections_max=1)
     await engine.open()
     try:
         seals = Seals(DataKeys(engine, Keks(urlsafe_b64decode(key))))
-        stored = msgspec.json.encode(said["inline"])
-        return msgspec.json.decode(await seals.text(stack.tenant_id, payload, stored))
+        text = await seals.text(stack.tenant_id, payload, bytes(payload.inline))
+        return msgspec.json.decode(text)
     finally:
         await engine.close()
 

@@ -8,11 +8,15 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 from penstock.infra.blobs.port import BlobsUnavailable, name_of
+from penstock.infra.keyring.data_keys import FIND as FIND_KEY
+from penstock.infra.keyring.keks import Keks
+from penstock.infra.keyring.sealing import DATA_KEY_BYTES
 from penstock.infra.nats import subjects
 from penstock.infra.nats.delivery import Delivery
 from penstock.infra.nats.direct import ReadUnavailable, Recorded
@@ -28,6 +32,9 @@ from tests.simulation.world import World
 
 STALE_S = 0.4
 """How far behind a replica can be; less than what is handed back waits before it comes again."""
+
+KEKS = Keks(bytes(DATA_KEY_BYTES))
+"""What wraps the data keys of every world."""
 
 ONCE = ("penstock.evt.", "penstock.lease.")
 """Where a second copy would be refused, so that none is sent."""
@@ -348,6 +355,14 @@ class Blobs:
             raise BlobsUnavailable("no answer")
 
 
+def key_of(tenant: str) -> Mapping[str, Any]:
+    """A tenant's data key, wrapped; the same in every world."""
+    key_id = UUID(int=UUID(tenant).int ^ 1)
+    wrapped = KEKS.wrap(tenant, key_id, bytes(DATA_KEY_BYTES))
+    now = datetime.now(UTC)
+    return {"id": key_id, "kek_id": KEKS.newest, "wrapped": wrapped, "created_at": now}
+
+
 class Engine:
     """The database of the read models, as far as schedulers ask it."""
 
@@ -371,8 +386,13 @@ class Engine:
             raise DatabaseUnavailable
         yield self
 
-    async def one(self, _query: str) -> Mapping[str, Any]:
-        """The checkpoint."""
+    async def one(
+        self, query: str, parameters: Mapping[str, Any] | None = None
+    ) -> Mapping[str, Any]:
+        """The checkpoint, or a tenant's data key."""
+        if query == FIND_KEY:
+            assert parameters is not None
+            return key_of(parameters["tenant"])
         return {"seq": self._network.tables.checkpoint}
 
     async def all(self, query: str, parameters: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -18,6 +18,9 @@ from penstock.domain.run import draft as run_draft
 from penstock.executor import intake as executor_intake
 from penstock.infra.eventlog import draft as log_draft
 from penstock.infra.eventlog import transact
+from penstock.infra.keyring import sealing
+from penstock.infra.keyring.data_keys import DataKeys
+from penstock.infra.keyring.payloads import Seals
 from penstock.infra.nats import subjects
 from penstock.scheduler import app, effects, leases, snapshots, windows
 from penstock.scheduler import intake as scheduler_intake
@@ -38,6 +41,8 @@ def installed(world: World, network: Network, broker: Broker) -> Iterator[None]:
         (app, "Direct", doors.Direct),
         (app, "blobs_of", lambda _settings, nc: doors.Blobs(nc)),
         (app, "Engine", lambda _url, **_options: doors.Engine(network, broker)),
+        (app, "seals_of", lambda _settings, engine: seals_over(world, engine)),
+        (sealing, "os", SimpleNamespace(urandom=world.random.randbytes)),
         (app, "wall_ms", world.wall_ms),
         (app, "time", SimpleNamespace(monotonic=world.loop.time)),
         (scheduler_intake, "Pull", doors.Pull),
@@ -55,6 +60,11 @@ def installed(world: World, network: Network, broker: Broker) -> Iterator[None]:
         # Processes die before what they have begun had its first turn.
         warnings.filterwarnings("ignore", message="coroutine .* was never awaited")
         yield
+
+
+def seals_over(world: World, engine: Any) -> Seals:
+    """Sealing with keys of a world's vault, which is as far away as its database."""
+    return Seals(DataKeys(engine, doors.KEKS, clock=world.loop.time))
 
 
 def narrowed(world: World) -> list[tuple[Any, str, object]]:

@@ -1,6 +1,7 @@
 """Servers for schedulers that run as processes of their own, started by nobody but the test."""
 
 import pkgutil
+from base64 import urlsafe_b64decode
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -9,9 +10,13 @@ import pytest
 from nats.aio.client import Client
 
 from penstock.dev.nats_server import NatsServer
+from penstock.infra.keyring.data_keys import DataKeys
+from penstock.infra.keyring.keks import Keks
+from penstock.infra.keyring.payloads import Seals
 from penstock.infra.nats.bootstrap import bootstrap
+from penstock.infra.postgres.engine import Engine
 from tests.conftest import SERVICE_ROLES, MakeDatabase, with_login
-from tests.integration.scheduler.replicas import Ground, Replicas
+from tests.integration.scheduler.replicas import KEY_ENCRYPTION_KEY, Ground, Replicas
 
 ROLE = "penstock_scheduler"
 
@@ -44,6 +49,15 @@ async def nc(broker: NatsServer) -> AsyncIterator[Client]:
         await admin.purge_stream(stream)
     yield connection
     await connection.close()
+
+
+@pytest.fixture
+async def seals(schedulers_database: str) -> AsyncIterator[Seals]:
+    """What seals and opens as the schedulers of these tests do."""
+    engine = Engine(schedulers_database, connections_max=1)
+    await engine.open()
+    yield Seals(DataKeys(engine, Keks(urlsafe_b64decode(KEY_ENCRYPTION_KEY))))
+    await engine.close()
 
 
 @pytest.fixture

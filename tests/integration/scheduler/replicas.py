@@ -33,7 +33,7 @@ from penstock.messages.envelope import (
     encode,
 )
 
-TENANT = "acme"
+TENANT = "0190a000-0000-7000-8000-00000000acce"
 KEY_ENCRYPTION_KEY = urlsafe_b64encode(bytes(32)).decode()
 POLL_S = 0.02
 ENDED_WITHIN_S = 20.0

@@ -20,6 +20,7 @@ from penstock.domain.workflow.model import from_wire
 from penstock.infra.definitions import Definitions
 from penstock.infra.eventlog.jetstream import JetStreamLog
 from penstock.infra.eventlog.transact import Addressed, Ledger
+from penstock.infra.keyring.payloads import Seals
 from penstock.infra.nats import subjects
 from penstock.infra.nats.blobs import JetStreamBlobs
 from penstock.infra.nats.direct import Direct
@@ -41,12 +42,12 @@ INNER = "inner-of-lost-words"
 class DyingHand:
     """Appends as a scheduler does, and dies before it says anything about it."""
 
-    def __init__(self, nc: Client) -> None:
+    def __init__(self, nc: Client, seals: Seals | None = None) -> None:
         self.publisher = Publisher(nc)
         self.direct = Direct(nc)
         self.blobs = JetStreamBlobs(nc)
         self.log = JetStreamLog(self.publisher, self.direct)
-        self.payloads = Payloads(self.blobs, self.direct)
+        self.payloads = Payloads(self.blobs, self.direct, seals=seals)
 
     async def start(self) -> None:
         await self.publisher.start()
@@ -133,8 +134,8 @@ async def test_a_child_is_begun_and_its_end_is_heard_whoever_dies_before_saying_
     assert (await replicas.history(child)).count("RunStarted") == 1
 
 
-async def test_an_event_that_is_emitted_twice_is_one_event(nc: Client) -> None:
-    hand = DyingHand(nc)
+async def test_an_event_that_is_emitted_twice_is_one_event(nc: Client, seals: Seals) -> None:
+    hand = DyingHand(nc, seals)
     await hand.start()
     key = RunKey(TENANT, "r-emits")
     output = of_value({"type": "order.paid", "source": "shop", "data": {"order": 7}})
@@ -145,4 +146,5 @@ async def test_an_event_that_is_emitted_twice_is_one_event(nc: Client) -> None:
     (stored,) = await hand.log.read(subject)
     (event,) = codec_for("event").decode(stored.body).events
     assert (event.event_type, event.source, event.run_id) == ("order.paid", "shop", "r-emits")
-    assert bytes(event.data.inline) == b'{"order":7}'
+    assert bytes(await seals.text(TENANT, event.data, bytes(event.data.inline))) == b'{"order":7}'
+    assert b"order" not in bytes(event.data.inline)

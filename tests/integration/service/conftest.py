@@ -7,6 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ class Running:
             "PENSTOCK_NATS_URL": nats_url,
             "PENSTOCK_METRICS_PORT": str(self.port),
             "PENSTOCK_INSTANCE": "executor-0",
+            "PENSTOCK_DATABASE_URL": "postgresql://penstock_executor@127.0.0.1:1/penstock",
+            "PENSTOCK_KEY_ENCRYPTION_KEY": urlsafe_b64encode(bytes(32)).decode(),
             **environment,
         }
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PENSTOCK_", "OTEL"))}
