@@ -8,6 +8,7 @@ from penstock.api.errors import Problem
 from penstock.api.parts import Parts
 from penstock.domain.run.commands import StartRun
 from penstock.domain.tenant.events import Limits
+from penstock.infra.postgres.engine import Row
 from penstock.messages.envelope import Reply
 
 
@@ -27,11 +28,8 @@ async def sent(
     """The answer to the command that begins a run, which counts against the tenant's day.
 
     A request that comes again counts once. Where it is not known whether the command was stored,
-    it counts. Raises Problem 429 for one run too many, 409 for a run that is kept no more, and as
-    `Commands.send` does.
+    it counts. Raises Problem 429 for one run too many, and as `Commands.send` does.
     """
-    if command.request_hash:
-        await _refuse_removed(parts, tenant_id, run_id)
     most = (await parts.limits.of(tenant_id)).max_executions_per_day
     is_counted = not parts.commands.accepted(tenant_id, str(run_id))
     if is_counted:
@@ -48,11 +46,14 @@ async def sent(
     return reply
 
 
-async def _refuse_removed(parts: Parts, tenant_id: str, run_id: UUID) -> None:
-    """Raise Problem 409 where an Idempotency-Key stands for a run that is kept no more.
+async def earlier(parts: Parts, tenant_id: str, run_id: UUID) -> Row | None:
+    """The run that an earlier request under the same Idempotency-Key has begun, None for none.
 
-    Its history cannot begin once more: the archive has the hashes of the first one.
+    Raises Problem 409 where it is kept no more: its history cannot begin once more, for the archive
+    has the hashes of the first one.
     """
-    if await queries_runs.is_removed(parts.engine, tenant_id, str(run_id)):
+    row = await queries_runs.earlier(parts.engine, tenant_id, run_id)
+    if row is not None and row["is_removed"]:
         said = "this idempotency key was used for a run that is kept no more"
         raise Problem(409, said, code="IDEMPOTENCY_CONFLICT")
+    return row

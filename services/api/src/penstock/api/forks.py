@@ -191,6 +191,8 @@ async def begun(asked: Asked, begin: Beginning, given: Any = ...) -> tuple[UUID,
     limits = await beginnings.open_for(parts, caller.tenant_id)
     made = asked.made or identity(request, caller.tenant_id, asked.sent)
     run_id = made.id
+    if made.request_hash:
+        await beginnings.earlier(parts, caller.tenant_id, run_id)
     definition, tenant = row["definition"], caller.tenant_id
     graph = begin.state.drawn
     if begin.definition is not None:

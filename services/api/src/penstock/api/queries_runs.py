@@ -11,11 +11,17 @@ from penstock.domain.run.state import RunStatus
 from penstock.infra.postgres.engine import Engine, Row
 from penstock.infra.postgres.tenant import tenant_session
 
-REMOVED = """
-select 1 from penstock.event_archive
-where tenant_id = %(tenant)s and subject_id = %(run)s and log = 'events' and kind = 'run'
-  and octet_length(body) = 0
-limit 1
+EARLIER = """
+select r.*, r.id is null as is_removed
+from (
+    select 1 where exists (select from penstock.runs where tenant_id = %(tenant)s and id = %(id)s)
+    or exists (
+        select from penstock.event_archive
+        where tenant_id = %(tenant)s and subject_id = %(id)s::text and log = 'events'
+          and kind = 'run' and octet_length(body) = 0
+    )
+) known
+left join penstock.runs r on r.tenant_id = %(tenant)s and r.id = %(id)s
 """
 ONE = "select * from penstock.runs where tenant_id = %(tenant)s and id = %(id)s"
 SINK_OUTPUTS = """
@@ -59,10 +65,10 @@ async def find(engine: Engine, tenant_id: str, run_id: UUID) -> Row | None:
         return await session.one(ONE, {"tenant": tenant_id, "id": run_id})
 
 
-async def is_removed(engine: Engine, tenant_id: str, run_id: str) -> bool:
-    """Whether there was such a run, of which only the hashes of its messages are kept."""
+async def earlier(engine: Engine, tenant_id: str, run_id: UUID) -> Row | None:
+    """One run's row with `is_removed`, which says that only hashes of its messages are kept."""
     async with tenant_session(engine, tenant_id) as session:
-        return await session.one(REMOVED, {"tenant": tenant_id, "run": run_id}) is not None
+        return await session.one(EARLIER, {"tenant": tenant_id, "id": run_id})
 
 
 async def matching(

@@ -15,7 +15,7 @@ from fastapi import Request, Response
 from msgspec import Struct
 from uuid_utils import uuid7
 
-from penstock.api import beginnings, queries_runs, queries_variables, recorded
+from penstock.api import beginnings, queries_variables, recorded
 from penstock.api.answers import POSITION_HEADER, REPLAYED_HEADER, answered
 from penstock.api.auth import Caller
 from penstock.api.errors import Problem, detail, invalid
@@ -87,7 +87,7 @@ async def begun(
 ) -> Begun:
     """The run, accepted now or by an earlier request under the same Idempotency-Key."""
     if start.request_hash:
-        earlier = await queries_runs.find(parts.engine, caller.tenant_id, start.run_id)
+        earlier = await beginnings.earlier(parts, caller.tenant_id, start.run_id)
         if earlier is not None:
             if earlier["request_hash"] != start.request_hash:
                 said = "this idempotency key was used with another request"

@@ -84,7 +84,7 @@ class Admission:
         waiting: Counter[str] = Counter()
         for window in (*self._windows.values(), self._shut):
             waiting.update(dict(window.turns.waiting()))
-        out = dict(self._ceilings.out())
+        out = self._ceilings.out()
         return {
             tenant: Steps(out=out.get(tenant, 0), waiting=waiting[tenant])
             for tenant in out.keys() | waiting.keys()
@@ -102,7 +102,8 @@ class Admission:
         window = self.window(queue)
         window.finish(now)
         self._ceilings.came_back(tenant)
-        self._rouse(tenant)
+        if self._aside:
+            self._rouse(tenant)
         self.offer(window)
 
     def lost_sight(self, queue: str, tenant: str) -> None:
@@ -110,14 +111,15 @@ class Admission:
         window = self.window(queue)
         window.out -= 1
         self._ceilings.came_back(tenant)
-        self._rouse(tenant)
+        if self._aside:
+            self._rouse(tenant)
         self.offer(window)
 
     def reserve(self, queue: str, tenant: str, steps: int) -> None:
         """A decision may bring out so many more steps, or fewer where it is negative."""
         self.window(queue).reserved += steps
         self._ceilings.reserve(tenant, steps)
-        if steps < 0:
+        if steps < 0 and self._aside:
             self._rouse(tenant)
 
     def room(self, queue: str, key: RunKey) -> int:

@@ -1,6 +1,6 @@
 """How many steps of each tenant are out, over all queues, and how many may be."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -71,26 +71,21 @@ class Ceilings:
 
     def came_back(self, tenant: str) -> None:
         """A step is not out any more."""
-        standing = self._of(tenant)
-        standing.out -= 1
-        self._forget_idle(tenant, standing)
+        self._of(tenant).out -= 1
 
     def reserve(self, tenant: str, steps: int) -> None:
         """So many more steps may be brought out, or fewer where it is negative."""
-        standing = self._of(tenant)
-        standing.reserved += steps
-        self._forget_idle(tenant, standing)
+        self._of(tenant).reserved += steps
 
-    def out(self) -> Iterator[tuple[str, int]]:
-        """Tenants that have steps out, with how many."""
-        return ((tenant, each.out) for tenant, each in self._standings.items() if each.out)
+    def out(self) -> dict[str, int]:
+        """Tenants that have steps out, with how many; those that have none are forgotten here."""
+        idle = [name for name, each in self._standings.items() if not each.out | each.reserved]
+        for tenant in idle:
+            del self._standings[tenant]
+        return {tenant: each.out for tenant, each in self._standings.items() if each.out}
 
     def _of(self, tenant: str) -> Standing:
         standing = self._standings.get(tenant)
         if standing is None:
             standing = self._standings[tenant] = Standing()
         return standing
-
-    def _forget_idle(self, tenant: str, standing: Standing) -> None:
-        if not standing.out and not standing.reserved:
-            del self._standings[tenant]
