@@ -41,6 +41,7 @@ def test_it_starts_behind_the_last_gate_and_its_time_counts_from_there() -> None
 
 def test_a_gate_that_the_run_has_not_come_to_is_beyond_it() -> None:
     told = story()
+    assert is_beyond(AdmitRun(gate_id="g1"), told.run), "nobody has heard of its beginning"
     told.when(gated(KEY, RATE))
     spoken = [is_beyond(AdmitRun(gate_id=gate_id), told.run) for gate_id in ("g1", "g2", "other")]
     assert spoken == [False, True, False]
@@ -49,6 +50,9 @@ def test_a_gate_that_the_run_has_not_come_to_is_beyond_it() -> None:
     assert not is_beyond(AdmitRun(gate_id="g2"), told.run)
     told.when(AdmitRun(gate_id="g2"))
     assert not is_beyond(AdmitRun(gate_id="g2"), told.run)
+    plain = story()
+    plain.when(start())
+    assert not is_beyond(AdmitRun(gate_id="g1"), plain.run)
 
 
 def test_the_same_start_again_adds_nothing_while_it_waits() -> None:

@@ -95,10 +95,13 @@ def turned_away_because(run: Run, gate: GateUse, command: TurnAway) -> RunError:
 def is_beyond(command: RunCommand, run: Run) -> bool:
     """Whether a gate speaks up that this run has not come to yet.
 
-    It speaks to those that have asked it: this is the run as it was some time ago.
+    It speaks to those that have asked it: this is the run as it was some time ago, or before its
+    beginning.
     """
-    if not isinstance(command, AdmitRun | TurnAway) or run.gate is None or run.queued is None:
+    if not isinstance(command, AdmitRun | TurnAway):
         return False
+    if run.gate is None or run.queued is None:
+        return run.start is None
     return any(each.gate_id == command.gate_id for each in run.queued.gates[run.admitted + 1 :])
 
 
