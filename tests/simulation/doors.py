@@ -13,9 +13,6 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from msgspec import Raw
-
-from penstock.domain.payload import UNSEALED, Payload, inline
 from penstock.infra.blobs.port import BlobsUnavailable, name_of
 from penstock.infra.keyring.data_keys import FIND as FIND_KEY
 from penstock.infra.keyring.keks import Keks
@@ -81,22 +78,6 @@ class Connection:
 async def passage(world: World) -> None:
     """The way to somebody and back."""
     await asyncio.sleep(world.latency())
-
-
-class Seals:
-    """Leaves payloads as they are: what a seal comes to is random, and no life depends on it."""
-
-    async def sealed(self, _tenant: str, data: bytes) -> Payload:
-        """`data` inline."""
-        return inline(data)
-
-    async def stored(self, _tenant: str, data: bytes) -> tuple[str, bytes]:
-        """`data` as an object, and that nothing seals it."""
-        return UNSEALED, data
-
-    async def text(self, _tenant: str, _payload: Payload, stored: bytes) -> Raw:
-        """What is stored."""
-        return Raw(stored)
 
 
 class Publisher:

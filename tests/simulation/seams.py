@@ -39,7 +39,6 @@ def installed(world: World, network: Network, broker: Broker) -> Iterator[None]:
     replaced: list[tuple[Any, str, object]] = [
         (app, "Publisher", doors.Publisher),
         (app, "Direct", doors.Direct),
-        (app, "seals_of", lambda _settings, _engine: doors.Seals()),
         (app, "blobs_of", lambda _settings, nc: doors.Blobs(nc)),
         (app, "Engine", lambda _url, **_options: doors.Engine(network, broker)),
         (app, "seals_of", lambda _settings, engine: seals_over(world, engine)),
