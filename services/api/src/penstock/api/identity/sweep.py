@@ -8,6 +8,7 @@ from penstock.api.identity import logins
 from penstock.api.identity.people import People
 from penstock.infra.postgres.engine import Engine
 from penstock.infra.telemetry import logs
+from penstock.messages.codec import Undecodable
 
 PAUSE_S = 60.0
 DOUBTED_S = 600
@@ -39,12 +40,19 @@ class Sweep:
         """Settle what has been doubtful for so long, and drop what is over."""
         found = await logins.doubtful(self._engine, age_s=doubted_s, at_most=AT_ONCE_MAX)
         for login in found:
-            if await self._people.has(login.tenant_id, login.user_id):
-                await logins.settle(self._engine, login)
-            else:
-                await logins.forget(self._engine, login)
-                _log.info("orphaned login removed", tenant=str(login.tenant_id))
+            try:
+                await self._settle(login)
+            except Undecodable as error:
+                _log.error("login left doubtful", tenant=str(login.tenant_id), error=repr(error))
         await logins.sweep(self._engine, at_most=AT_ONCE_MAX)
+
+    async def _settle(self, login: logins.Login) -> None:
+        """Keep what the log has. Raises Undecodable for a history that nobody can read."""
+        if await self._people.has(login.tenant_id, login.user_id):
+            await logins.settle(self._engine, login)
+        else:
+            await logins.forget(self._engine, login)
+            _log.info("orphaned login removed", tenant=str(login.tenant_id))
 
     async def _run(self) -> None:
         while True:
