@@ -3,8 +3,15 @@
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import pytest
 from httpx import AsyncClient
+from msgspec import Raw
 
+from penstock.infra.keyring.data_keys import KeyGone
+from penstock.infra.nats import subjects
+from penstock.infra.nats.streams import REGISTRY
+from penstock.messages.catalogue import VARIABLE
+from penstock.messages.codec import codec_for
 from tests.integration.api.houses import House, chain
 
 
@@ -72,6 +79,24 @@ async def test_a_deleted_tenant_is_gone_and_its_keys_open_nothing(house: House) 
     assert (await house.admin("DELETE", path)).status_code == 404
     named = {"X-Tenant-Id": made["id"]}
     assert (await house.admin("GET", "/api/workflows", headers=named)).status_code == 404
+
+
+async def test_what_a_deleted_tenant_has_said_can_be_opened_by_nobody(house: House) -> None:
+    made = (await house.admin("POST", "/api/tenants", json={"name": "forgotten"})).json()
+    async with house.caller(made["adminApiKey"]) as client:
+        said = await client.post("/api/variables", json={"name": "kept", "value": "a secret"})
+        assert said.status_code == 201
+    parts = house.api.parts
+    subject = subjects.registry(made["id"], VARIABLE, said.json()["id"])
+    last = await parts.nc.jetstream().get_last_msg(REGISTRY, subject)
+    (event,) = codec_for(VARIABLE).decode(last.data or b"").events
+    stored = bytes(event.value.inline)
+    assert await parts.seals.text(made["id"], event.value, stored) == Raw(b'"a secret"')
+    assert (await house.admin("DELETE", f"/api/tenants/{made['id']}")).status_code == 204
+    with pytest.raises(KeyGone):
+        await parts.seals.text(made["id"], event.value, stored)
+    with pytest.raises(KeyGone):
+        await parts.seals.sealed(made["id"], b'"more"')
 
 
 async def test_only_the_platform_admin_manages_tenants(house: House, tenant: AsyncClient) -> None:

@@ -21,6 +21,8 @@ update vault.api_keys set revoked_at = now()
 where tenant_id = %(tenant)s and revoked_at is null and (%(id)s::uuid is null or id = %(id)s)
 """
 
+DESTROY = "select vault.destroy_data_keys(%(tenant)s)"
+
 
 async def keep_hash(
     engine: Engine,
@@ -53,3 +55,12 @@ async def revoke_all(engine: Engine, tenant_id: str) -> None:
     """Let no key of the tenant open anything any more."""
     async with tenant_session(engine, tenant_id) as session:
         await session.run(REVOKE, {"tenant": tenant_id, "id": None})
+
+
+async def destroy_keys(engine: Engine, tenant_id: str) -> None:
+    """Let nobody ever open again what the tenant's data keys have sealed. A repeat changes nothing.
+
+    Every process forgets those that it has at hand within `keyring.data_keys.HELD_S`.
+    """
+    async with engine.transaction() as session:
+        await session.one(DESTROY, {"tenant": tenant_id})

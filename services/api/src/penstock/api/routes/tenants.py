@@ -19,7 +19,7 @@ from penstock.api.parts import Parts, parts_of, sender_of
 from penstock.api.registry import Written
 from penstock.api.runnable import uuid_or_none
 from penstock.api.schemas_registry import NewTenant, TenantChange, TenantShown
-from penstock.api.vault import keep_hash, revoke_all
+from penstock.api.vault import destroy_keys, keep_hash, revoke_all
 from penstock.api.writes import read_after, settled
 from penstock.domain.identity import Principal, Role
 from penstock.domain.ids import derived
@@ -112,7 +112,7 @@ async def change_tenant(request: Request, tenant_id: str, caller: TenantsManager
 
 @router.delete("/{tenant_id}", status_code=204, responses=gives(None, status=204))
 async def delete_tenant(request: Request, tenant_id: str, caller: TenantsManager) -> Response:
-    """Let nobody act for the tenant any more."""
+    """Let nobody act for the tenant any more, nor open what it has said."""
     parts = parts_of(request)
     known = _id(tenant_id)
     if await queries_registry.tenant(parts.engine, known) is None:
@@ -121,6 +121,8 @@ async def delete_tenant(request: Request, tenant_id: str, caller: TenantsManager
     await logins.forget_tenant(parts.engine, str(known))
     sender = sender_of(request, caller.actor)
     written = await parts.registry.tenant(str(known), DeleteTenant(), sender)
+    await destroy_keys(parts.engine, str(known))
+    parts.seals.forget(str(known))
     parts.keys.forget_tenant(known)
     parts.accounts.people.forget(known)
     return await settled(parts, written, None, status=204)
