@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from nats.aio.client import Client
 
+from penstock.dev.options import StackOptions
 from penstock.dev.stack import Stack
 from penstock.domain.run.commands import ContinueRun
 from penstock.infra.nats.dead import REASON, SUBJECT
@@ -31,6 +32,7 @@ from penstock.infra.nats.streams import (
 )
 from penstock.infra.nats.subjects import PARTITIONS, partition_of
 from penstock.messages.envelope import CommandMessage, encode
+from tests.e2e.conftest import client
 from tests.e2e.runs import drawn, edge, ended, made, node, started
 from tests.e2e.waiting import until
 
@@ -39,6 +41,21 @@ LONG = "x" * 200
 """Longer than any token of a subject may be."""
 RUN = "01900000-0000-7000-8000-000000000001"
 TENANT = "01900000-0000-7000-8000-00000000000a"
+
+
+@pytest.fixture(scope="module")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """A stack of these tests alone: what others have left to be said again is no poison."""
+    directory = tmp_path_factory.mktemp("poisoned")
+    async with Stack(StackOptions(data_dir=directory, port=0, keep=False)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def api(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
+    """Its API, as the default tenant's admin."""
+    async with client(stack.api_url, stack.api_key) as connected:
+        yield connected
 
 
 class Poison(NamedTuple):

@@ -51,6 +51,8 @@ class Allowance:
             self._admission.forget(self._key)
         for queue, steps in self._granted.items():
             self._admission.reserve(queue, self._key.tenant, -steps)
+        if kind is not None and not issubclass(kind, Exception):
+            return  # the process leaves: there may be no loop any more, and nobody who goes on
         for queue in touched:
             self._admission.offer(self._admission.window(queue))
 
