@@ -10,7 +10,7 @@ PROJECTS := $(MEMBERS:%=%/pyproject.toml)
 UV := .tools/bin/uv
 RUN := .venv/bin/python -m
 OUT ?= bench.json
-PYTEST_ARGS ?= -n 2 --dist loadfile
+PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 export UV_PYTHON_DOWNLOADS := never
 # A user without a writable home still gets a cache.
 export UV_CACHE_DIR ?= $(shell mkdir -p "$$HOME/.cache/uv" 2>/dev/null && test -w "$$HOME/.cache/uv" && echo "$$HOME/.cache/uv" || echo .tools/cache)

@@ -27,6 +27,21 @@ from tests import containers
 settings.register_profile("penstock", deadline=None)
 settings.load_profile("penstock")
 
+LONGEST_FIRST = ("e2e", "simulation", "integration", "patterns", "contract")
+"""Tiers whose files take long: two workers that begin with them end at the same time."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole files in the order of their tiers; those of the same tier stay as they are."""
+    places = {tier: place for place, tier in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(tier_of(item), len(places)))
+
+
+def tier_of(item: pytest.Item) -> str:
+    """The folder of `tests` that a test is in."""
+    return item.nodeid.split("/")[1]
+
+
 SERVICE_ROLES = ("penstock_projector", "penstock_api", "penstock_scheduler", "penstock_executor")
 
 MakeDatabase = Callable[[], str]
