@@ -172,6 +172,9 @@ async def test_a_rate_holds_back_whoever_is_one_too_many(api: httpx.AsyncClient)
     wait = await until(dated, within_s=NOTICED_WITHIN_S, what="it is told when the gate opens")
     assert wait["until"] > first["startedAt"]
     assert [each["type"] for each in await history(api, second)] == ["RunQueued"]
+    for command in ("retry", "fork"):
+        refused = await api.post(f"/runs/{second}/{command}", json={})
+        assert (refused.status_code, refused.json()["code"]) == (409, "RUN_QUEUED"), refused.text
     answered = await api.post(f"/runs/{second}/cancel", json={"reason": "enough"})
     assert answered.status_code == httpx.codes.ACCEPTED, answered.text
     assert (await ended(api, second))["error"]["code"] == "CANCELLED"

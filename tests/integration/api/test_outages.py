@@ -29,6 +29,9 @@ from tests.integration.api.houses import ADMIN_KEY, chain
 HEADERS = {"X-API-Key": ADMIN_KEY}
 PASSWORDS = dict.fromkeys(SERVICE_ROLES, "secret")
 
+BEHIND_S = 0.01
+"""Told in milliseconds, this is more than none."""
+
 
 @dataclass
 class Shack:
@@ -165,6 +168,7 @@ async def test_nothing_is_begun_while_the_archive_is_too_far_behind(
     subject = subjects.run_events(str(uuid4()), str(uuid4()))
     await shack.api.parts.nc.jetstream().publish(subject, b"{}")
     behind = shack.api.parts.arrears
+    await asyncio.sleep(BEHIND_S)
     await behind.look()
     assert 0 < behind.age_s < arrears.UNARCHIVED_MAX_S
     assert (await shack.client.post(path, json={}, headers=own)).status_code == 202

@@ -27,7 +27,8 @@ def retry(run_id: str, *, idempotency_key: str | None = None) -> Call[ForkedRun]
     """Begin a new run with what succeeded in one that did not; all else has its turn again.
 
     Without an `idempotency_key` one is made, so that trying again never begins a second run.
-    Raises NotFound, Conflict (`RUN_NOT_FINISHED`, `RUN_SUCCEEDED`, `RUN_NOT_STARTED`).
+    Raises NotFound, Conflict (`RUN_NOT_FINISHED`, `RUN_QUEUED`, `RUN_SUCCEEDED`,
+    `RUN_NOT_STARTED`).
     """
     return begins(run_id, RETRY, None, idempotency_key)
 

@@ -97,6 +97,9 @@ async def stood(parts: Parts, caller: Caller, row: Row, place: past.Until) -> pa
     if then.run.started is None and then.run.is_over:
         said = "the run ended before it began: execute its workflow again"
         raise Problem(409, said, code="RUN_NOT_STARTED")
+    if then.run.status is RunStatus.QUEUED:
+        said = "the run waits for its start: there is nothing to go on from yet"
+        raise Problem(409, said, code="RUN_QUEUED")
     if then.run.started is None:
         raise Problem(404, "the run had not begun yet")
     return then

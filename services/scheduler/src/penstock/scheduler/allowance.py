@@ -45,14 +45,14 @@ class Allowance:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
+        if kind is GeneratorExit:
+            return  # the process is gone, and with it the loop: there is nobody left to tell
         touched = self._granted.keys() | self._beyond.keys()
         self._give_back()
         if kind is not None:
             self._admission.forget(self._key)
         for queue, steps in self._granted.items():
             self._admission.reserve(queue, self._key.tenant, -steps)
-        if kind is not None and not issubclass(kind, Exception):
-            return  # the process leaves: there may be no loop any more, and nobody who goes on
         for queue in touched:
             self._admission.offer(self._admission.window(queue))
 
