@@ -13,6 +13,7 @@ import hashlib
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Iterable
+from functools import lru_cache
 from uuid import UUID
 
 from msgspec import Raw
@@ -23,6 +24,8 @@ from penstock.infra.keyring.keks import Unopenable
 from penstock.infra.keyring.sealing import Sealer
 
 ABOUT = b"payload"
+NAMES_MAX = 10_000
+"""Of keys, read once and kept: every payload has one."""
 QUOTE = b'"'
 
 
@@ -50,7 +53,7 @@ class Seals:
     async def stored(self, tenant_id: str, data: bytes) -> tuple[str, bytes]:
         """The name of the key, and `data` as an object of the blob store. Raises as `sealed`."""
         sealer = await self._keys.sealer(tenant_id)
-        return str(sealer.key_id), sealer.seal(data, about=ABOUT)
+        return sealer.name, sealer.seal(data, about=ABOUT)
 
     # --- opening ---------------------------------------------------------------------------------
 
@@ -91,7 +94,7 @@ def inline_sealed(sealer: Sealer, data: bytes) -> Payload:
     return Payload(
         size=len(stored),
         sha256=hashlib.sha256(stored).hexdigest(),
-        enc=str(sealer.key_id),
+        enc=sealer.name,
         inline=Raw(stored),
     )
 
@@ -107,6 +110,7 @@ def opened(sealer: Sealer, stored: bytes, *, inline: bool) -> bytes:
     return sealer.open(sealed, about=ABOUT)
 
 
+@lru_cache(maxsize=NAMES_MAX)
 def named(enc: str) -> UUID:
     """The data key that `enc` names. Raises Unopenable for what is no such name."""
     try:

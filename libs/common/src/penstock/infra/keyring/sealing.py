@@ -25,13 +25,17 @@ SEALS_MAX = 2**28
 
 
 class Sealer:
-    """A data key in use. key_id: of the key. sealed: how often this process has sealed with it."""
+    """A data key in use.
 
-    __slots__ = ("_bound", "_key", "key_id", "sealed", "tenant_id")
+    key_id: of the key; name: the same as text. sealed: how often this process has sealed with it.
+    """
+
+    __slots__ = ("_bound", "_key", "key_id", "name", "sealed", "tenant_id")
 
     def __init__(self, tenant_id: str, key_id: UUID, data_key: bytes) -> None:
         self.tenant_id = tenant_id
         self.key_id = key_id
+        self.name = str(key_id)
         self.sealed = 0
         self._bound = UUID(tenant_id).bytes + key_id.bytes
         self._key = AESGCM(data_key)
