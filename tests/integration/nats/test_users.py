@@ -87,7 +87,7 @@ async def as_user(server: NatsServer) -> AsyncIterator[As]:
         yield connected
 
 
-async def asked(nc: Client, refused: list[str], subjects: Iterable[str]) -> None:
+async def asked(nc: Client, subjects: Iterable[str]) -> None:
     """Say something to each; returns when the broker has had the time to refuse what it does."""
     for subject in subjects:
         await nc.publish(subject, b"{}")
@@ -111,7 +111,7 @@ async def test_a_service_finds_the_streams_that_it_needs(as_user: As, name: str)
 @pytest.mark.parametrize("name", USERS)
 async def test_a_service_says_what_is_its_own_to_say(as_user: As, name: str) -> None:
     nc, refused = await as_user(name)
-    await asked(nc, refused, SAID)
+    await asked(nc, SAID)
     assert refused_of(refused, SAID) == {s for s, who in SAID.items() if name not in who}
 
 
@@ -120,14 +120,14 @@ async def test_a_service_hears_what_is_meant_for_it(as_user: As, name: str) -> N
     nc, refused = await as_user(name)
     for subject in HEARD:
         await nc.subscribe(subject)
-    await asked(nc, refused, ())
+    await asked(nc, ())
     assert refused_of(refused, HEARD) == {s for s, who in HEARD.items() if name not in who}
 
 
 @pytest.mark.parametrize("name", USERS)
 async def test_no_service_changes_a_stream(as_user: As, name: str) -> None:
     nc, refused = await as_user(name)
-    await asked(nc, refused, CHANGES)
+    await asked(nc, CHANGES)
     assert refused_of(refused, CHANGES) == set(CHANGES)
 
 

@@ -8,10 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import Raw
-from msgspec.structs import replace
 
-from penstock.domain.payload import NULL, UNSEALED, of_value
 from penstock.infra.keyring.keks import Unopenable
 from penstock.infra.keyring.payloads import ABOUT, inline_sealed, named, opened
 from penstock.infra.keyring.sealing import Sealer
@@ -72,5 +69,3 @@ def test_an_object_is_stored_as_sealed_bytes() -> None:
 def test_a_name_that_is_no_key_is_refused() -> None:
     with pytest.raises(Unopenable):
         named("somebody's")
-    assert of_value(None) == NULL
-    assert replace(NULL, inline=Raw(b"null")).enc == UNSEALED

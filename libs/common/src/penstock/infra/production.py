@@ -24,7 +24,7 @@ KEY_CHARACTERS_MIN = 32
 DISTINCT_MIN = 12
 """Different characters of a key, or bytes, or steps between bytes: a random one has far more."""
 PASSWORD_CHARACTERS_MIN = 12
-PLACEHOLDER = re.compile(r"change.?me|default|example|insecure|password|placeholder", re.IGNORECASE)
+GUESSABLE = re.compile(r"change.?me|default|example|insecure|password|placeholder", re.IGNORECASE)
 ROOT = 0
 
 Judge = Callable[[Any], str | None]
@@ -53,7 +53,7 @@ def _judged(judge: Judge, value: Any) -> str | None:
 def _weak_key(text: str) -> str | None:
     if len(text) < KEY_CHARACTERS_MIN:
         return f"needs at least {KEY_CHARACTERS_MIN} characters in production"
-    if len(set(text)) < DISTINCT_MIN or PLACEHOLDER.search(text):
+    if len(set(text)) < DISTINCT_MIN or GUESSABLE.search(text):
         return "is no random key: make one, with `openssl rand -base64 48`"
     return None
 
@@ -73,7 +73,7 @@ def _weak_encryption_keys(keys: tuple[SecretStr, ...]) -> str | None:
 def _weak_login(urls: str) -> str | None:
     for url in urls.split(","):
         password = unquote(urlsplit(url.strip()).password or "")
-        if password and (len(password) < PASSWORD_CHARACTERS_MIN or PLACEHOLDER.search(password)):
+        if password and (len(password) < PASSWORD_CHARACTERS_MIN or GUESSABLE.search(password)):
             return f"needs a random password of at least {PASSWORD_CHARACTERS_MIN} characters"
     return None
 
