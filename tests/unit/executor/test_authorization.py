@@ -6,16 +6,18 @@ from typing import Any, cast
 from urllib.parse import parse_qs
 
 import pytest
+from msgspec.structs import replace
 
 from penstock.executor.authorization import authorized
 from penstock.executor.connections import Connection
 from penstock.executor.context import StepContext
 from penstock.executor.credentials import Used
 from penstock.executor.oauth import EARLY_S, Tokens
-from penstock.executor.outbound import Answer, Call
+from penstock.executor.outbound import Answer, Call, CallInvalid, url_of
 from penstock.executor.outcome import StepFault
 from penstock.executor.scrub import Scrubber
 from penstock.executor.transport import GuardedTransport
+from penstock.infra.egress.urls import EgressRefused
 
 CALL = Call(
     tenant="acme",
@@ -99,6 +101,113 @@ async def test_other_kinds_and_other_hosts_are_refused_unsent() -> None:
                 await authorized(context(bearer), CALL, world.send)
             assert refused.value.code == "CONNECTION_REFUSED"
     assert len(world.calls) == 1
+
+
+async def is_sent(connection: Connection, url: str) -> bool:
+    """Whether a call there is signed and sent; the credential goes nowhere else."""
+    world = World()
+    try:
+        await authorized(context(connection), replace(CALL, url=url), world.send)
+    except (StepFault, CallInvalid, EgressRefused):
+        assert world.calls == []
+        return False
+    return len(world.calls) == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("https://evil.test\\@api.test/", "https://evil.test/@api.test", "https://api.test.evil/"),
+        *(
+            "https://api.test@evil.test/",
+            "https://evil.test#@api.test/",
+            "https://evil.test?api.test",
+        ),
+        *(
+            "https:evil.test\\@api.test",
+            "https://\tevil.test\\@api.test/",
+            "//api.test/",
+            "api.test",
+        ),
+    ],
+    ids=ascii,
+)
+async def test_no_spelling_of_a_url_takes_a_credential_to_another_host(url: str) -> None:
+    """Readers of URLs see hosts in different places: the one that sends counts."""
+    assert not await is_sent(
+        Connection("bearer", {"hosts": ["api.test"]}, {"token": "t"}, "b"), url
+    )
+
+
+async def test_a_host_is_the_same_in_every_spelling() -> None:
+    bearer = Connection("bearer", {"hosts": ["Api.Test."]}, {"token": "t"}, "b")
+    for url in ("https://API.test/", "https://api.test:8443/", "https://%61pi.test./x"):
+        assert await is_sent(bearer, url), url
+
+
+async def test_an_openai_key_goes_below_its_base_url_only() -> None:
+    world = World()
+    config = {"baseUrl": "https://ai.test/v1/", "organization": "org"}
+    ours = Connection("openai", config, {"apiKey": "sk-secret"}, "ai")
+    call = replace(CALL, url="https://ai.test/v1/models")
+    await authorized(context(ours), call, world.send)
+    assert world.last["authorization"] == "Bearer sk-secret"
+    assert world.last["openai-organization"] == "org"
+    assert await is_sent(Connection("openai", {}, {"apiKey": "k"}), "https://api.openai.com/v1/x")
+    for url in (
+        *("http://ai.test/v1/models", "https://ai.test:8443/v1/models", "https://ai.test/v2"),
+        *("https://ai.test/v1/../v2", "https://ai.test/v1/%2e%2e/v2", "https://ai.test/v10"),
+        *("https://evil.test\\@ai.test/v1/", "https://api.openai.com/v1/models"),
+    ):
+        assert not await is_sent(ours, url), url
+
+
+async def test_a_bucket_s_key_goes_to_its_bucket_only() -> None:
+    config = {"endpoint": "http://s3.test:9000", "bucket": "box", "accessKeyId": "me"}
+    ours = Connection("s3", config, {"secretAccessKey": "a-secret-key"}, "s3")
+    for url in (
+        "http://s3.test:9000/box",
+        "http://S3.test:9000/box/a/b",
+        "http://box.s3.test:9000/a",
+    ):
+        assert await is_sent(ours, url), url
+    for url in (
+        *("http://s3.test:9000/", "http://s3.test:9000/boxes/a", "https://s3.test:9000/box/a"),
+        *("http://s3.test/box/a", "http://box.test:9000/a", "http://other.s3.test:9000/a"),
+        *("http://s3.test:9000/box/../other", "http://s3.test:9000/box/..%2fother"),
+    ):
+        assert not await is_sent(ours, url), url
+    theirs = Connection("s3", config | {"endpoint": "ftp://x"}, ours.secrets, "s3")
+    assert not await is_sent(theirs, "http://s3.test:9000/box")
+    amazon = {"bucket": "box", "accessKeyId": "me", "region": "eu-central-1"}
+    there = Connection("s3", amazon, ours.secrets, "s3")
+    assert await is_sent(there, "https://box.s3.eu-central-1.amazonaws.com/a")
+    assert not await is_sent(there, "https://box.s3.us-east-1.amazonaws.com/a")
+
+
+async def test_what_is_signed_for_a_bucket_is_what_is_sent() -> None:
+    world = World()
+    config = {"endpoint": "http://s3.test", "bucket": "box", "accessKeyId": "me"}
+    ours = Connection("s3", config, {"secretAccessKey": "a-secret-key"}, "s3")
+    call = replace(
+        CALL,
+        url="http://s3.test/box/a b+(c)$é?z=1&list-type=2",
+        query=(("prefix", "a b/ü"),),
+        headers=(*CALL.headers, ("X-Amz-Acl", "private"), ("x-amz-date", "mine")),
+    )
+    await authorized(context(ours), call, world.send)
+    sent = world.calls[-1]
+    path = "/box/a%20b%2B%28c%29%24%C3%A9"
+    assert sent.url == f"http://s3.test{path}?list-type=2&prefix=a%20b%2F%C3%BC&z=1"
+    assert url_of(sent).text == sent.url
+    assert sent.query == ()
+    names = "host;x-amz-acl;x-amz-content-sha256;x-amz-date"
+    assert (
+        f"Credential=me/{world.last['x-amz-date'][:8]}/us-east-1/s3/aws4_request"
+        in (world.last["authorization"])
+    )
+    assert f"SignedHeaders={names}," in world.last["authorization"]
+    assert "mine" not in [text for _, text in sent.headers]
 
 
 async def test_a_token_is_kept_until_shortly_before_its_end() -> None:

@@ -415,7 +415,7 @@ LATER = [
         [
             ("/nodes/1/config/code", "NOT_SUPPORTED"),
             ("/nodes/2/config/language", "NOT_SUPPORTED"),
-            ("/nodes/3/config/auth", "NOT_SUPPORTED"),
+            ("/nodes/3/config/auth", "CONFIG_INVALID"),
         ],
     ),
 ]

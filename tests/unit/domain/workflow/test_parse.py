@@ -162,6 +162,14 @@ def test_a_plugins_name_moves_into_its_config() -> None:
     assert read(drawn([plugin])).nodes[0].config == {"x": 1, "pluginId": "p", "pluginVersion": "1"}
 
 
+def test_auth_that_names_a_connection_is_its_connection() -> None:
+    for kind in ("http_request", "webhook"):
+        node = noop("a", type=kind, config={"url": "https://x/", "auth": {"connection": "shop"}})
+        assert read(drawn([node])).nodes[0].config == {"url": "https://x/", "connection": "shop"}
+    both = {"connection": "shop", "auth": {"connection": "other"}}
+    assert read(drawn([noop("a", type="http", config=both)])).nodes[0].config == both
+
+
 def test_steps_are_a_chain_in_the_order_of_their_positions() -> None:
     assert chained(noop("b", position=2), noop("c", position=3), noop("a", position=1)) == [
         Edge("a", "b"),

@@ -123,7 +123,7 @@ BODY_KEEPING_REDIRECTS = frozenset({307, 308})
 
 
 def _request(call: Call) -> Request:
-    url = _url(call)
+    url = url_of(call)
     headers = httpx.Headers({"user-agent": USER_AGENT, "accept": "*/*"})
     for name, value in call.headers:
         if name.lower() in OWN_HEADERS:
@@ -136,7 +136,8 @@ def _request(call: Call) -> Request:
     return Request(method=_method(call), url=url, headers=headers, body=call.body)
 
 
-def _url(call: Call) -> Url:
+def url_of(call: Call) -> Url:
+    """Where a call goes, read as it will be when it is sent. Raises CallInvalid, EgressRefused."""
     try:
         url = parse_url(call.url)
         return url.with_query(list(call.query)) if call.query else url

@@ -153,7 +153,7 @@ TYPES: Final = (
     ),
     ConnectionType(
         name="s3",
-        description="A bucket that speaks S3",
+        description="Signs requests to a bucket that speaks S3, by AWS Signature Version 4",
         config_schema=config_of(
             {
                 "endpoint": URL,
@@ -166,11 +166,13 @@ TYPES: Final = (
             "accessKeyId",
             "secretAccessKey",
         ),
+        is_http=True,
     ),
     ConnectionType(
         name="openai",
-        description="An OpenAI-compatible endpoint",
+        description="An OpenAI-compatible endpoint; signs requests to what is under its baseUrl",
         config_schema=config_of({"baseUrl": URL, "organization": TEXT, "apiKey": SECRET}, "apiKey"),
+        is_http=True,
     ),
 )
 

@@ -95,7 +95,6 @@ HTTP_REQUEST: Final[Schema] = {
             "additionalProperties": {"type": ["string", "number", "boolean", "null", "array"]},
         },
         "body": {"description": "Without it: the input as JSON for POST, PUT and PATCH"},
-        "auth": {"type": "object"},
         "connection": CONNECTION,
         "timeoutMs": REQUEST_TIMEOUT,
         "acceptStatus": ACCEPT_STATUS,

@@ -65,9 +65,8 @@ AVAILABLE: Final = (
         description="Sends an HTTP request; 4xx and 5xx fail the step unless acceptStatus has them",
         config_schema=configs.HTTP_REQUEST,
         output="{status, headers, body}",
-        secret_fields=("headers", "query", "auth"),
+        secret_fields=("headers", "query"),
         takes_connection=True,
-        later={"auth": None},
         passes=False,
     ),
     NodeType(

@@ -15,6 +15,8 @@ ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 BRANCH_LISTS: Final = {"trueSteps": "true", "falseSteps": "false"}
 INTO_CONFIG: Final = ("pluginId", "pluginVersion")
+AUTH: Final = "auth"
+CONNECTION: Final = "connection"
 
 
 class Entry(Struct, frozen=True):
@@ -52,6 +54,10 @@ def read_config(reader: Reader, members: Members, canonical: str, type_name: str
     for key, value in rest.items():
         name = config_name(type_name, key, given.value)
         member = Member(value, f"{given.at}/{key}")
+        if name == AUTH and names_connection(type_name, given.value):
+            values[CONNECTION] = value[CONNECTION]
+            reader.places.note(f"{canonical}/config/{CONNECTION}", f"{member.at}/{CONNECTION}")
+            continue
         if type_name == "condition" and name in BRANCH_LISTS:
             lists[name] = member
             continue
@@ -77,6 +83,14 @@ def config_name(type_name: str, key: str, config: Mapping[str, Any]) -> str:
     name = kind_of_node.config_aliases.get(camel(key), camel(key))
     is_spelling = key not in known and (name in known or name in BRANCH_LISTS)
     return name if is_spelling and name not in config else key
+
+
+def names_connection(type_name: str, config: Mapping[str, Any]) -> bool:
+    """Whether a config's `auth: {connection: name}` is what another says as `connection: name`."""
+    kind_of_node = NODE_TYPES.get(type_name)
+    said = config.get(AUTH)
+    takes = kind_of_node is not None and kind_of_node.takes_connection
+    return takes and CONNECTION not in config and isinstance(said, dict) and [*said] == [CONNECTION]
 
 
 def with_branches_spelled(type_name: str, config: dict[str, Any]) -> dict[str, Any]:
