@@ -15,6 +15,7 @@ from penstock.dev.options import StackOptions
 from penstock.dev.stack import Stack
 from penstock.infra.settings import SyncInterval
 from tests.benchmarks.backlog import BACKLOG, backlog
+from tests.benchmarks.front import FRONT, front
 from tests.benchmarks.long import EVENTS, LONG, long_run
 from tests.benchmarks.measure import calibration_ms, cpu_shares, figures, pss_bytes
 from tests.benchmarks.workloads import PROCESSES, WORKLOADS, Bench, Workload
@@ -40,6 +41,8 @@ async def measured(
             asked = [workload for workload in WORKLOADS if workload.name in names]
             found = {w.name: await figures_of(bench, w, repetitions) for w in asked}
             await bench.close()
+            if FRONT in names:
+                found[FRONT] = await front(stack)
             if BACKLOG in names:
                 found[BACKLOG] = await backlog(stack)
             if long_events:
@@ -98,6 +101,17 @@ def long_table(found: dict[str, float]) -> Table:
     return shown
 
 
+def at_the_door(found: dict[str, float]) -> str:
+    """The figures of W6 for people."""
+    return (
+        f"W6: {found['requests_per_s']:,.0f} execute/s, {found['api_cpu_ms']:.2f} ms CPU of the API"
+        f" each ({found['stack_cpu_ms']:.2f} of all), p50/p99 {found['p50_ms']:.0f} /"
+        f" {found['p99_ms']:.0f} ms; beside W1 at {found['beside_steps_per_s']:,} steps/s"
+        f" {found['beside_requests_per_s']:.0f} execute/s with p50/p99"
+        f" {found['beside_p50_ms']:.0f} / {found['beside_p99_ms']:.0f} ms"
+    )
+
+
 def beside(found: dict[str, float]) -> str:
     """The figures of W8 for people."""
     return (
@@ -111,7 +125,7 @@ def arguments() -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser(description="Measure the workloads.")
     parser.add_argument("--out", type=Path, help="file for the figures as JSON")
-    names = [*(w.name for w in WORKLOADS), BACKLOG, LONG]
+    names = [*(w.name for w in WORKLOADS), FRONT, BACKLOG, LONG]
     parser.add_argument("--only", nargs="*", default=names, choices=names, metavar="W")
     parser.add_argument("--long-events", type=int, default=EVENTS, help="of the long run")
     parser.add_argument("--repetitions", type=int, default=REPETITIONS)
@@ -129,6 +143,8 @@ def main() -> None:
     )
     console.print(table(found, "sync_interval 2 min (the broker's default), one replica"))
     console.print(f"idle: {found['idle_pss_mib']} MiB PSS over all processes")
+    if FRONT in found:
+        console.print(at_the_door(found[FRONT]))
     if BACKLOG in found:
         console.print(beside(found[BACKLOG]))
     if events:

@@ -25,6 +25,9 @@ WINDOW = 64
 HELD = 80
 """Calls that hold the executor up: more than it is given at once."""
 BACKLOG = 2_000
+NOISY_LIMITS = {"maxInFlightSteps": 40, "maxConcurrentRuns": 5, "requestsPerMinute": 20_000}
+"""Fewer steps than its calls alone are."""
+QUIET_LIMITS = {"maxInFlightSteps": 2, "maxConcurrentRuns": 2, "maxExecutionsPerDay": 20}
 DRAINED_WITHIN_S = 60.0
 SEEN_WITHIN_S = 30.0
 
@@ -37,8 +40,10 @@ class Crowd(NamedTuple):
     quiet: httpx.AsyncClient
 
 
-@pytest.fixture(scope="module")
-async def crowd(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Crowd]:
+@pytest.fixture(scope="module", params=["unlimited", "with quotas"])
+async def crowd(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Crowd]:
     options = StackOptions(
         data_dir=tmp_path_factory.mktemp("crowded"),
         port=0,
@@ -52,12 +57,21 @@ async def crowd(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Crowd
     async with Stack(options) as stack:
         async with client(stack.api_url, stack.admin_key) as admin:
             answered = await admin.post("/tenants", json={"name": "quiet"})
+            if request.param == "with quotas":
+                await limited(admin, stack.tenant_id, NOISY_LIMITS)
+                await limited(admin, answered.json()["id"], QUIET_LIMITS)
         key = answered.json()["adminApiKey"]
         async with (
             client(stack.api_url, stack.api_key) as noisy,
             client(stack.api_url, key) as quiet,
         ):
             yield Crowd(stack, noisy, quiet)
+
+
+async def limited(admin: httpx.AsyncClient, tenant_id: str, limits: Document) -> None:
+    """Have a tenant live within limits from now on."""
+    answered = await admin.patch(f"/tenants/{tenant_id}", json={"config": {"limits": limits}})
+    assert answered.is_success, answered.text
 
 
 async def crowded(crowd: Crowd, receiver: Receiver) -> str:
