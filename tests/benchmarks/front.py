@@ -122,8 +122,7 @@ class Front:
         took: list[float] = []
 
         async def one_by_one(line: Line) -> None:
-            for _ in left:
-                took.append(await self._asked(line, time.perf_counter()))
+            took.extend([await self._asked(line, time.perf_counter()) for _ in left])
 
         await asyncio.gather(*(one_by_one(line) for line in self._lines))
         return took
