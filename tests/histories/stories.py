@@ -106,7 +106,7 @@ async def workflows_and_variables(api: httpx.AsyncClient) -> None:
     well(await api.delete("/variables/region"))
     path = f"/workflows/{workflow_id}"
     for method, below, body in (
-        ("PUT", "", {"name": "Renamed"}),
+        ("PUT", "", {"name": "Renamed", "visibility": "public-read"}),
         ("POST", "/versions", again),
         ("POST", "/versions/2/publish", None),
         ("PUT", "/versions/1/pin", None),

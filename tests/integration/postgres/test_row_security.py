@@ -203,9 +203,12 @@ CALLERS = {
     "find_data_key": {"api", "executor", "scheduler"},
     "find_invitation": {"api"},
     "find_login": {"api"},
+    "find_public_version": {"api"},
+    "find_public_workflow": {"api"},
     "find_secrets": {"executor"},
     "find_session": {"api"},
     "list_doubtful": {"api"},
+    "list_public_versions": {"api"},
     "list_tenants": {"api"},
     "sweep": {"api"},
 }

@@ -27,6 +27,7 @@ from penstock.domain.tenant.events import (
     TenantRenamed,
 )
 from penstock.domain.workflow.events import (
+    Visibility,
     WorkflowCreated,
     WorkflowDeleted,
     WorkflowRenamed,
@@ -34,6 +35,7 @@ from penstock.domain.workflow.events import (
     WorkflowVersionPinned,
     WorkflowVersionPublished,
     WorkflowVersionUnpinned,
+    WorkflowVisibilityChanged,
 )
 from penstock.domain.workflow.model import canonical_bytes, content_hash
 from penstock.infra.definitions import Definitions
@@ -123,6 +125,7 @@ def changed(tape: Tape, tenant: str) -> None:
         WorkflowVersionPublished(version_id=second, number=2, published_at=later),
         WorkflowVersionPinned(version_id=second, number=2),
         WorkflowRenamed(name="Two"),
+        WorkflowVisibilityChanged(visibility=Visibility.PUBLIC_READ),
     ):
         tape.append(about_workflow, [event], at=later)
     tape.append(about_workflow, [WorkflowVersionUnpinned()], at=later)

@@ -106,6 +106,23 @@ def test_an_import_says_what_it_came_to_or_where_it_is_wrong(tmp_path: Path) -> 
     assert "w.yaml:2:8 /nodes  EMPTY" in refused.stderr
 
 
+def test_a_public_workflow_is_copied_and_ones_own_is_shown_to_others() -> None:
+    copy = says({**WORKFLOW, "change": "created"})
+    shown, hidden = (says({**WORKFLOW, "visibility": it}) for it in ("public-read", "tenant"))
+    with FarSide(says({"name": "ETL"}), copy, shown, hidden) as far:
+        copied = penstock("workflows", "import", "w-1", far=far)
+        public = penstock("workflows", "visibility", "etl", "public-read", far=far)
+        private = penstock("workflows", "visibility", "etl", "tenant", far=far)
+        wrong = penstock("workflows", "visibility", "etl", "everybody", far=far)
+        asked = [(seen.method, seen.path.partition("?")[0]) for seen in far.seen]
+    assert copied.stdout == "workflow etl created, version 2\n", copied.stderr
+    assert asked[0] == ("GET", "/api/workflows/w-1/export")
+    assert [method for method, _ in asked] == ["GET", "POST", "PUT", "PUT"]
+    assert "w-1" in public.stdout
+    assert "its own tenant alone" in private.stdout
+    assert wrong.returncode == 2
+
+
 def test_workflows_and_versions_are_listed_and_deleted() -> None:
     page = {"items": [WORKFLOW], "nextCursor": None}
     versions = {"items": [{**VERSION, "number": 2, "status": "draft"}, VERSION], "nextCursor": None}

@@ -21,6 +21,7 @@ from penstock.domain.workflow.commands import (
 )
 from penstock.domain.workflow.decide import VERSIONS_MAX, WORKFLOW
 from penstock.domain.workflow.events import (
+    Visibility,
     WorkflowCreated,
     WorkflowDeleted,
     WorkflowEvent,
@@ -30,6 +31,7 @@ from penstock.domain.workflow.events import (
     WorkflowVersionPinned,
     WorkflowVersionPublished,
     WorkflowVersionUnpinned,
+    WorkflowVisibilityChanged,
 )
 from penstock.domain.workflow.state import Workflow, newest_published
 
@@ -118,6 +120,24 @@ def test_a_change_renames_and_publishes() -> None:
     before = (CREATED, drafted(1), published(1))
     assert decided(change, *before) == [WorkflowRenamed(name="new"), drafted(2), published(2)]
     assert decided(ChangeWorkflow(changed_by=WHO, name="ETL"), *before) == []
+
+
+def test_who_may_read_is_changed_by_itself_and_once() -> None:
+    share = ChangeWorkflow(changed_by=WHO, visibility=Visibility.PUBLIC_READ)
+    shown = WorkflowVisibilityChanged(visibility=Visibility.PUBLIC_READ)
+    assert decided(share, CREATED) == [shown]
+    assert decided(share, CREATED, shown) == []
+    hide = ChangeWorkflow(changed_by=WHO, visibility=Visibility.TENANT)
+    assert decided(hide, CREATED, shown) == [
+        WorkflowVisibilityChanged(visibility=Visibility.TENANT)
+    ]
+
+
+def test_a_workflow_that_lives_again_is_its_tenants_alone() -> None:
+    shown = WorkflowVisibilityChanged(visibility=Visibility.PUBLIC_READ)
+    workflow = folded(CREATED, shown, DELETED, RECREATED)
+    assert workflow is not None
+    assert workflow.visibility == Visibility.TENANT
 
 
 def test_a_change_that_only_brings_what_is_published_changes_nothing() -> None:

@@ -56,14 +56,16 @@ def update(
     *,
     definition: Definition | None = None,
     name: str | None = None,
+    visibility: str | None = None,
     if_match: str | None = None,
 ) -> Call[Workflow]:
     """Rename a workflow, or make and publish a new version; a pin stays where it is.
 
+    visibility: `tenant`, or `public-read` for whoever has a credential and knows the id.
     if_match: an etag; raises PreconditionFailed if the workflow is not that any more.
     Raises Invalid (every fault of the definition), NotFound.
     """
-    body, headers = json_body(name=name, definition=definition)
+    body, headers = json_body(name=name, definition=definition, visibility=visibility)
     if if_match is not None:
         headers["If-Match"] = if_match
     return Call(

@@ -1,7 +1,7 @@
 """`penstock workflows …`: how it is called; what it does is in `commands.versions`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -109,9 +109,27 @@ def export(
 @workflows.command("import", cls=Command)
 def import_(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A definition, JSON or YAML.")],
+    file: Annotated[
+        str,
+        typer.Argument(metavar="FILE", help="A definition; or a public workflow's id."),
+    ],
 ) -> None:
     """Make the workflow that a file names, or publish the file as its new version."""
     from penstock.client.commands import versions  # noqa: PLC0415 - help needs none of it
 
     raise typer.Exit(versions.import_(context.obj, file))
+
+
+@workflows.command("visibility", cls=Command)
+def set_visibility(
+    context: typer.Context,
+    workflow: Key,
+    visibility: Annotated[
+        Literal["tenant", "public-read"],
+        typer.Argument(metavar="VISIBILITY", help="tenant, or public-read."),
+    ],
+) -> None:
+    """Show a workflow's published versions to every tenant that knows its id, or to none."""
+    from penstock.client.commands import versions  # noqa: PLC0415 - help needs none of it
+
+    raise typer.Exit(versions.set_visibility(context.obj, workflow, visibility))

@@ -147,15 +147,15 @@ async def versions(
 
 async def version(engine: Engine, tenant_id: str, workflow: UUID, ref: str) -> Row | None:
     """A version by number or id."""
-    number = int(ref) if ref.isascii() and ref.isdigit() and len(ref) < 10 else None
-    wanted = {
-        "tenant": tenant_id,
-        "workflow": workflow,
-        "number": number,
-        "id": uuid_or_none(ref),
-    }
+    wanted = {"tenant": tenant_id, "workflow": workflow, **version_named(ref)}
     async with tenant_session(engine, tenant_id) as session:
         return await session.one(VERSION, wanted)
+
+
+def version_named(ref: str) -> dict[str, Any]:
+    """The parameters that say which version is meant: its number or its id."""
+    number = int(ref) if ref.isascii() and ref.isdigit() and len(ref) < 10 else None
+    return {"number": number, "id": uuid_or_none(ref)}
 
 
 def shown_tenant(row: Row) -> Shown:

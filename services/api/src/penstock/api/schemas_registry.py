@@ -105,10 +105,11 @@ class NewWorkflow(Wire):
 
 
 class WorkflowChange(Wire):
-    """A new name, a new version that is published at once, or both."""
+    """A new name, who may read it, a new version that is published at once."""
 
     name: Name | None = None
     definition: Any = None
+    visibility: Visibility | None = None
 
 
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
@@ -210,7 +211,10 @@ class KeyShown(Wire):
 
 
 class WorkflowShown(Wire):
-    """A workflow and its newest published version; a list's items have no definition."""
+    """A workflow and its newest published version; a list's items have no definition.
+
+    createdBy is null where another tenant reads what is public.
+    """
 
     id: str
     key: str
@@ -219,20 +223,20 @@ class WorkflowShown(Wire):
     latest_version: int | None
     pinned_version: int | None
     visibility: Visibility
-    created_by: str
+    created_by: str | None
     created_at: datetime
     definition: Any = None
 
 
 class VersionShown(Wire):
-    """One version; a list's items have no definition."""
+    """One version; a list's items have no definition. createdBy as of a workflow."""
 
     id: str
     number: int
     status: str
     content_hash: str
     created_at: datetime
-    created_by: str
+    created_by: str | None
     definition: Any = None
 
 

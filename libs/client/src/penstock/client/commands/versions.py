@@ -8,12 +8,12 @@ from typing import Any, Final
 from rich.table import Column, Table
 from rich.text import Text
 
-from penstock.client.commands.applying import as_yaml, placed
+from penstock.client.commands.applying import as_yaml, is_file, placed
 from penstock.client.commands.failure import WrongUse
 from penstock.client.commands.session import Session
 from penstock.client.definition_file import JSON_SUFFIX, read
 from penstock.client.errors import Invalid
-from penstock.client.models import Comparison, Version, Workflow
+from penstock.client.models import Comparison, Imported, Version, Workflow
 from penstock.client.options import FAILED
 
 MOMENT: Final = "%Y-%m-%d %H:%M:%S"
@@ -191,17 +191,43 @@ def export(session: Session, workflow: str, *, output: Path | None, version: str
     return 0
 
 
-def import_(session: Session, path: Path) -> int:
-    """`penstock workflows import`. Raises DefinitionRefused with all faults."""
-    file = read(path)
-    try:
-        found = session.client.workflows.import_(file.document)
-    except Invalid as error:
-        raise placed(file, error) from None
+def import_(session: Session, named: str) -> int:
+    """`penstock workflows import` of a file or a workflow. Raises DefinitionRefused.
+
+    A workflow is one that its tenant shows to all: what it exports becomes one's own.
+    """
+    found = imported(session, Path(named)) if is_file(named) else copied(session, named)
     if session.as_json:
         session.answer(found)
     else:
         session.say(f"workflow {found.key} {found.change}, version {found.version}")
+    return 0
+
+
+def imported(session: Session, path: Path) -> Imported:
+    """The workflow of a file. Raises DefinitionRefused with all faults."""
+    file = read(path)
+    try:
+        return session.client.workflows.import_(file.document)
+    except Invalid as error:
+        raise placed(file, error) from None
+
+
+def copied(session: Session, workflow: str) -> Imported:
+    """The workflow of what another one exports. Raises as the client does."""
+    workflows = session.client.workflows
+    return workflows.import_(workflows.export(workflow))
+
+
+def set_visibility(session: Session, workflow: str, visibility: str) -> int:
+    """`penstock workflows visibility`."""
+    found = session.client.workflows.update(workflow, visibility=visibility)
+    if session.as_json:
+        session.answer(found)
+    elif found.visibility == "tenant":
+        session.say(f"workflow {found.key} is read by its own tenant alone")
+    else:
+        session.say(f"workflow {found.key} is read by every tenant that knows its id {found.id}")
     return 0
 
 

@@ -34,7 +34,7 @@ class CreateWorkflow(Struct, frozen=True, kw_only=True):
 
 
 class ChangeWorkflow(Struct, frozen=True, kw_only=True):
-    """Rename, publish a new version, or both; None leaves as it is.
+    """Rename, show to others or hide, publish a new version; None leaves as it is.
 
     revisions: those that may be changed, None when any will do. A repeat with the same version id
     adds nothing. if_new: nothing is changed where the newest published version is this definition.
@@ -42,6 +42,7 @@ class ChangeWorkflow(Struct, frozen=True, kw_only=True):
 
     changed_by: str
     name: str | None = None
+    visibility: Visibility | None = None
     version: NewVersion | None = None
     revisions: Revisions | None = None
     if_new: bool = False

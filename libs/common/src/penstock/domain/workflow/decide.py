@@ -29,6 +29,7 @@ from penstock.domain.workflow.events import (
     WorkflowVersionPinned,
     WorkflowVersionPublished,
     WorkflowVersionUnpinned,
+    WorkflowVisibilityChanged,
 )
 from penstock.domain.workflow.state import Version, Workflow, evolve, newest_published, version
 
@@ -123,6 +124,8 @@ def change(command: ChangeWorkflow, workflow: Workflow, at: int) -> list[Workflo
     events: list[WorkflowEvent] = []
     if command.name is not None and command.name != workflow.name:
         events.append(WorkflowRenamed(name=command.name))
+    if command.visibility is not None and command.visibility != workflow.visibility:
+        events.append(WorkflowVisibilityChanged(visibility=command.visibility))
     if command.version is not None:
         number = following_number(workflow)
         events += published(command.version, number, command.changed_by, at)

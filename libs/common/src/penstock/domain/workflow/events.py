@@ -14,7 +14,7 @@ class Event(Message, frozen=True, kw_only=True):
 
 
 class Visibility(StrEnum):
-    """Who may read a workflow."""
+    """Who may read a workflow: its own tenant alone, or any tenant of the installation too."""
 
     TENANT = "tenant"
     PUBLIC_READ = "public-read"
@@ -52,6 +52,12 @@ class WorkflowRenamed(Event, frozen=True):
     """The workflow is called `name` from here on."""
 
     name: str
+
+
+class WorkflowVisibilityChanged(Event, frozen=True):
+    """From here on the workflow is read by whom `visibility` says."""
+
+    visibility: Visibility
 
 
 class WorkflowVersionCreated(Event, frozen=True):
@@ -98,6 +104,7 @@ WorkflowEvent = (
     WorkflowCreated
     | WorkflowRecreated
     | WorkflowRenamed
+    | WorkflowVisibilityChanged
     | WorkflowVersionCreated
     | WorkflowVersionPublished
     | WorkflowVersionPinned

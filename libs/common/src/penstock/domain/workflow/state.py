@@ -18,6 +18,7 @@ from penstock.domain.workflow.events import (
     WorkflowVersionPinned,
     WorkflowVersionPublished,
     WorkflowVersionUnpinned,
+    WorkflowVisibilityChanged,
 )
 
 
@@ -84,6 +85,8 @@ def changed(workflow: Workflow, event: WorkflowEvent) -> Workflow:
             return reborn(workflow, event)
         case WorkflowRenamed(name=name):
             return replace(workflow, name=name)
+        case WorkflowVisibilityChanged(visibility=visibility):
+            return replace(workflow, visibility=visibility)
         case WorkflowVersionCreated(version_id=version_id, content_hash=content_hash):
             added = Version(version_id, content_hash)
             return replace(workflow, versions=(*workflow.versions, added))

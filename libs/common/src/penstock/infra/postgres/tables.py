@@ -29,7 +29,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from penstock.infra.postgres import vault
 
-SCHEMA_REVISION = "0008"
+SCHEMA_REVISION = "0009"
 """The migration that this release needs; a process is not ready while the database has another."""
 
 LIVE_STATUSES = ("queued", "running", "paused", "waiting")
@@ -227,6 +227,11 @@ workflows = _table(
 Index("workflows_by_key", workflows.c.tenant_id, workflows.c.key)
 Index(
     "workflows_by_time", workflows.c.tenant_id, workflows.c.created_at.desc(), workflows.c.id.desc()
+)
+Index(
+    "workflows_public",
+    workflows.c.id,
+    postgresql_where=(workflows.c.visibility == "public-read") & workflows.c.deleted_at.is_(None),
 )
 
 workflow_versions = _table(

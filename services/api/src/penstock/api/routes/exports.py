@@ -14,9 +14,9 @@ from penstock.api.etags import etag
 from penstock.api.idempotency import Identity, identity, kept_to_one_request
 from penstock.api.openapi import gives, if_it_stands_so
 from penstock.api.parts import Parts, parts_of, sender_of
+from penstock.api.public_reads import readable, readable_version
 from penstock.api.registry import Written
-from penstock.api.routes.versions import known_version
-from penstock.api.routes.workflows import KEY_TAKEN, created, known, shown, slug
+from penstock.api.routes.workflows import KEY_TAKEN, created, shown, slug
 from penstock.api.schemas_registry import DifferenceShown, ImportShown
 from penstock.api.writes import read_after, settled
 from penstock.domain.errors import Conflict, NotFound
@@ -65,10 +65,12 @@ async def compare_versions(
     """How one version differs from another: settings, nodes, edges, each with its pointer."""
     parts = parts_of(request)
     await read_after(request, parts)
-    workflow = await known(parts, caller, workflow_id)
-    first = await known_version(parts, caller, workflow, older)
-    second = await known_version(parts, caller, workflow, to or str(workflow["latest_number"]))
-    found = difference(await drawn(parts, caller, first), await drawn(parts, caller, second))
+    workflow = await readable(parts, caller.tenant_id, workflow_id)
+    first = await readable_version(parts, caller.tenant_id, workflow, older)
+    second = await readable_version(
+        parts, caller.tenant_id, workflow, to or str(workflow["latest_number"])
+    )
+    found = difference(await drawn(parts, first), await drawn(parts, second))
     body = {
         "from": side(first),
         "to": side(second),
@@ -89,12 +91,12 @@ async def export_workflow(
     """The newest published version, or the one that is named, as a file to be imported again."""
     parts = parts_of(request)
     await read_after(request, parts)
-    workflow = await known(parts, caller, workflow_id)
+    workflow = await readable(parts, caller.tenant_id, workflow_id)
     ref = version or workflow["published_number"]
     if ref is None:
         raise Problem(409, "the workflow has no published version", code="NO_VERSION")
-    row = await known_version(parts, caller, workflow, str(ref))
-    document = {"id": workflow["key"], **to_wire(await drawn(parts, caller, row))}
+    row = await readable_version(parts, caller.tenant_id, workflow, str(ref))
+    document = {"id": workflow["key"], **to_wire(await drawn(parts, row))}
     text = json_text(document) if format == "json" else yaml_text(document)
     named = f'attachment; filename="{workflow["key"]}.{format}"'
     return Response(
@@ -202,9 +204,9 @@ async def document(request: Request) -> Any:
         raise invalid("the body is not valid YAML", fault) from None
 
 
-async def drawn(parts: Parts, caller: Caller, version: Row) -> Definition:
-    """A version's definition."""
-    return await parts.definitions.definition(caller.tenant_id, version["content_hash"])
+async def drawn(parts: Parts, version: Row) -> Definition:
+    """A version's definition, whosever it is."""
+    return await parts.definitions.definition(str(version["tenant_id"]), version["content_hash"])
 
 
 def side(version: Row) -> dict[str, Any]:

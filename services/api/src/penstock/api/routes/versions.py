@@ -5,13 +5,13 @@ from fastapi import APIRouter, Request, Response
 from penstock.api import bodies, drawings, pages, queries_registry
 from penstock.api.answers import answered, moment_of_ms
 from penstock.api.auth import Caller, WorkflowsReader, WorkflowsWriter
-from penstock.api.errors import Problem
 from penstock.api.etags import etag, may_change
 from penstock.api.idempotency import identity, kept_to_one_request
 from penstock.api.openapi import gives, gives_page_of, if_match, takes
 from penstock.api.pages import Cursor, Limit
 from penstock.api.parts import Parts, parts_of, sender_of
 from penstock.api.payloads import Allowance
+from penstock.api.public_reads import readable, readable_version, readable_versions
 from penstock.api.routes.workflows import known, published, shown
 from penstock.api.schemas_registry import DefinitionOnly, VersionShown, WorkflowShown
 from penstock.api.writes import read_after, settled
@@ -39,12 +39,10 @@ async def list_versions(
     """Versions, newest first, without their definitions."""
     parts = parts_of(request)
     await read_after(request, parts)
-    workflow = await known(parts, caller, workflow_id)
+    workflow = await readable(parts, caller.tenant_id, workflow_id)
     of = pages.listing(request)
     below = numbered(cursor, of)
-    rows = await queries_registry.versions(
-        parts.engine, caller.tenant_id, workflow["id"], below=below, limit=limit + 1
-    )
+    rows = await readable_versions(parts, caller.tenant_id, workflow, below=below, limit=limit + 1)
     items = [queries_registry.shown_version(row) for row in rows[:limit]]
     following = pages.sealed([items[-1]["number"]], of) if len(rows) > limit else None
     return answered({"items": items, "nextCursor": following})
@@ -92,8 +90,10 @@ async def get_version(
     """One version by number or id."""
     parts = parts_of(request)
     await read_after(request, parts)
-    row = await known_version(parts, caller, await known(parts, caller, workflow_id), version)
-    definition = await parts.payloads(caller.tenant_id).opened(row["definition"], Allowance())
+    workflow = await readable(parts, caller.tenant_id, workflow_id)
+    row = await readable_version(parts, caller.tenant_id, workflow, version)
+    payloads = parts.payloads(str(row["tenant_id"]))
+    definition = await payloads.opened(row["definition"], Allowance())
     return answered({**queries_registry.shown_version(row), "definition": definition})
 
 
@@ -104,7 +104,7 @@ async def publish_version(
     """Let a draft be run."""
     parts = parts_of(request)
     workflow = await known(parts, caller, workflow_id)
-    row = await known_version(parts, caller, workflow, version)
+    row = await readable_version(parts, caller.tenant_id, workflow, version)
     return await changed(
         request, parts, caller, workflow, PublishVersion(row["number"], may_change(request))
     )
@@ -117,7 +117,7 @@ async def pin_version(
     """Run this version by default."""
     parts = parts_of(request)
     workflow = await known(parts, caller, workflow_id)
-    row = await known_version(parts, caller, workflow, version)
+    row = await readable_version(parts, caller.tenant_id, workflow, version)
     return await changed(
         request, parts, caller, workflow, PinVersion(row["number"], may_change(request))
     )
@@ -142,14 +142,6 @@ async def changed(
     definition = await published(parts, caller, written.state)
     headers = {"ETag": etag(written.state.revision)}
     return await settled(parts, written, shown(found, written.state, definition), headers=headers)
-
-
-async def known_version(parts: Parts, caller: Caller, workflow: Row, ref: str) -> Row:
-    """A version's row. Raises Problem 404."""
-    row = await queries_registry.version(parts.engine, caller.tenant_id, workflow["id"], ref)
-    if row is None:
-        raise Problem(404, "the workflow has no such version")
-    return row
 
 
 def numbered(cursor: str | None, of: str) -> int | None:

@@ -16,6 +16,7 @@ from penstock.api.openapi import gives, gives_page_of, if_match, if_none_match, 
 from penstock.api.pages import Cursor, Limit
 from penstock.api.parts import Parts, parts_of, sender_of
 from penstock.api.payloads import Allowance
+from penstock.api.public_reads import is_own, readable
 from penstock.api.registry import Written
 from penstock.api.schemas_registry import (
     DefinitionOnly,
@@ -125,16 +126,23 @@ async def validate_definition(request: Request, _: WorkflowsReader) -> Response:
 
 @router.get("/{workflow_id}", responses=gives(WorkflowShown) | if_none_match())
 async def get_workflow(request: Request, workflow_id: str, caller: WorkflowsReader) -> Response:
-    """One workflow with the definition of its newest published version."""
+    """One workflow with the definition of its newest published version.
+
+    Another tenant's that is `public-read` is found by its id. It has no ETag and no `createdBy`,
+    and its drafts and its pin are not shown.
+    """
     parts = parts_of(request)
     await read_after(request, parts)
-    row = await known(parts, caller, workflow_id)
-    headers = {"ETag": etag(row["revision"])}
-    if is_known(request, row["revision"]):
-        return Response(status_code=304, headers=headers)
+    row = await readable(parts, caller.tenant_id, workflow_id)
+    headers = {}
+    if is_own(caller.tenant_id, row):
+        headers = {"ETag": etag(row["revision"])}
+        if is_known(request, row["revision"]):
+            return Response(status_code=304, headers=headers)
     definition = None
     if row["definition"] is not None:
-        definition = await parts.payloads(caller.tenant_id).opened(row["definition"], Allowance())
+        payloads = parts.payloads(str(row["tenant_id"]))
+        definition = await payloads.opened(row["definition"], Allowance())
     body = {**queries_registry.shown_workflow(row), "definition": definition}
     return answered(body, headers=headers)
 
@@ -145,7 +153,7 @@ async def get_workflow(request: Request, workflow_id: str, caller: WorkflowsRead
     openapi_extra=takes(WorkflowChange),
 )
 async def change_workflow(request: Request, workflow_id: str, caller: WorkflowsWriter) -> Response:
-    """Rename; with a definition, make and publish a new version. A pin stays where it is.
+    """Rename, show or hide; with a definition, make and publish a new version. A pin stays.
 
     A definition that says its name renames the workflow, unless the body says another one.
     """
@@ -159,7 +167,11 @@ async def change_workflow(request: Request, workflow_id: str, caller: WorkflowsW
         name = name or own_name
         version = await drawings.stored(parts, caller.tenant_id, definition)
     command = ChangeWorkflow(
-        changed_by=caller.actor, name=name, version=version, revisions=revisions
+        changed_by=caller.actor,
+        name=name,
+        visibility=asked.visibility,
+        version=version,
+        revisions=revisions,
     )
     found = str(row["id"])
     sender = sender_of(request, caller.actor)
@@ -233,7 +245,7 @@ def slug(name: str) -> str:
 
 
 async def known(parts: Parts, caller: Caller, ref: str) -> Row:
-    """A living workflow's row by id or key. Raises Problem 404."""
+    """The row of a living workflow of the caller's tenant, by id or key. Raises Problem 404."""
     row = await queries_registry.workflow(parts.engine, caller.tenant_id, ref)
     if row is None:
         raise Problem(404, "there is no such workflow")

@@ -31,6 +31,7 @@ from penstock.domain.workflow.events import (
     WorkflowVersionPinned,
     WorkflowVersionPublished,
     WorkflowVersionUnpinned,
+    WorkflowVisibilityChanged,
 )
 from penstock.messages.catalogue import (
     CONNECTION,
@@ -203,6 +204,9 @@ def workflow_statements(event: WorkflowEvent, key: Parameters) -> list[Statement
         case WorkflowRenamed():
             sql = _update("workflows", f"name = %(name)s, {changed}", OF_ID)
             return [Statement(sql, key | {"name": _text(event.name)})]
+        case WorkflowVisibilityChanged():
+            sql = _update("workflows", f"visibility = %(visibility)s, {changed}", OF_ID)
+            return [Statement(sql, key | {"visibility": str(event.visibility)})]
         case WorkflowDeleted():
             sql = _update("workflows", f"deleted_at = %(deleted_at)s, {changed}", OF_ID)
             return [Statement(sql, key | {"deleted_at": _moment(event.deleted_at)})]
