@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 from penstock.api.bodies import BODY_MAX_BYTES
 from penstock.api.schemas import COUNT_MAX, Count, Detail, Moment, Name, TenantRole, Wire
 from penstock.domain.identity import Role
+from penstock.domain.payload import PAYLOAD_MAX_BYTES
 from penstock.domain.workflow.events import Visibility
 from penstock.infra.egress.allowed import parse_allowed, too_wide
 
@@ -30,6 +31,8 @@ def without_nul(text: str) -> str:
 Positive = Annotated[int, Field(strict=True, ge=1, le=COUNT_MAX)]
 BodyBytes = Annotated[int, Field(strict=True, ge=1, le=BODY_MAX_BYTES)]
 """No body is larger, whatever a tenant's limit says."""
+PayloadBytes = Annotated[int, Field(strict=True, ge=1, le=PAYLOAD_MAX_BYTES)]
+"""What a step says may be larger than a body."""
 Days = Annotated[int, Field(strict=True, ge=1, le=RETENTION_MAX_DAYS)]
 
 
@@ -42,7 +45,7 @@ class LimitsChange(Wire):
     max_concurrent_runs: Positive | None = None
     max_in_flight_steps: Positive | None = None
     requests_per_minute: Positive | None = None
-    max_payload_bytes: BodyBytes | None = None
+    max_payload_bytes: PayloadBytes | None = None
     max_definition_bytes: BodyBytes | None = None
 
 

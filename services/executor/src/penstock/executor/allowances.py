@@ -1,8 +1,9 @@
-"""Tenants' own allow lists, `config.egressAllow`, as executors know them.
+"""What tenants' configs say to executors: `egressAllow` and `limits.maxPayloadBytes`.
 
 They are read from the tenant's history in the registry, so that the database may be away and no
-task has to carry them. The guard asks only for destinations that are closed otherwise; what was
-read stays good for a moment, so that a changed list counts within `GOOD_FOR_S`.
+task has to carry them. The guard asks only for destinations that are closed otherwise, and payloads
+only where they are not small; what was read stays good for a moment, so that a change counts within
+`GOOD_FOR_S`.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
+from penstock.domain.payload import PAYLOAD_MAX_BYTES
 from penstock.domain.tenant.state import Tenant, evolve_tenant
 from penstock.infra.egress.allowed import NOTHING, Allowed, parse_allowed
 from penstock.infra.egress.guard import AllowListUnknown
@@ -21,7 +23,7 @@ from penstock.messages.codec import Undecodable, codec_for
 
 GOOD_FOR_S = 5.0
 HELD_MAX = 1_000
-"""Tenants whose lists are kept."""
+"""Tenants whose configs are kept."""
 
 
 class Seen(NamedTuple):
@@ -32,12 +34,18 @@ class Seen(NamedTuple):
     tenant: Tenant | None
     allowed: Allowed
 
+    @property
+    def payload_bytes_max(self) -> int:
+        """How many bytes one payload may have."""
+        most = None if self.tenant is None else self.tenant.config.limits.max_payload_bytes
+        return PAYLOAD_MAX_BYTES if most is None else most
+
 
 UNSEEN = Seen(0.0, 0, None, NOTHING)
 
 
 class Allowances:
-    """Reads and keeps lists. now: seconds, monotonic."""
+    """Reads and keeps configs. now: seconds, monotonic."""
 
     def __init__(self, log: EventLog, now: Callable[[], float]) -> None:
         self._log = log
@@ -47,6 +55,18 @@ class Allowances:
 
     async def of(self, tenant: str) -> Allowed:
         """What is open to a tenant beyond what is open to all. Raises AllowListUnknown."""
+        return (await self._seen_of(tenant)).allowed
+
+    async def payload_bytes_max(self, tenant: str) -> int:
+        """How many bytes a payload of the tenant may have. Raises AllowListUnknown."""
+        return (await self._seen_of(tenant)).payload_bytes_max
+
+    def payload_bytes_max_at_hand(self, tenant: str) -> int | None:
+        """The same without waiting; None where it has to be read."""
+        seen = self._seen.get(tenant, UNSEEN)
+        return seen.payload_bytes_max if seen.until > self._now() else None
+
+    async def _seen_of(self, tenant: str) -> Seen:
         async with self._locks.setdefault(tenant, asyncio.Lock()):
             seen = self._seen.get(tenant, UNSEEN)
             if seen.until <= self._now():
@@ -55,10 +75,10 @@ class Allowances:
             self._seen.move_to_end(tenant)
             if len(self._seen) > HELD_MAX:
                 self._seen.popitem(last=False)
-            return seen.allowed
+            return seen
 
     async def _read(self, tenant: str, seen: Seen) -> Seen:
-        """The list with what has happened to the tenant since it was seen."""
+        """The config with what has happened to the tenant since it was seen."""
         _, seq, state, allowed = seen
         try:
             subject = subjects.registry(tenant, catalogue.TENANT, tenant)

@@ -80,10 +80,11 @@ class Executor:
         self._farewell = farewell(settings.graceful_timeout_s)
         self._publisher = Publisher(nc)
         self._direct = Direct(nc)
+        allowances = Allowances(JetStreamLog(self._publisher, self._direct), monotonic)
         guard = Guard(
             parse_allowed(settings.egress_allow),
             ports=settings.egress_ports,
-            allowed_of=Allowances(JetStreamLog(self._publisher, self._direct), monotonic).of,
+            allowed_of=allowances.of,
         )
         self._transport = GuardedTransport(guard)
         blobs = blobs_of(settings, nc)
@@ -98,7 +99,7 @@ class Executor:
         self._reporter = Reporter(self._publisher, self.executor_id, self.holdings.settle)
         self.worker = Worker(
             plans=Plans(Definitions(blobs), Expressions().evaluate, plan_at),
-            payloads=Payloads(blobs, Seals(data_keys), self._events_at),
+            payloads=Payloads(blobs, Seals(data_keys), allowances, self._events_at),
             reporter=self._reporter,
             transport=self._transport,
             credentials=Credentials(Vault(self._engine, data_keys)),

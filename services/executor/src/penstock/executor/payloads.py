@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from penstock.domain.payload import INLINE_MAX_BYTES, NULL, PAYLOAD_MAX_BYTES, UNSEALED, Payload
 from penstock.domain.run.events import RunEvent
 from penstock.domain.run.rest import payload_at
+from penstock.executor.allowances import Allowances
 from penstock.executor.outcome import Carried, StepFault
 from penstock.executor.patience import tried
 from penstock.infra.blobs.port import Blobs, Owner, owner_of
@@ -25,12 +26,17 @@ from penstock.infra.keyring.payloads import Seals
 from penstock.infra.telemetry.metrics import executor_blob_bytes
 from penstock.messages.envelope import RawDecision, Task
 
+UNASKED_MAX_BYTES = 1024
+"""What is said in so few bytes is within every tenant's limit, so that it costs no look-up."""
+
 CACHED_MAX = 64
 CACHED_BYTES_MAX = 256 * 1024
 """A larger payload is not cached, so that the cache stays under 16 MiB."""
 
 DECISIONS_MAX = 16
 """Each is a message, so of 1 MiB at the most."""
+
+TOO_LARGE = "PAYLOAD_TOO_LARGE"
 
 ReadEvents = Callable[[int], Awaitable[bytes | None]]
 """The body of the decision at a position of EVENTS, None where there is none."""
@@ -53,9 +59,12 @@ class Unavailable(Exception):
 class Payloads:
     """Reads and keeps the payloads of steps."""
 
-    def __init__(self, blobs: Blobs, seals: Seals, read_events: ReadEvents) -> None:
+    def __init__(
+        self, blobs: Blobs, seals: Seals, allowances: Allowances, read_events: ReadEvents
+    ) -> None:
         self._blobs = blobs
         self._seals = seals
+        self._allowances = allowances
         self._read_events = read_events
         self._cached: OrderedDict[tuple[str, str], Payload] = OrderedDict()
         self._decisions: OrderedDict[int, RawDecision] = OrderedDict()
@@ -101,6 +110,27 @@ class Payloads:
         executor_blob_bytes.labels("in").inc(len(data))
         return decode_payloads(data)
 
+    def fits_at_once(self, said: Raw, tenant: str) -> bool:
+        """Whether something new is known to be no larger than a payload of the tenant may be."""
+        size = memoryview(said).nbytes
+        if size <= UNASKED_MAX_BYTES:
+            return True
+        most = self._allowances.payload_bytes_max_at_hand(tenant)
+        return most is not None and size <= most
+
+    async def refuse_large(self, said: Raw, tenant: str, what: str) -> None:
+        """Raise StepFault, final, for something new that is larger than the tenant's may be.
+
+        A retryable one where nobody can tell.
+        """
+        if self.fits_at_once(said, tenant):
+            return
+        size = memoryview(said).nbytes
+        most = await tried(lambda: self._allowances.payload_bytes_max(tenant))
+        if size > most:
+            told = f"the step's {what} has {size} bytes as JSON"
+            raise StepFault(TOO_LARGE, f"{told}, maxPayloadBytes of the tenant is {most}")
+
     def kept_at_once(self, carried: Carried, *, tenant: str, run_id: str) -> Payload | None:
         """What is said as a payload, without waiting; None for nothing, and where it must wait."""
         data = to_seal(carried, tenant, run_id)
@@ -120,7 +150,7 @@ class Payloads:
             return await tried(lambda: self._seals.sealed(tenant, data))
         if len(data) > PAYLOAD_MAX_BYTES:
             raise StepFault(
-                "PAYLOAD_TOO_LARGE", f"{len(data)} bytes are over the {PAYLOAD_MAX_BYTES} allowed"
+                TOO_LARGE, f"{len(data)} bytes are over the {PAYLOAD_MAX_BYTES} allowed"
             )
         enc, stored = await tried(lambda: self._seals.stored(tenant, data))
         name = await tried(lambda: self._blobs.put(stored, tenant=tenant, run_id=run_id))

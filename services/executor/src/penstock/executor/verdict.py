@@ -5,6 +5,7 @@ the blob store where they are many; then the report is a plain value.
 """
 
 import time
+from collections.abc import Iterator
 from typing import assert_never
 
 from msgspec import Raw, Struct
@@ -21,12 +22,24 @@ from penstock.messages.envelope import Task
 
 
 class Burden(Struct, frozen=True):
-    """All that a report is to carry."""
+    """All that a report is to carry. limited: what the tenant's limit of payloads binds.
+
+    An input is told of a step and bound where it becomes a child's; what was accepted before and
+    is only passed on is not measured again.
+    """
 
     output: Carried = None
     input: Carried = None
     details: Carried = None
     items: Carried = None
+    limited: tuple[str, ...] = ("output", "items")
+
+    def said(self) -> Iterator[tuple[str, Raw]]:
+        """What is new of that which is limited, by name."""
+        for name in self.limited:
+            carried: Carried = getattr(self, name)
+            if isinstance(carried, Raw):
+                yield name, carried
 
 
 class Kept(Struct, frozen=True):
@@ -62,7 +75,7 @@ def burden_of(held: Held, found: Outcome | StepFault) -> Burden:
         case WaitKind.DELAY:
             return Burden(output=passed_on(given), input=told)
         case WaitKind.CHILD:
-            return Burden(output=found.output, input=passed_on(given))
+            return Burden(output=found.output, input=passed_on(given), limited=("output", "input"))
         case WaitKind.LOOP | WaitKind.APPROVAL | WaitKind.SIGNAL:
             return Burden(output=found.output, input=told, items=found.items)
         case _:
@@ -81,8 +94,13 @@ def passed_on(given: StepInput | None) -> Carried:
 
 
 def kept_at_once(burden: Burden, payloads: Payloads, held: Held) -> Kept | None:
-    """The payloads of a burden; None when one is too large for a message, or a key is missing."""
+    """The payloads of a burden; None when one is too large for a message, or a key is missing.
+
+    Also when one is larger than the tenant's may be, or nobody knows yet whether it is.
+    """
     tenant, run_id = held.pack.tenant, held.task.run_id
+    if not all(payloads.fits_at_once(said, tenant) for _, said in burden.said()):
+        return None
     found: list[Payload | None] = []
     for carried in (burden.output, burden.input, burden.details, burden.items):
         payload = None
@@ -97,7 +115,8 @@ def kept_at_once(burden: Burden, payloads: Payloads, held: Held) -> Kept | None:
 async def kept(burden: Burden, payloads: Payloads, held: Held) -> Kept:
     """The payloads of an attempt's burden, large ones put into the blob store. Raises StepFault."""
     tenant, run_id = held.pack.tenant, held.task.run_id
-
+    for name, said in burden.said():
+        await payloads.refuse_large(said, tenant, name)
     return Kept(
         await payloads.kept(burden.output, tenant=tenant, run_id=run_id),
         await payloads.kept(burden.input, tenant=tenant, run_id=run_id),

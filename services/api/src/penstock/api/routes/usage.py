@@ -13,6 +13,7 @@ from penstock.api.openapi import gives
 from penstock.api.parts import Parts, parts_of
 from penstock.api.schemas_registry import UsageShown
 from penstock.api.writes import read_after
+from penstock.domain.payload import PAYLOAD_MAX_BYTES
 
 router = APIRouter(prefix="/api/usage", tags=["usage"])
 
@@ -47,7 +48,7 @@ async def usage_of(parts: Parts, tenant_id: str, now: datetime) -> dict[str, Any
             "maxInFlightSteps": {"limit": limits.max_in_flight_steps, "used": steps.out},
             "requestsPerMinute": {"limit": per_minute, "used": asked},
             "retentionDays": {"limit": limits.retention_days},
-            "maxPayloadBytes": {"limit": limits.max_payload_bytes or BODY_MAX_BYTES},
+            "maxPayloadBytes": {"limit": limits.max_payload_bytes or PAYLOAD_MAX_BYTES},
             "maxDefinitionBytes": {"limit": limits.max_definition_bytes or BODY_MAX_BYTES},
         },
         "waiting": {"runs": used.queued, "steps": steps.waiting},
