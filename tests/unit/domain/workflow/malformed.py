@@ -396,11 +396,11 @@ LATER = [
             [
                 {"id": f"n{number}", "type": node_type, "config": {"whatever": "{{ item }}"}}
                 for number, node_type in enumerate(
-                    ("email", "AI_completion", "code", "database_query", "plugin")
+                    ("AI_completion", "code", "database_query", "plugin")
                 )
             ]
         ),
-        [(f"/nodes/{number}/type", "NOT_SUPPORTED") for number in range(5)],
+        [(f"/nodes/{number}/type", "NOT_SUPPORTED") for number in range(4)],
     ),
     Malformed(
         "parts of nodes that come later",

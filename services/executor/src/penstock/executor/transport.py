@@ -127,11 +127,13 @@ class GuardedTransport:
     """The connection pools of all tenants, behind the guard. Close it when the process stops.
 
     A tenant's pool verifies the far side; another, made when a step asks for it, does not.
+    guard and tls: for those who connect by other protocols than HTTP.
     """
 
     def __init__(self, guard: Guard, *, tls: ssl.SSLContext | None = None) -> None:
-        self._guard = guard
-        self._tls = {True: tls or httpx.create_ssl_context(trust_env=False)}
+        self.guard = guard
+        self.tls = tls or httpx.create_ssl_context(trust_env=False)
+        self._tls = {True: self.tls}
         self._pools: OrderedDict[tuple[str, bool], Pool] = OrderedDict()
 
     @asynccontextmanager
@@ -187,7 +189,7 @@ class GuardedTransport:
             max_connections=CONNECTIONS_MAX,
             max_keepalive_connections=KEEPALIVE_MAX,
             keepalive_expiry=KEEPALIVE_SECONDS,
-            network_backend=GuardedBackend(self._guard, tenant),
+            network_backend=GuardedBackend(self.guard, tenant),
         )
 
 

@@ -122,7 +122,7 @@ TYPES: Final = (
         config_schema=config_of(
             {
                 "host": HOST,
-                "port": {**PORT, "default": 587},
+                "port": {**PORT, "description": "Without it 587, or 465 for tls"},
                 "security": {"enum": ["starttls", "tls", "none"], "default": "starttls"},
                 "from": TEXT,
                 "username": TEXT,

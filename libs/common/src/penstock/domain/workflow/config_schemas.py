@@ -18,6 +18,8 @@ REDIRECTS_MAX: Final = 5
 RESPONSE_BYTES_MAX: Final = 64 * 1024 * 1024
 
 CASES_MAX: Final = 1000
+MAILBOXES_MAX: Final = 100
+"""What every server that takes mail must take in one message."""
 APPROVERS_MAX: Final = 100
 LOOP_CONCURRENCY_MAX: Final = 512
 ITERATIONS_MAX: Final = 10_000
@@ -58,6 +60,14 @@ CONNECTION: Final[Schema] = {
     "pattern": "^[A-Za-z_][A-Za-z0-9_-]{0,63}$",
     "not": {"type": "string", "pattern": "\\{\\{"},
     "description": "The name of a connection, which signs the request; no template",
+}
+MAILBOXES: Final[Schema] = {
+    "type": ["string", "array"],
+    "items": {"type": "string", "minLength": 1, "maxLength": 600},
+    "minLength": 1,
+    "maxLength": 600,
+    "maxItems": MAILBOXES_MAX,
+    "description": "One mailbox, `ada@example.org` or `Ada <ada@example.org>`, or a list of them",
 }
 ACCEPT_STATUS: Final[Schema] = {
     "type": "array",
@@ -260,4 +270,27 @@ FALLBACK: Final[Schema] = {
     "required": ["output"],
     "additionalProperties": False,
     "properties": {"output": {"description": "Any value with templates"}},
+}
+
+EMAIL: Final[Schema] = {
+    "type": "object",
+    "required": ["connection", "to", "subject"],
+    "anyOf": [{"required": ["text"]}, {"required": ["html"]}],
+    "additionalProperties": False,
+    "properties": {
+        "connection": {**CONNECTION, "description": "The name of a connection of the type smtp"},
+        "to": MAILBOXES,
+        "cc": MAILBOXES,
+        "bcc": MAILBOXES,
+        "replyTo": MAILBOXES,
+        "from": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 600,
+            "description": "Default: the connection's `from`, else its user",
+        },
+        "subject": {"type": "string", "maxLength": 500},
+        "text": {"type": "string"},
+        "html": {"type": "string"},
+    },
 }

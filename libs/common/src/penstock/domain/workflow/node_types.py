@@ -176,6 +176,16 @@ AVAILABLE: Final = (
         output="what `output` says; what the failed node's output reads as from then on",
         passes=False,
     ),
+    NodeType(
+        name="email",
+        description="Sends an e-mail over a connection to a server that speaks SMTP",
+        config_schema=configs.EMAIL,
+        output="{messageId, accepted, rejected}: the recipients that the server took, and those "
+        "that it did not, {address, code, message} each",
+        takes_connection=True,
+        default_timeout_ms=MINUTE_MS,
+        passes=False,
+    ),
 )
 
 LATER: Final = (
@@ -188,11 +198,6 @@ LATER: Final = (
     NodeType(
         name="ai_completion",
         description="Asks an OpenAI-compatible endpoint",
-        available=False,
-    ),
-    NodeType(
-        name="email",
-        description="Sends an e-mail over SMTP",
         available=False,
     ),
     NodeType(

@@ -24,6 +24,7 @@ from penstock.domain.workflow.config_schemas import (
 )
 from penstock.executor.authorization import authorized
 from penstock.executor.context import StepContext
+from penstock.executor.dialling import refused
 from penstock.executor.inputs import StepInput, encode
 from penstock.executor.outbound import (
     BODY_BYTES_MAX,
@@ -39,7 +40,6 @@ from penstock.executor.outbound import (
 from penstock.executor.outcome import Done, StepFault, TimedOut
 from penstock.executor.scrub import NOTHING_HIDDEN, Scrubber
 from penstock.infra.egress.urls import EgressRefused
-from penstock.infra.telemetry.metrics import executor_egress_refused
 
 DETAILS_BODY_MAX = 64 * 1024
 """Bytes of a refused answer's body that the error keeps."""
@@ -155,11 +155,7 @@ async def answered(context: StepContext, call: Call) -> Answer:
     except CallInvalid as error:
         raise StepFault("CONFIG_INVALID", str(error)) from error
     except EgressRefused as error:
-        executor_egress_refused.inc()
-        context.logger.warning(
-            "egress refused", error=context.used.scrubber.text(str(error)), **context.log_keys
-        )
-        raise StepFault("EGRESS_REFUSED", str(error)) from error
+        raise refused(context, error) from error
     except Unreachable as error:
         raise StepFault("CONNECTION_ERROR", str(error), retryable=True) from error
     except CallTimedOut as error:

@@ -15,6 +15,7 @@ from penstock.executor.inputs import StepInput
 from penstock.executor.nodes import (
     condition,
     delay,
+    email,
     emit_event,
     fallback,
     hearing,
@@ -60,6 +61,7 @@ HANDLERS: Mapping[str, Handler] = {
     "transform": Handler(immediate=transform.run, looks=True),
     "http_request": Handler(waiting=http_request.run, looks=True),
     "webhook": Handler(waiting=webhook.run, looks=True),
+    "email": Handler(waiting=email.run),
 }
 
 
