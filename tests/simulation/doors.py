@@ -15,6 +15,7 @@ from uuid import UUID
 
 from penstock.infra.blobs.port import BlobsUnavailable, name_of
 from penstock.infra.keyring.data_keys import FIND as FIND_KEY
+from penstock.infra.keyring.data_keys import FIND_FIRST
 from penstock.infra.keyring.keks import Keks
 from penstock.infra.keyring.sealing import DATA_KEY_BYTES
 from penstock.infra.nats import subjects
@@ -390,7 +391,7 @@ class Engine:
         self, query: str, parameters: Mapping[str, Any] | None = None
     ) -> Mapping[str, Any]:
         """The checkpoint, or a tenant's data key."""
-        if query == FIND_KEY:
+        if query in {FIND_KEY, FIND_FIRST}:
             assert parameters is not None
             return key_of(parameters["tenant"])
         return {"seq": self._network.tables.checkpoint}

@@ -100,7 +100,9 @@ class Bench:
             changes[member] = await self._open(getattr(report, member, None))
         if isinstance(report, FailStep):
             details = await self._open(report.error.details)
-            changes["error"] = replace(report.error, details=details)
+            message = await self.seals.texts.opened(TENANT, report.error.message)
+            assert message != report.error.message, "it left as it was said"
+            changes["error"] = replace(report.error, details=details, message=message)
         return replace(report, **{name: to for name, to in changes.items() if to is not None})
 
     async def _open(self, payload: Payload | None) -> Payload | None:

@@ -133,3 +133,31 @@ def test_an_executor_calls_its_look_ups_and_sees_nothing_else(role_urls: dict[st
         ):
             with pytest.raises(errors.InsufficientPrivilege):
                 connection.execute(statement.encode())
+
+
+async def test_the_first_key_goes_on_for_what_is_compared(
+    engine_of: Engines, tenant: str, database_url: str
+) -> None:
+    rings = [DataKeys(await engine_of(role), KEKS) for role in SEALING_ROLES]
+    assert rings[0].first_at_hand(tenant) is None
+    first = await rings[0].first(tenant)
+    assert rings[0].first_at_hand(tenant) is first
+    same = first.seal_same(b"word", about=b"")
+    with psycopg.connect(database_url, autocommit=True) as owner:
+        age = KEY_LIFE + timedelta(days=1)
+        statement = "update vault.data_keys set created_at = now() - %s where tenant_id = %s"
+        owner.execute(statement, [age, tenant])
+    for ring in rings[1:]:
+        assert (await ring.sealer(tenant)).key_id != first.key_id
+        assert (await ring.first(tenant)).seal_same(b"word", about=b"") == same
+
+
+async def test_a_deleted_tenant_has_no_first_key(engine_of: Engines, tenant: str) -> None:
+    api = await engine_of("penstock_api")
+    first = await DataKeys(api, KEKS).first(tenant)
+    async with api.transaction() as session:
+        await session.one("select vault.destroy_data_keys(%(tenant)s)", {"tenant": tenant})
+    with pytest.raises(KeyGone):
+        await DataKeys(api, KEKS).first(tenant)
+    with pytest.raises(KeyGone):
+        await DataKeys(api, KEKS).opener(tenant, first.key_id)

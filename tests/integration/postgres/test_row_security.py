@@ -207,6 +207,7 @@ CALLERS = {
     "find_public_workflow": {"api"},
     "find_secrets": {"executor"},
     "find_session": {"api"},
+    "first_data_key": {"api", "executor", "scheduler"},
     "list_doubtful": {"api"},
     "list_public_versions": {"api"},
     "list_tenants": {"api"},

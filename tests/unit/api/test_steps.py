@@ -15,6 +15,9 @@ from penstock.api.queries_steps import PENDING, Shown, Steps
 from penstock.domain import payload
 from penstock.domain.workflow.graph import Graph
 from penstock.domain.workflow.model import from_wire
+from penstock.infra.keyring.data_keys import DataKeys
+from penstock.infra.keyring.keks import Keks
+from penstock.infra.keyring.payloads import Seals
 from penstock.infra.postgres.engine import Row
 
 NODES: list[dict[str, Any]] = [
@@ -70,15 +73,16 @@ async def nowhere(_seq: int) -> None:
 
 
 def steps(rows: Sequence[Row], graph: Graph = LOOPS, **run: Any) -> Steps:
-    """The steps of a run whose rows are these; no payload of theirs lies elsewhere."""
+    """The steps of a run whose rows are these; nothing of theirs lies elsewhere or is sealed."""
     by_id = {each["step_id"]: each for each in rows}
 
     async def read(step_ids: Sequence[str]) -> list[Row]:
         return [by_id[step_id] for step_id in step_ids if step_id in by_id]
 
     nothing: Any = None
+    seals = Seals(DataKeys(nothing, Keks(bytes(32))))
     of_run = {"id": UUID(int=1), "forked_from": None, "input": text("the run's")} | run
-    return Steps(read, Payloads(nothing, nothing, nowhere, "t"), of_run, graph)
+    return Steps(read, Payloads(nothing, seals, nowhere, "t"), of_run, graph)
 
 
 def shown(*args: Any, **run: Any) -> dict[str, Shown]:

@@ -65,7 +65,7 @@ async def explanation(parts: Parts, caller: Caller, row: Row) -> dict[str, Any]:
     return {
         "runId": then.run.id,
         "status": past.standing(then.run),
-        "waits": [waiting_shown(each, served) for each in waits],
+        "waits": await payloads.words([waiting_shown(each, served) for each in waits]),
         **spent,
     }
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from penstock.api.errors import Problem
 from penstock.api.histories import Histories, RunKey
 from penstock.api.past import Hear, Past, Until
-from penstock.api.payloads import OPENED_MAX_BYTES, Allowance, Payloads
+from penstock.api.payloads import OPENED_MAX_BYTES, Payloads
 from penstock.api.tails import Told
 from penstock.domain.payload import Payload, inline
 from penstock.domain.run.events import RunEvent, RunForked, RunQueued, RunSnapshotTaken
@@ -126,7 +126,7 @@ async def held(state: Payload, payloads: Payloads) -> Payload:
     if state.size > OPENED_MAX_BYTES:
         said = f"a state of more than {OPENED_MAX_BYTES} bytes is not opened for a request"
         raise Problem(409, said, code="LIMIT_EXCEEDED")
-    return inline(bytes(await payloads.text(state, Allowance())))
+    return inline(await payloads.state_of(state))
 
 
 def decoded(told: Told) -> Decision:

@@ -1,17 +1,20 @@
 """Payloads opened for an answer: from where they are, while the answer stays bounded."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
 
 import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
 from penstock.api.errors import Problem
-from penstock.domain.payload import INLINE_MAX_BYTES, UNSEALED, Payload, inline
+from penstock.api.unsealing import rows_opened
+from penstock.domain.payload import INLINE_MAX_BYTES, Payload, inline
 from penstock.infra.blobs.port import BlobCorrupt, BlobMissing, Blobs
 from penstock.infra.keyring.data_keys import KeyGone
 from penstock.infra.keyring.keks import Unopenable
 from penstock.infra.keyring.payloads import Seals
+from penstock.infra.postgres.engine import Row
 from penstock.infra.telemetry import logs
 
 OPENED_MAX_BYTES = 32 * 1024 * 1024
@@ -67,6 +70,13 @@ class Payloads:
         """`data`, a state to begin with: what was said stands in it sealed, it itself is not."""
         return inline(data) if len(data) <= INLINE_MAX_BYTES else await self._kept(run_id, data)
 
+    async def state_of(self, payload: Payload) -> bytes:
+        """A state as it is stored: what was said in it stays closed. Raises Problem 500."""
+        try:
+            return await self._fetched(payload)
+        except (BlobMissing, BlobCorrupt) as error:
+            raise lost(payload, error) from error
+
     async def _kept(self, run_id: str, data: bytes) -> Payload:
         name = await self._blobs.put(data, tenant=self._tenant_id, run_id=run_id)
         return Payload(size=len(data), sha256=name.rpartition("/")[2], blob=name)
@@ -77,8 +87,6 @@ class Payloads:
 
     async def text(self, payload: Payload, allowance: Allowance) -> Raw:
         """The payload's JSON text, or its reference where it cannot be opened here."""
-        if payload.inline and payload.enc == UNSEALED:
-            return payload.inline
         if not payload.inline and not allowance.take(payload.size):
             return reference(payload)
         try:
@@ -87,8 +95,18 @@ class Payloads:
         except KeyGone:
             return reference(payload)
         except (BlobMissing, BlobCorrupt, Unopenable) as error:
-            _log.error("payload cannot be opened", payload=payload.sha256, error=repr(error))
-            raise Problem(500, "a stored payload cannot be opened") from error
+            raise lost(payload, error) from error
+
+    async def words(self, said: Any) -> Any:
+        """Texts, or a value of them, with what is closed in them opened.
+
+        Raises DatabaseUnavailable.
+        """
+        return await self._seals.texts.shown(self._tenant_id, said)
+
+    async def rows(self, rows: Iterable[Row], *columns: str) -> list[Row]:
+        """Rows with the texts in some columns opened. Raises DatabaseUnavailable."""
+        return await rows_opened(self._seals, self._tenant_id, rows, *columns)
 
     async def _fetched(self, payload: Payload) -> bytes:
         if payload.inline:
@@ -110,6 +128,12 @@ class Payloads:
 
 class _Events(msgspec.Struct):
     events: list[dict[str, Raw]]
+
+
+def lost(payload: Payload, error: Exception) -> Problem:
+    """The problem of a payload that is not there, or not what it was."""
+    _log.error("payload cannot be opened", payload=payload.sha256, error=repr(error))
+    return Problem(500, "a stored payload cannot be opened")
 
 
 def reference(payload: Payload) -> Raw:

@@ -36,6 +36,9 @@ where tenant_id = %(tenant)s and trigger = 'retry' and created_at >= %(since)s
   and forked_from ->> 'runId' = any(%(runs)s)
 """
 
+SAID = ("workflow_name", "tags", "error")
+"""Columns with what somebody has said in words."""
+
 Shown = dict[str, Any]
 
 
@@ -129,7 +132,7 @@ def selection(
 
 
 async def shown(engine: Engine, payloads: Payloads, rows: list[Row]) -> list[Shown]:
-    """The rows as clients see runs, inputs and outputs opened; all of one tenant."""
+    """The rows as clients see runs, with what was said opened; all of one tenant."""
     allowance = Allowance()
     outputs = await sink_outputs(engine, rows)
     return [await opened(payloads, row, outputs.get(row["id"], {}), allowance) for row in rows]
@@ -139,15 +142,16 @@ async def opened(
     payloads: Payloads, row: Row, sinks: dict[str, Row], allowance: Allowance
 ) -> Shown:
     """A row as clients see a run; `sinks`: rows of the steps whose outputs make up the run's."""
+    (told,) = await payloads.rows([row], *SAID)
     return {
-        **head(row),
+        **head(told),
         "input": await payloads.opened(row["input"], allowance),
         "output": await output(payloads, row, sinks, allowance),
     }
 
 
 def head(row: Row) -> Shown:
-    """All of a run but its payloads and steps."""
+    """All of a run but its payloads and steps, of a row whose texts are opened."""
     return {
         "id": str(row["id"]),
         "tenantId": str(row["tenant_id"]),

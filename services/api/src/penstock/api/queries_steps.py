@@ -167,7 +167,7 @@ class Steps:
             details = await self._payloads.opened(msgspec.json.encode(stored), self._allowance)
         return {
             "code": error["code"],
-            "message": error["message"],
+            "message": await self._payloads.words(error["message"]),
             "retryable": error.get("retryable", False),
             "details": details,
         }

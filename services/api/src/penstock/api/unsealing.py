@@ -1,4 +1,8 @@
-"""Events as they are shown: what was said in them opened, where it is sealed."""
+"""What was said in events and rows as it is shown: opened, where it is sealed.
+
+Whoever answers a client opens here what read models and histories hold closed. Of a tenant whose
+keys are destroyed it stays closed.
+"""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -9,6 +13,7 @@ from msgspec import Raw
 from penstock.domain.payload import UNSEALED, Payload
 from penstock.infra.keyring.data_keys import KeyGone
 from penstock.infra.keyring.payloads import Seals
+from penstock.infra.postgres.engine import Row
 
 Shown = dict[str, Any]
 
@@ -17,11 +22,15 @@ DEEPEST = 3
 
 
 async def opened(seals: Seals, tenant_id: str, events: Iterable[Shown]) -> list[Shown]:
-    """The events with their payloads opened; of a tenant whose key is destroyed they stay closed.
+    """The events with their texts and payloads opened.
+
+    Texts come first: what a payload says is the tenant's, whatever it looks like.
 
     Raises DatabaseUnavailable, Unopenable.
     """
-    shown = list(events)
+    shown = [
+        event | {"data": await seals.texts.shown(tenant_id, event["data"])} for event in events
+    ]
     sealed = [held for event in shown for held in sealed_in(event["data"], DEEPEST)]
     try:
         await seals.have(tenant_id, {held["enc"] for held in sealed})
@@ -30,6 +39,27 @@ async def opened(seals: Seals, tenant_id: str, events: Iterable[Shown]) -> list[
     for held in sealed:
         held["inline"] = await value_of(seals, tenant_id, held)
     return shown
+
+
+async def rows_opened(
+    seals: Seals, tenant_id: str, rows: Iterable[Row], *columns: str
+) -> list[Row]:
+    """Rows of one tenant with the texts in some of their columns opened.
+
+    A column holds text, a list of texts, or JSON as bytes. Raises DatabaseUnavailable.
+    """
+    texts = seals.texts
+    found = []
+    for row in rows:
+        changed = {}
+        for column in columns:
+            held = row[column]
+            if isinstance(held, bytes):
+                changed[column] = await texts.json(tenant_id, held)
+            elif held:
+                changed[column] = await texts.shown(tenant_id, held)
+        found.append({**row, **changed})
+    return found
 
 
 def sealed_in(data: Shown, deep: int) -> Iterator[Shown]:

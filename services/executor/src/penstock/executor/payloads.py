@@ -23,6 +23,7 @@ from penstock.infra.blobs.port import Blobs, Owner, owner_of
 from penstock.infra.keyring.data_keys import KeyGone
 from penstock.infra.keyring.keks import Unopenable
 from penstock.infra.keyring.payloads import Seals
+from penstock.infra.keyring.texts import BEGIN_BYTES
 from penstock.infra.telemetry.metrics import executor_blob_bytes
 from penstock.messages.envelope import RawDecision, Task
 
@@ -86,7 +87,7 @@ class Payloads:
         """The same for payloads that are inline, without waiting; None when a key is missing."""
         opened = {}
         for name, payload in payloads.items():
-            if payload.inline and payload.enc != UNSEALED:
+            if payload.inline and not is_open(payload):
                 try:
                     text = self._seals.text_at_hand(tenant, payload)
                 except Unopenable:
@@ -137,6 +138,14 @@ class Payloads:
         if not isinstance(data, bytes):
             return data
         return None if len(data) > INLINE_MAX_BYTES else self._seals.at_hand(tenant, data)
+
+    def words_at_hand(self, text: str, *, tenant: str) -> str | None:
+        """What an error says, closed, without waiting; None when a key is missing."""
+        return self._seals.texts.at_hand(tenant, text)
+
+    async def words(self, text: str, *, tenant: str) -> str:
+        """The same, waiting for the key. Raises StepFault, retryable, when there is none."""
+        return text and await tried(lambda: self._seals.texts.closed(tenant, text))
 
     async def kept(self, carried: Carried, *, tenant: str, run_id: str) -> Payload | None:
         """What is said as a payload, made by a run; in the blob store when it is large.
@@ -212,6 +221,13 @@ class Payloads:
 
 def is_open(payload: Payload) -> bool:
     """Whether the payload's JSON text can be read as it is."""
+    if isinstance(payload, Opened):
+        return True
+    return is_plain(payload) and BEGIN_BYTES not in bytes(payload.inline)
+
+
+def is_plain(payload: Payload) -> bool:
+    """Whether the payload's bytes are here, and not sealed."""
     return bool(payload.inline) and payload.enc == UNSEALED
 
 
@@ -232,6 +248,6 @@ def to_seal(carried: Carried, tenant: str, run_id: str) -> bytes | Payload | Non
         return carried.stored if is_ours or is_sealed_here else bytes(carried.inline)
     if isinstance(carried, Raw):
         return bytes(carried)
-    if carried is None or not is_open(carried):
+    if carried is None or not is_plain(carried):
         return carried
     return bytes(carried.inline)

@@ -22,16 +22,17 @@ from penstock.messages.envelope import Task
 
 
 class Burden(Struct, frozen=True):
-    """All that a report is to carry. limited: what the tenant's limit of payloads binds.
+    """All that a report is to carry. words: what an error says.
 
-    An input is told of a step and bound where it becomes a child's; what was accepted before and
-    is only passed on is not measured again.
+    limited: what the tenant's limit of payloads binds. An input is told of a step and bound where
+    it becomes a child's; what was accepted before and is only passed on is not measured again.
     """
 
     output: Carried = None
     input: Carried = None
     details: Carried = None
     items: Carried = None
+    words: str = ""
     limited: tuple[str, ...] = ("output", "items")
 
     def said(self) -> Iterator[tuple[str, Raw]]:
@@ -43,8 +44,9 @@ class Burden(Struct, frozen=True):
 
 
 class Kept(Struct, frozen=True):
-    """The same as payloads."""
+    """The same as payloads, and words that are closed; None for those of nobody but us."""
 
+    words: str | None = None
     output: Payload | None = None
     input: Payload | None = None
     details: Payload | None = None
@@ -70,7 +72,11 @@ def burden_of(held: Held, found: Outcome | StepFault) -> Burden:
     tells = plan is not None and (plan.tells_input or plan.own_input)
     told = passed_on(given) if tells and given is not None else None
     if isinstance(found, StepFault):
-        return Burden(input=told, details=None if found.details is None else encoded(found.details))
+        return Burden(
+            input=told,
+            details=None if found.details is None else encoded(found.details),
+            words=found.message[:MESSAGE_MAX],
+        )
     match found.kind:
         case WaitKind.DELAY:
             return Burden(output=passed_on(given), input=told)
@@ -109,7 +115,8 @@ def kept_at_once(burden: Burden, payloads: Payloads, held: Held) -> Kept | None:
             if payload is None:
                 return None
         found.append(payload)
-    return Kept(*found)
+    words = payloads.words_at_hand(burden.words, tenant=tenant)
+    return None if words is None else Kept(words, *found)
 
 
 async def kept(burden: Burden, payloads: Payloads, held: Held) -> Kept:
@@ -118,6 +125,7 @@ async def kept(burden: Burden, payloads: Payloads, held: Held) -> Kept:
     for name, said in burden.said():
         await payloads.refuse_large(said, tenant, name)
     return Kept(
+        await payloads.words(burden.words, tenant=tenant),
         await payloads.kept(burden.output, tenant=tenant, run_id=run_id),
         await payloads.kept(burden.input, tenant=tenant, run_id=run_id),
         await payloads.kept(burden.details, tenant=tenant, run_id=run_id),
@@ -155,7 +163,7 @@ def report_of(
             return FailStep(
                 step_id=task.step_id,
                 attempt=task.attempt,
-                error=error_of(found, kept.details),
+                error=error_of(found, kept),
                 edges=edges,
                 input=kept.input,
                 timed_out=isinstance(found, TimedOut),
@@ -192,13 +200,13 @@ def rest_of(held: Held, executor_id: str, found: Rest, kept: Kept) -> SuspendSte
     )
 
 
-def error_of(fault: StepFault, details: Payload | None) -> StepError:
-    """A fault as history keeps it."""
+def error_of(fault: StepFault, kept: Kept) -> StepError:
+    """A fault as history keeps it: what it says may quote what the step was given."""
     return StepError(
         code=fault.code,
-        message=fault.message[:MESSAGE_MAX],
+        message=fault.message[:MESSAGE_MAX] if kept.words is None else kept.words,
         retryable=fault.retryable,
-        details=details,
+        details=kept.details,
     )
 
 

@@ -269,7 +269,7 @@ class Worker:
         try:
             payloads = await kept(burden_of(held, found), self._payloads, held)
         except StepFault as fault:
-            # Of a fault about keeping bytes, nothing more is kept than its words.
+            # Of a fault about keeping bytes, nothing more is kept than its words, which are ours.
             found, edges = told(tests, held.given, fault)
             payloads = NOTHING_KEPT
         return report_of(held, self._executor_id, found, payloads, edges=edges)
@@ -322,8 +322,7 @@ class Worker:
     def _say(self, held: Held, report: Report) -> None:
         measured(held, report)
         if isinstance(report, FailStep):
-            error = report.error
-            _log.info("step failed", code=error.code, error=error.message, **about(held))
+            _log.info("step failed", code=report.error.code, **about(held))
         self._reporter.say(held, report)
 
     async def _ended_within(self, seconds: float) -> None:

@@ -174,7 +174,8 @@ class Children:
         try:
             return breaker_of(asker, order.parent) + gates_of(definition, asker, scope)
         except KeyFailed as why:
-            raise Unrunnable(str(why)) from why
+            words = await self._payloads.words(str(why), tenant=order.key.tenant)
+            raise Unrunnable(words) from why
 
     async def _refuse_input(self, found: Runnable, graph: Graph, order: Order) -> None:
         """Raise `Unrunnable` where the input does not fit the workflow's schema."""
@@ -186,7 +187,8 @@ class Children:
         findings = check_value(schema, value)
         if findings:
             said = "; ".join(f"{at or '/'}: {why}" for at, why in findings[:FINDINGS_MAX])
-            raise Unrunnable(f"the input does not fit {found.workflow_name}: {said}")
+            words = await self._payloads.words(said, tenant=order.key.tenant)
+            raise Unrunnable(f"the input does not fit {found.workflow_name}: {words}")
 
     async def _variables(self, child: RunKey, graph: Graph) -> Payload | None:
         """The variables that a definition reads, None for none; those that are missing left out."""

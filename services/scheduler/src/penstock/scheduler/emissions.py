@@ -80,7 +80,7 @@ class Emissions:
         command = EmitEvent(
             event_id=event_id,
             event_type=said.type,
-            source=said.source,
+            source=await self._payloads.words(said.source, tenant=key.tenant),
             data=data,
             run_id=key.run_id,
             step_id=step_id,

@@ -113,6 +113,11 @@ class Payloads:
         name = await self._blobs.put(stored, tenant=tenant, run_id=run_id)
         return Payload(size=len(stored), sha256=name.rpartition("/")[2], enc=enc, blob=name)
 
+    async def words(self, text: str, *, tenant: str) -> str:
+        """What quotes the tenant, closed. Raises what `Texts.closed` raises."""
+        assert self._seals is not None, "whoever says something of a tenant's is given the seals"
+        return await self._seals.texts.closed(tenant, text)
+
     # --- states: what was said stands in them as it was sealed, they themselves are not ----------
 
     async def opened(self, payload: Payload) -> Payload:

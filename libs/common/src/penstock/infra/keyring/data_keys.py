@@ -6,7 +6,8 @@
 
 The vault is reached by functions with fixed bodies, so that a role which may call them reads no
 table. A tenant has one key in use at a time; it is replaced when it is old or worn, and the ones
-before it go on opening what they sealed.
+before it go on opening what they sealed. The first one goes on sealing what has to be compared
+over the years: names, and the like.
 """
 
 import asyncio
@@ -36,7 +37,11 @@ destroy it there meanwhile."""
 KEY_LIFE = timedelta(days=30)
 """After which a tenant's next key is made: what one stolen key opens is bounded."""
 
+FIRST = UUID(int=0)
+"""Asks for a tenant's first key, as if it were the id of one."""
+
 FIND = "select id, kek_id, wrapped, created_at from vault.find_data_key(%(tenant)s, %(key)s)"
+FIND_FIRST = "select id, kek_id, wrapped, created_at from vault.first_data_key(%(tenant)s)"
 ADD = """
 select id, kek_id, wrapped, created_at
 from vault.add_data_key(%(tenant)s, %(key)s, %(kek)s, %(wrapped)s, %(after)s)
@@ -87,6 +92,14 @@ class DataKeys:
         """The key by that id, for `open`. Raises as `sealer` does; KeyGone for an unknown one."""
         return self.opener_at_hand(tenant_id, key_id) or await self._once(tenant_id, key_id)
 
+    def first_at_hand(self, tenant_id: str) -> Sealer | None:
+        """The tenant's first key, without waiting; None when it has to be asked for."""
+        return self._found(tenant_id, FIRST)
+
+    async def first(self, tenant_id: str) -> Sealer:
+        """The tenant's first key, made at the first need. Raises as `sealer` does."""
+        return self.first_at_hand(tenant_id) or await self._once(tenant_id, FIRST)
+
     def forget(self, tenant_id: str) -> None:
         """Have no key of the tenant at hand any more."""
         for known in [each for each in self._held if each[0] == tenant_id]:
@@ -116,12 +129,14 @@ class DataKeys:
     async def _looked_up(self, tenant_id: str, key_id: UUID | None) -> Sealer:
         """What the vault says; what was at hand before, while it cannot be asked."""
         try:
+            if key_id == FIRST:
+                return await self._first(tenant_id)
             if key_id is None:
                 return await self._current(tenant_id)
             return await self._by_id(tenant_id, key_id)
         except DatabaseUnavailable:
             held = self._held.get((tenant_id, key_id))
-            if held is None or held.sealer.is_worn:
+            if held is None or (key_id is None and held.sealer.is_worn):
                 raise
             held.until = self._clock() + AWAY_S
             return held.sealer
@@ -131,6 +146,15 @@ class DataKeys:
         if row is None:
             raise KeyGone(f"there is no data key {key_id}")
         return self._keep(tenant_id, row, key_id)
+
+    async def _first(self, tenant_id: str) -> Sealer:
+        row = await self._find(tenant_id, FIRST)
+        if row is None:
+            await self._current(tenant_id)
+            row = await self._find(tenant_id, FIRST)
+        if row is None:
+            raise KeyGone
+        return self._keep(tenant_id, row, FIRST)
 
     async def _current(self, tenant_id: str) -> Sealer:
         row = await self._find(tenant_id, None)
@@ -142,8 +166,9 @@ class DataKeys:
         return self._keep(tenant_id, row, None)
 
     async def _find(self, tenant_id: str, key_id: UUID | None) -> Row | None:
+        query = FIND_FIRST if key_id == FIRST else FIND
         async with self._engine.transaction() as session:
-            return await session.one(FIND, {"tenant": tenant_id, "key": key_id})
+            return await session.one(query, {"tenant": tenant_id, "key": key_id})
 
     async def _add(self, tenant_id: str, after: UUID | None) -> Row:
         """The tenant's next key, by us or by whoever was faster."""

@@ -7,6 +7,9 @@ Inline a sealed payload is a JSON string, base64; an object in the blob store is
 themselves. It may be handed from one run of the tenant to another without being opened, so it is
 bound to the tenant and to nothing less. `null` is not sealed: it is what a step says that says
 nothing, and there is nothing in it to hide.
+
+What schedulers put together themselves (the error of a child) is not sealed, and what was said in
+it is closed text; that is opened in payloads that are not sealed, and in no others.
 """
 
 import hashlib
@@ -22,6 +25,7 @@ from penstock.domain.payload import NULL, UNSEALED, Payload
 from penstock.infra.keyring.data_keys import DataKeys
 from penstock.infra.keyring.keks import Unopenable
 from penstock.infra.keyring.sealing import Sealer
+from penstock.infra.keyring.texts import Texts
 
 ABOUT = b"payload"
 NAMES_MAX = 10_000
@@ -30,10 +34,11 @@ QUOTE = b'"'
 
 
 class Seals:
-    """Seals and opens what belongs to tenants."""
+    """Seals and opens what belongs to tenants. texts: the same for words."""
 
     def __init__(self, keys: DataKeys) -> None:
         self._keys = keys
+        self.texts = Texts(keys)
 
     # --- sealing ---------------------------------------------------------------------------------
 
@@ -63,7 +68,8 @@ class Seals:
         Raises Unopenable.
         """
         if payload.enc == UNSEALED:
-            return payload.inline
+            text = self.texts.json_at_hand(tenant_id, bytes(payload.inline))
+            return None if text is None else Raw(text)
         sealer = self._keys.opener_at_hand(tenant_id, named(payload.enc))
         return None if sealer is None else Raw(opened(sealer, bytes(payload.inline), inline=True))
 
@@ -73,7 +79,7 @@ class Seals:
         Raises Unopenable, and as `DataKeys.opener`.
         """
         if payload.enc == UNSEALED:
-            return Raw(stored)
+            return Raw(await self.texts.json(tenant_id, stored))
         sealer = await self._keys.opener(tenant_id, named(payload.enc))
         return Raw(opened(sealer, stored, inline=payload.blob is None))
 
