@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from hashlib import sha256
+from pathlib import Path
 from uuid import uuid4
 
 import nats
@@ -43,6 +44,11 @@ def tenant() -> str:
 async def found(blobs: Blobs, of: str) -> list[Stored]:
     """All of a tenant's objects that are kept as long as a run, by name."""
     return sorted([each async for each in blobs.of_runs() if each.name.startswith(f"{of}/")])
+
+
+def bytes_of(folder: Path) -> bytes:
+    """What all files below a folder hold."""
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
 class BlobsContract:
@@ -91,6 +97,24 @@ class BlobsContract:
         for each in listed:
             assert before - 2 <= each.modified_at / 1000 <= time.time() + 2
             assert await blobs.stat(each.name) == each
+
+    async def test_a_tenants_objects_are_listed_and_erased_and_nobody_elses(
+        self, blobs: Blobs
+    ) -> None:
+        mine, other = tenant(), tenant()
+        names = {await blobs.put(b"definition", tenant=mine)}
+        names |= {await blobs.put(os.urandom(n), tenant=mine, run_id="r-1") for n in (1, LARGE)}
+        kept = await blobs.put(b"definition", tenant=other)
+        listed = [each async for each in blobs.of_tenant(mine)]
+        assert {each.name for each in listed} == names
+        assert sorted(each.size for each in listed) == [1, 10, LARGE]
+        for name in names:
+            await blobs.erase(name)
+            await blobs.erase(name)
+        assert [each async for each in blobs.of_tenant(mine)] == []
+        assert [each.name async for each in blobs.of_tenant(other)] == [kept]
+        with pytest.raises(BlobMissing):
+            await blobs.get(names.pop())
 
     async def test_what_is_deleted_is_gone_and_can_come_again(self, blobs: Blobs) -> None:
         mine = tenant()
@@ -183,6 +207,22 @@ class TestInJetStream(BlobsContract):
         before = (await nc.jetstream().stream_info(BLOBS)).state.messages
         await blobs.delete(await blobs.put(b"x" * 300_000, tenant=tenant(), run_id="r-1"))
         assert (await nc.jetstream().stream_info(BLOBS)).state.messages == before
+
+    async def test_what_is_erased_is_not_even_left_in_the_servers_files(
+        self, nats_server: NatsServer
+    ) -> None:
+        connection = await nats.connect(nats_server.url)
+        await bootstrap(connection)
+        blobs = JetStreamBlobs(connection)
+        told = [f"canary-{n}-{uuid4()}".encode() for n in range(3)]
+        names = [await blobs.put(b"x" * 150_000 + word, tenant="t") for word in told]
+        await blobs.put(b"something after it", tenant="other")
+        assert [word in bytes_of(nats_server.directory) for word in told] == [True] * 3
+        await blobs.delete(names[0])
+        await blobs.erase(names[1])
+        await blobs.erase(names[2])
+        assert [word in bytes_of(nats_server.directory) for word in told[1:]] == [False] * 2
+        await connection.close()
 
     async def test_what_a_dead_writer_left_is_swept(self, nats_server: NatsServer) -> None:
         connection = await nats.connect(nats_server.url)

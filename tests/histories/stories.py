@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 
 from tests.e2e.runs import ended, executed, made, node, started
+from tests.e2e.waiting import until
 
 Document = dict[str, Any]
 
@@ -13,6 +14,7 @@ LONG = {"durationMs": 60_000}
 WRONG = {"output": "{{ input.nope }}"}
 NOWHERE = {"url": "http://127.0.0.1:9/"}
 BODY = {"nodes": [node("inner")], "edges": []}
+ERASED_S = 60.0
 ENOUGH_S = 0.7
 """For a step to begin to wait."""
 
@@ -87,9 +89,15 @@ async def tenants_and_keys(admin: httpx.AsyncClient, api: httpx.AsyncClient) -> 
     path = f"/tenants/{tenant['id']}"
     well(await admin.patch(path, json={"name": "renamed", "config": config}))
     well(await admin.delete(path))
+    await until(lambda: erased(admin, path), within_s=ERASED_S, what="the tenant's proof")
     asked = {"name": "k", "role": "viewer", "expiresAt": "2099-01-01T00:00:00Z"}
     key = (await api.post("/api-keys", json=asked, headers={"Idempotency-Key": "key"})).json()
     well(await api.delete(f"/api-keys/{key['id']}"))
+
+
+async def erased(admin: httpx.AsyncClient, path: str) -> bool:
+    """Whether nothing is left of a tenant."""
+    return (await admin.get(f"{path}/deletion")).json()["erasedAt"] is not None
 
 
 async def workflows_and_variables(api: httpx.AsyncClient) -> None:

@@ -20,6 +20,7 @@ TENANT = "0190a000-0000-7000-8000-00000000aaaa"
 SAID = {
     "penstock.evt.t.run.r": {"scheduler"},
     "penstock.reg.t.workflow.w": {"api"},
+    "penstock.reg.t.tenant.t": {"api", "projector"},
     "penstock.cmd.t.0.run.r": {"api", "scheduler"},
     "penstock.rep.shared.0": {"executor"},
     "penstock.work.shared.default.t": {"scheduler"},
@@ -44,7 +45,7 @@ STREAMS = [str(stream.name) for stream in streams.streams(1)]
 CHANGES = [
     *(f"$JS.API.STREAM.PURGE.{name}" for name in STREAMS if name != streams.BLOBS),
     *(f"$JS.API.STREAM.{verb}.{name}" for verb in ("DELETE", "UPDATE") for name in STREAMS),
-    *(f"$JS.API.STREAM.MSG.DELETE.{name}" for name in STREAMS),
+    *(f"$JS.API.STREAM.MSG.DELETE.{name}" for name in STREAMS if name != streams.BLOBS),
     "$JS.API.STREAM.CREATE.MINE",
     "$JS.API.CONSUMER.DELETE.WORK.executors",
     "$JS.API.CONSUMER.CREATE.COMMANDS.mine",

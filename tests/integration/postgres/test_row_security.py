@@ -17,7 +17,7 @@ MINE = UUID("0190a000-0000-7000-8000-00000000aaaa")
 THEIRS = UUID("0190a000-0000-7000-8000-00000000bbbb")
 SCHEMAS = "('penstock', 'vault')"
 WITHOUT_TENANT = {"checkpoints", "alembic_version", "failures"}
-CLOSED = {("vault", "data_keys"), ("vault", "destroyed_keys")}
+CLOSED = {("vault", "data_keys"), ("vault", "destroyed_keys"), ("vault", "erasing")}
 """Tables that no service reads: tests/integration/keyring tries."""
 OF_THE_INSTALLATION = {"emails"}
 """An address belongs to one user of all tenants', by contract; its digest tells nobody whose."""
@@ -197,7 +197,10 @@ def test_a_key_is_found_before_its_tenant_is_known(api: Connection) -> None:
 CALLERS = {
     "add_archive_partition": {"projector"},
     "add_data_key": {"api", "executor", "scheduler"},
+    "count_erased": {"projector"},
     "destroy_data_keys": {"api"},
+    "erase_rows": {"projector"},
+    "erased_so_far": {"projector"},
     "expire_runs": {"projector"},
     "find_api_key": {"api"},
     "find_data_key": {"api", "executor", "scheduler"},

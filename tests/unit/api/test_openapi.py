@@ -19,6 +19,7 @@ PUBLIC = {"/livez", "/readyz", "/metrics", "/api/health", "/api/openapi.json", "
 CONTRACT = {
     ("GET", "/api/usage"),
     ("GET", "/api/tenants"), ("POST", "/api/tenants"), ("GET", "/api/tenants/{tenant_id}"),
+    ("GET", "/api/tenants/{tenant_id}/deletion"),
     ("PATCH", "/api/tenants/{tenant_id}"), ("DELETE", "/api/tenants/{tenant_id}"),
     ("GET", "/api/api-keys"), ("POST", "/api/api-keys"), ("DELETE", "/api/api-keys/{key_id}"),
     ("GET", "/api/workflows"), ("POST", "/api/workflows"),

@@ -12,6 +12,7 @@ from penstock.domain.tenant.commands import (
     CreateApiKey,
     CreateTenant,
     DeleteTenant,
+    RecordErasure,
     RevokeApiKey,
     TenantCommand,
 )
@@ -25,6 +26,7 @@ from penstock.domain.tenant.events import (
     TenantConfigured,
     TenantCreated,
     TenantDeleted,
+    TenantErased,
     TenantEvent,
     TenantRenamed,
 )
@@ -35,6 +37,11 @@ TIGHT = TenantConfig(limits=Limits(max_workflows=1))
 CREATE = CreateTenant(name="acme", config=CONFIG, created_by="admin:platform")
 CREATED = TenantCreated(name="acme", config=CONFIG, created_at=AT, created_by="admin:platform")
 DELETED = TenantDeleted(deleted_at=AT)
+ROWS = {"penstock.runs": 3}
+RECORD = RecordErasure(keys_destroyed_at=AT, data_keys=1, rows=ROWS, objects=2, object_bytes=9)
+ERASED = TenantErased(
+    erased_at=AT, keys_destroyed_at=AT, data_keys=1, rows=ROWS, objects=2, object_bytes=9
+)
 
 CREATE_KEY = CreateApiKey(name="ci", role=Role.MEMBER, created_by="key:1")
 KEY_CREATED = ApiKeyCreated(name="ci", role=Role.MEMBER, created_at=AT, created_by="key:1")
@@ -51,6 +58,27 @@ def key(command: ApiKeyCommand, *history: ApiKeyEvent) -> list[ApiKeyEvent]:
 
 def test_a_tenant_begins_with_what_was_asked() -> None:
     assert tenant(CREATE) == [CREATED]
+
+
+def test_what_was_removed_of_a_deleted_tenant_is_put_on_record_once() -> None:
+    assert tenant(RECORD, CREATED, DELETED) == [ERASED]
+    assert tenant(RECORD, CREATED, DELETED, ERASED) == []
+    assert tenant(DeleteTenant(), CREATED, DELETED, ERASED) == []
+
+
+def test_nothing_is_put_on_record_of_a_tenant_that_lives() -> None:
+    with pytest.raises(Conflict):
+        tenant(RECORD, CREATED)
+    with pytest.raises(NotFound):
+        tenant(RECORD)
+
+
+def test_a_repeated_request_brings_no_deleted_tenant_back() -> None:
+    again = CreateTenant(name="acme", config=CONFIG, created_by="a", request_hash="h")
+    (first,) = tenant(again)
+    with pytest.raises(Conflict) as refused:
+        tenant(again, first, DELETED)
+    assert refused.value.code == "TENANT_DELETED"
 
 
 def test_a_repeated_request_makes_no_second_tenant() -> None:

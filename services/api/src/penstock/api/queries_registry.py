@@ -11,6 +11,12 @@ from penstock.infra.postgres.engine import Engine, Row
 from penstock.infra.postgres.tenant import tenant_session
 
 TENANT = "select * from penstock.tenants where tenant_id = %(tenant)s and deleted_at is null"
+DELETION = """
+select t.tenant_id, t.deleted_at, e.erased_at, e.keys_destroyed_at, e.data_keys, e.rows, e.objects,
+       e.object_bytes
+from penstock.tenants t left join penstock.erasures e using (tenant_id)
+where t.tenant_id = %(tenant)s and t.deleted_at is not null
+"""
 TENANTS = "select * from penstock.list_tenants(%(after_at)s, %(after_id)s, %(limit)s)"
 
 KEYS = """
@@ -79,6 +85,12 @@ async def tenant(engine: Engine, tenant_id: UUID) -> Row | None:
     """A living tenant's row."""
     async with tenant_session(engine, tenant_id) as session:
         return await session.one(TENANT, {"tenant": tenant_id})
+
+
+async def deletion(engine: Engine, tenant_id: UUID) -> Row | None:
+    """How far the removal of a deleted tenant is; None for one that lives, or never was."""
+    async with tenant_session(engine, tenant_id) as session:
+        return await session.one(DELETION, {"tenant": tenant_id})
 
 
 async def tenants(engine: Engine, *, after: After | None, limit: int) -> list[Row]:
@@ -165,6 +177,20 @@ def shown_tenant(row: Row) -> Shown:
         "name": row["name"],
         "config": members(row["config"]),
         "createdAt": moment(row["created_at"]),
+    }
+
+
+def shown_deletion(row: Row) -> Shown:
+    """What is left of a deleted tenant: when it went, and the proof once nothing else is left."""
+    return {
+        "tenantId": str(row["tenant_id"]),
+        "deletedAt": moment(row["deleted_at"]),
+        "erasedAt": moment(row["erased_at"]),
+        "keysDestroyedAt": moment(row["keys_destroyed_at"]),
+        "dataKeys": row["data_keys"],
+        "rows": members(row["rows"]),
+        "objects": row["objects"],
+        "objectBytes": row["object_bytes"],
     }
 
 

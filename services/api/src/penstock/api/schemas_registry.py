@@ -164,6 +164,22 @@ class TenantShown(Wire):
     admin_api_key: str | None = None
 
 
+class DeletionShown(Wire):
+    """What is left of a deleted tenant: the proof that nothing else is, null until then.
+
+    rows: how many were removed, by table. data_keys: how many were destroyed.
+    """
+
+    tenant_id: str
+    deleted_at: datetime
+    erased_at: datetime | None
+    keys_destroyed_at: datetime | None
+    data_keys: int | None
+    rows: dict[str, int] | None
+    objects: int | None
+    object_bytes: int | None
+
+
 class LimitShown(Wire):
     """One limit, null for none. used: of it, where something is used up; resetsAt: when anew."""
 

@@ -126,7 +126,7 @@ class Collector:
     async def collect(self, now_ms: int) -> int:
         """One pass; how many objects it removed. Raises `NotNow`, or what a server away raises."""
         async with self._connected() as connection:
-            await self._caught_up(connection)
+            await caught_up(self._nc, connection)
             horizon = min(now_ms, await oldest_command_ms(self._nc, now_ms)) - GRACE_S * 1000
             gone: dict[str, Stored] = {}
             async for page in paged(self._blobs.of_runs(), horizon):
@@ -152,15 +152,6 @@ class Collector:
             if await cursor.fetchone() != (True,):
                 raise NotNow("another replica collects")
             yield connection
-
-    async def _caught_up(self, connection: Connection) -> None:
-        """Returns when the rows are as far as the log is now, else `NotNow`."""
-        last = (await self._nc.jetstream().stream_info(EVENTS)).state.last_seq
-        for _ in range(CATCH_UP_LOOKS):
-            if await reached(connection) >= last:
-                return
-            await asyncio.sleep(CATCH_UP_POLL_S)
-        raise NotNow("the read models are behind the log")
 
     async def _without_run(self, connection: Connection, page: Sequence[Stored]) -> list[Stored]:
         """Those of a page whose runs nothing is left of: no row, no archive, no log."""
@@ -227,6 +218,16 @@ async def paged(found: AsyncIterator[Stored], horizon: int) -> AsyncIterator[lis
 def is_known(owner: Owner) -> bool:
     """Whether tables can tell of the owner: what has other ids was never a run of ours."""
     return uuid_bytes(owner.tenant) is not None and uuid_bytes(owner.run_id) is not None
+
+
+async def caught_up(nc: Client, connection: Connection) -> None:
+    """Returns when the rows are as far as the log of events is now, else `NotNow`."""
+    last = (await nc.jetstream().stream_info(EVENTS)).state.last_seq
+    for _ in range(CATCH_UP_LOOKS):
+        if await reached(connection) >= last:
+            return
+        await asyncio.sleep(CATCH_UP_POLL_S)
+    raise NotNow("the read models are behind the log")
 
 
 async def reached(connection: Connection) -> int:

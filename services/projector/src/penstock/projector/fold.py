@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from penstock.domain.run.events import RunForked, RunStarted, StepSucceeded
 from penstock.domain.run.paths import iteration_of, scope_of
-from penstock.messages.catalogue import RUN
+from penstock.domain.tenant.events import TenantDeleted, TenantErased
+from penstock.messages.catalogue import RUN, TENANT
 from penstock.messages.envelope import NO_HASH, Cause, Decision
 from penstock.projector.chains import Broken, Head, checked_previous, link, message_hash
 from penstock.projector.entry import Entry, Log
@@ -67,7 +68,7 @@ class Quarantine(Struct, frozen=True):
 
 
 class Changes:
-    """What one batch changes."""
+    """What one batch changes. ended: tenants that were deleted, or of which nothing is left."""
 
     def __init__(self, log: Log, before: Head) -> None:
         self.log = log
@@ -77,6 +78,7 @@ class Changes:
         self.tenants: dict[bytes, Head] = {}
         self.statements: list[Statement] = []
         self.quarantined: list[Quarantine] = []
+        self.ended: set[bytes] = set()
 
 
 def wanted(batch: Sequence[Entry], memory: Memory) -> Wanted:
@@ -121,9 +123,10 @@ def fold(batch: Sequence[Entry], memory: Memory, log: Log, *, now_ms: int) -> Ch
         if entry.decision is not None:
             if isinstance(entry.decision, Decision):
                 problem = _project_run(entry, entry.decision, memory, changes)
-            else:
+            elif entry.kind == TENANT or entry.tenant not in memory.deleted:
                 changes.statements += registry_statements(entry, entry.decision)
-        if problem:
+                _note_end(entry.tenant, entry.decision.events, memory, changes)
+        if problem and entry.tenant not in memory.erased:
             _quarantine(entry, problem, memory, changes)
     return changes
 
@@ -164,7 +167,11 @@ def _project_run(entry: Entry, decision: Decision, memory: Memory, changes: Chan
     """Apply a run's decision to its rows; what is wrong with it, else an empty text."""
     live = memory.runs.get(entry.subject)
     events = decision.events
-    if (begins := entry.beginning) is not None:
+    begins = entry.beginning
+    if is_only_archived(entry, memory, has_row=live is not None or begins is not None):
+        memory.runs.pop(entry.subject, None)
+        return ""
+    if begins is not None:
         if live is not None:
             return "the run begins twice"
         workflow_id = uuid_bytes(begins.workflow_id)
@@ -181,6 +188,23 @@ def _project_run(entry: Entry, decision: Decision, memory: Memory, changes: Chan
     status = standing(live.row, stirring=live.stirring, waiting=live.counts[WAITING])
     live.row = replace(live.row, status=status, last_seq=entry.seq)
     return problem
+
+
+def is_only_archived(entry: Entry, memory: Memory, *, has_row: bool) -> bool:
+    """Whether a message of a run changes no row, because the tenant was deleted.
+
+    As long as anything of the tenant is left, runs that live have rows: by these schedulers find
+    them, and end them.
+    """
+    return entry.tenant in memory.erased or (entry.tenant in memory.deleted and not has_row)
+
+
+def _note_end(tenant: bytes, events: Sequence[Any], memory: Memory, changes: Changes) -> None:
+    """Take in that a tenant is deleted, or that nothing of it is left."""
+    for event in events:
+        if isinstance(event, TenantDeleted | TenantErased):
+            (memory.deleted if isinstance(event, TenantDeleted) else memory.erased).add(tenant)
+            changes.ended.add(tenant)
 
 
 def _new_run(

@@ -66,22 +66,32 @@ class Memory:
     """Of one log. `head`: the end of its chain, equal to the checkpoint.
 
     heads: by subject, the hash of its last message; None for a subject without one.
-    tenants: the ends of the tenants' chains. sizes: of definitions, by content hash; None where
-    nobody can read it. states: by name, the objects that runs of this batch go on from.
+    tenants: the ends of the tenants' chains. deleted, erased: which of them are.
+    sizes: of definitions, by content hash; None where nobody can read it. states: by name, the
+    objects that runs of this batch go on from.
     """
 
     def __init__(self, head: Head) -> None:
         self.head = head
         self.heads: dict[str, bytes | None] = {}
         self.tenants: dict[bytes, Head] = {}
+        self.deleted: set[bytes] = set()
+        self.erased: set[bytes] = set()
         self.runs: dict[str, LiveRun] = {}
         self.sizes: dict[str, Sizes | None] = {}
         self.states: dict[str, bytes] = {}
 
+    def forget_tenant(self, tenant: bytes) -> None:
+        """Read anew how a tenant stands when its next message comes."""
+        self.tenants.pop(tenant, None)
+        self.deleted.discard(tenant)
+        self.erased.discard(tenant)
+
     def trim(self) -> None:
         """Keep each part within its bound; what came first goes first."""
         _trim(self.heads, HEADS_MAX)
-        _trim(self.tenants, TENANTS_MAX)
+        while len(self.tenants) > TENANTS_MAX:
+            self.forget_tenant(next(iter(self.tenants)))
         _trim(self.runs, RUNS_MAX)
         _trim(self.sizes, SIZES_MAX)
 

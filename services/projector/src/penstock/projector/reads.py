@@ -41,8 +41,12 @@ cross join lateral (
 """
 
 TENANTS = """
-select tenant_id, seq, decisions, hash from penstock.chain_heads
-where log = %s and tenant_id = any(%s)
+select u.tenant_id, h.seq, h.decisions, h.hash, t.deleted_at is not null as is_deleted,
+       e.erased_at is not null as is_erased
+from unnest(%s) as u(tenant_id)
+left join penstock.chain_heads h on h.tenant_id = u.tenant_id and h.log = %s
+left join penstock.tenants t on t.tenant_id = u.tenant_id
+left join penstock.erasures e on e.tenant_id = u.tenant_id
 """
 
 
@@ -113,10 +117,15 @@ async def _load_heads(
 async def _load_tenants(
     connection: Connection, tenants: Iterable[bytes], memory: Memory, log: Log
 ) -> None:
-    cursor = await connection.execute(TENANTS, [str(log), arrays.uuids(list(tenants))])
+    cursor = await connection.execute(TENANTS, [arrays.uuids(list(tenants)), str(log)])
     async for row in cursor:
-        head = Head(row["seq"], row["decisions"], bytes(row["hash"]))
-        memory.tenants[row["tenant_id"].bytes] = head
+        tenant = row["tenant_id"].bytes
+        if row["seq"] is not None:
+            memory.tenants[tenant] = Head(row["seq"], row["decisions"], bytes(row["hash"]))
+        if row["is_deleted"]:
+            memory.deleted.add(tenant)
+        if row["is_erased"]:
+            memory.erased.add(tenant)
 
 
 async def _load_runs(

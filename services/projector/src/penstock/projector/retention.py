@@ -37,7 +37,7 @@ STATEMENT_TIMEOUT_MS = 120_000
 RETENTION_LOCK = 0x70656E76
 """The advisory lock of the one replica that removes: `penv`, next to the collector's."""
 
-TENANTS = "select tenant_id, config from penstock.tenants order by tenant_id"
+TENANTS = "select tenant_id, config from penstock.tenants where deleted_at is null order by 1"
 EXPIRE = "select penstock.expire_runs(%s, %s, %s)"
 
 _log = logs.logger(__name__)

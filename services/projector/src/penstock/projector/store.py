@@ -166,6 +166,10 @@ class Store:
         await self._make_partitions(changes)
         await self._commit(changes, memory.head)
         settle(memory, changes)
+        for tenant in changes.ended:
+            for other in self._memories.values():
+                if other is not memory:
+                    other.forget_tenant(tenant)
 
     async def _commit(self, changes: Changes, head: Head) -> None:
         """One statement, which commits by itself; the registry's rare ones go before it."""

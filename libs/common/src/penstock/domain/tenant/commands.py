@@ -26,6 +26,19 @@ class DeleteTenant(Struct, frozen=True):
     """End the tenant."""
 
 
+class RecordErasure(Struct, frozen=True, kw_only=True):
+    """Put on record what was removed of a deleted tenant, now that nothing is left.
+
+    The members are those of `TenantErased`.
+    """
+
+    keys_destroyed_at: int
+    data_keys: int
+    rows: dict[str, int]
+    objects: int
+    object_bytes: int
+
+
 class CreateApiKey(Struct, frozen=True, kw_only=True):
     """Let a key whose hash is already in the vault be used."""
 
@@ -40,5 +53,5 @@ class RevokeApiKey(Struct, frozen=True):
     """Let the key open nothing any more."""
 
 
-TenantCommand = CreateTenant | ChangeTenant | DeleteTenant
+TenantCommand = CreateTenant | ChangeTenant | DeleteTenant | RecordErasure
 ApiKeyCommand = CreateApiKey | RevokeApiKey

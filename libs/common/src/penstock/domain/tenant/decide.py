@@ -11,6 +11,7 @@ from penstock.domain.tenant.commands import (
     CreateApiKey,
     CreateTenant,
     DeleteTenant,
+    RecordErasure,
     RevokeApiKey,
     TenantCommand,
 )
@@ -21,10 +22,14 @@ from penstock.domain.tenant.events import (
     TenantConfigured,
     TenantCreated,
     TenantDeleted,
+    TenantErased,
     TenantEvent,
     TenantRenamed,
 )
 from penstock.domain.tenant.state import ApiKey, Tenant, evolve_key, evolve_tenant
+
+DELETED = "TENANT_DELETED"
+LIVES = "TENANT_LIVES"
 
 
 def decide_tenant(
@@ -43,6 +48,8 @@ def decide_tenant(
             if tenant is None:
                 raise NotFound
             return [TenantDeleted(deleted_at=at)] if tenant.deleted_at is None else []
+        case RecordErasure():
+            return record_erasure(command, tenant, at)
         case _:
             assert_never(command)
 
@@ -51,6 +58,8 @@ def create_tenant(command: CreateTenant, tenant: Tenant | None, at: int) -> list
     """The tenant's first event, or nothing when this very request made it before."""
     if tenant is not None:
         refuse_other_request(tenant.request_hash, command.request_hash)
+        if tenant.deleted_at is not None:
+            raise Conflict("the tenant that this request made was deleted", code=DELETED)
         return []
     return [
         TenantCreated(
@@ -73,6 +82,26 @@ def change_tenant(command: ChangeTenant, tenant: Tenant | None) -> list[TenantEv
     if command.config is not None and command.config != tenant.config:
         events.append(TenantConfigured(config=command.config))
     return events
+
+
+def record_erasure(command: RecordErasure, tenant: Tenant | None, at: int) -> list[TenantEvent]:
+    """The proof, once, and only of a tenant that was deleted."""
+    if tenant is None:
+        raise NotFound
+    if tenant.deleted_at is None:
+        raise Conflict("the tenant has not been deleted", code=LIVES)
+    if tenant.erased_at is not None:
+        return []
+    return [
+        TenantErased(
+            erased_at=at,
+            keys_destroyed_at=command.keys_destroyed_at,
+            data_keys=command.data_keys,
+            rows=command.rows,
+            objects=command.objects,
+            object_bytes=command.object_bytes,
+        )
+    ]
 
 
 def decide_key(command: ApiKeyCommand, key: ApiKey | None, /, *, at: int) -> list[ApiKeyEvent]:

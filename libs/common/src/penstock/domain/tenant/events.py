@@ -70,6 +70,21 @@ class TenantDeleted(Event, frozen=True):
     deleted_at: int
 
 
+class TenantErased(Event, frozen=True):
+    """Nothing is left of the deleted tenant but its part of the log: this is the proof.
+
+    keys_destroyed_at, data_keys: since when nobody can open what it has said, and how many keys
+    that took. rows: how many were removed, by table. objects, object_bytes: of the object store.
+    """
+
+    erased_at: int
+    keys_destroyed_at: int
+    data_keys: int
+    rows: dict[str, int]
+    objects: int
+    object_bytes: int
+
+
 class ApiKeyCreated(Event, frozen=True):
     """The key may be used from here on, until `expires_at` if there is such a moment."""
 
@@ -87,5 +102,5 @@ class ApiKeyRevoked(Event, frozen=True):
     revoked_at: int
 
 
-TenantEvent = TenantCreated | TenantRenamed | TenantConfigured | TenantDeleted
+TenantEvent = TenantCreated | TenantRenamed | TenantConfigured | TenantDeleted | TenantErased
 ApiKeyEvent = ApiKeyCreated | ApiKeyRevoked

@@ -16,13 +16,16 @@ from penstock.domain.tenant.events import (
     TenantConfigured,
     TenantCreated,
     TenantDeleted,
+    TenantErased,
     TenantEvent,
     TenantRenamed,
 )
 
 
 class Tenant(Struct, frozen=True, kw_only=True):
-    """A tenant as it stands. `deleted_at` is None while it lives."""
+    """A tenant as it stands. deleted_at: None while it lives. erased_at: None until nothing of it
+    is left.
+    """
 
     name: str
     config: TenantConfig
@@ -30,6 +33,7 @@ class Tenant(Struct, frozen=True, kw_only=True):
     created_by: str
     request_hash: str = ""
     deleted_at: int | None = None
+    erased_at: int | None = None
 
 
 class ApiKey(Struct, frozen=True, kw_only=True):
@@ -62,6 +66,8 @@ def evolve_tenant(tenant: Tenant | None, event: TenantEvent) -> Tenant:
             return replace(tenant, config=config)
         case TenantDeleted(deleted_at=deleted_at):
             return replace(tenant, deleted_at=deleted_at)
+        case TenantErased(erased_at=erased_at):
+            return replace(tenant, erased_at=erased_at)
         case _:
             assert_never(event)
 

@@ -26,8 +26,8 @@ def blobs_of(settings: SharedSettings, nc: Client) -> Blobs:
 class Moved:
     """Objects go to a new store; those that only the old one has are still read there.
 
-    So a stack may be given a bucket when it has been at work for a while. What the old store has is
-    never collected.
+    So a stack may be given a bucket when it has been at work for a while. What the old store has
+    goes with its tenant only.
     """
 
     def __init__(self, old: Blobs, new: Blobs) -> None:
@@ -52,6 +52,17 @@ class Moved:
     def of_runs(self) -> AsyncIterator[Stored]:
         """All objects of the new store that are kept as long as a run."""
         return self._new.of_runs()
+
+    async def of_tenant(self, tenant: str) -> AsyncIterator[Stored]:
+        """All objects of a tenant, in both stores."""
+        for store in (self._old, self._new):
+            async for each in store.of_tenant(tenant):
+                yield each
+
+    async def erase(self, name: str) -> None:
+        """Removes an object from both stores."""
+        await self._old.erase(name)
+        await self._new.erase(name)
 
     async def delete(self, name: str) -> None:
         """Removes an object of the new store."""

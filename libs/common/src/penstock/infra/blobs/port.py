@@ -33,10 +33,11 @@ class BlobsUnavailable(Exception):
 
 
 class Stored(NamedTuple):
-    """An object in the store; modified_at: ms since the epoch."""
+    """An object in the store; modified_at: ms since the epoch. size: bytes."""
 
     name: str
     modified_at: int
+    size: int = 0
 
 
 class Owner(NamedTuple):
@@ -60,6 +61,12 @@ class Blobs(Protocol):
 
     def of_runs(self) -> AsyncIterator[Stored]:
         """All objects that are kept as long as a run."""
+
+    def of_tenant(self, tenant: str) -> AsyncIterator[Stored]:
+        """All objects of a tenant, whatever they are kept for."""
+
+    async def erase(self, name: str) -> None:
+        """Removes an object so that its bytes are not left behind where the store can help it."""
 
     async def delete(self, name: str) -> None:
         """Removes an object; nothing where there is none."""

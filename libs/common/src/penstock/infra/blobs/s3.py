@@ -22,6 +22,7 @@ from penstock.infra.blobs.port import (
     name_of,
     owner_of,
 )
+from penstock.infra.nats.subjects import token
 from penstock.infra.settings import SharedSettings
 
 if TYPE_CHECKING:
@@ -98,16 +99,29 @@ class S3Blobs:
             return None
         except (BaseError, OSError) as error:
             raise _unavailable(error) from error
-        return Stored(name, _moment(found["last_modified"]))
+        return _stored(found)
 
     async def of_runs(self) -> AsyncIterator[Stored]:
         """All objects that are kept as long as a run."""
         try:
             async for page in obstore.list(self._store, chunk_size=PAGE):
                 for found in filter(_is_of_run, page):
-                    yield Stored(found["path"], _moment(found["last_modified"]))
+                    yield _stored(found)
         except (BaseError, OSError) as error:
             raise _unavailable(error) from error
+
+    async def of_tenant(self, tenant: str) -> AsyncIterator[Stored]:
+        """All objects of a tenant."""
+        try:
+            async for page in obstore.list(self._store, f"{token(tenant)}/", chunk_size=PAGE):
+                for found in page:
+                    yield _stored(found)
+        except (BaseError, OSError) as error:
+            raise _unavailable(error) from error
+
+    async def erase(self, name: str) -> None:
+        """Removes an object; a bucket that keeps versions keeps this one, too."""
+        await self.delete(name)
 
     async def delete(self, name: str) -> None:
         """Removes an object; nothing where there is none."""
@@ -131,6 +145,10 @@ class S3Blobs:
         except (BaseError, OSError, TimeoutError) as error:
             return AT_FAULT.get(_code(error), f"PENSTOCK_S3_ENDPOINT: {_reason(error)}")
         return ""
+
+
+def _stored(found: "ObjectMeta") -> Stored:
+    return Stored(found["path"], _moment(found["last_modified"]), found["size"])
 
 
 def _is_of_run(found: "ObjectMeta") -> bool:

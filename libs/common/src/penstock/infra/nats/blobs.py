@@ -28,6 +28,7 @@ from penstock.infra.blobs.port import (
 )
 from penstock.infra.nats.direct import Direct, ReadUnavailable
 from penstock.infra.nats.streams import BLOBS, BLOBS_BUCKET
+from penstock.infra.nats.subjects import token
 
 TRANSFER_TIMEOUT_S = 30.0
 """For one object of up to 64 MiB."""
@@ -78,7 +79,8 @@ class JetStreamBlobs:
         """The object as it is now, None where there is none."""
         try:
             async with asyncio.timeout(TRANSFER_TIMEOUT_S / ATTEMPTS_MAX):
-                return Stored(name, _moment((await (await self._bucket()).get_info(name)).mtime))
+                info = await (await self._bucket()).get_info(name)
+                return Stored(name, _moment(info.mtime), info.size or 0)
         except ObjectNotFoundError:
             return None
         except (errors.Error, TimeoutError) as error:
@@ -89,7 +91,32 @@ class JetStreamBlobs:
         async with self._reader() as reader:
             async for entry in _entries(reader):
                 if not entry.deleted and owner_of(entry.name) is not None:
-                    yield Stored(entry.name, _moment(entry.mtime))
+                    yield Stored(entry.name, _moment(entry.mtime), entry.size)
+
+    async def of_tenant(self, tenant: str) -> AsyncIterator[Stored]:
+        """All objects of a tenant, the oldest first; all entries are read to find them."""
+        async with self._reader() as reader:
+            async for entry in _entries(reader):
+                if not entry.deleted and entry.name.startswith(f"{token(tenant)}/"):
+                    yield Stored(entry.name, _moment(entry.mtime), entry.size)
+
+    async def erase(self, name: str) -> None:
+        """Removes an object; the server writes over its bytes, which a purge leaves in its files.
+
+        Its entry goes last, so that what is cut short is found again.
+        """
+        entry = ENTRY + urlsafe_b64encode(name.encode()).decode()
+        async with self._reader() as reader:
+            last = await reader.last(BLOBS, entry)
+            if last is None:
+                return
+            chunks = CHUNKS + _decode_entry(last.body).nuid
+            after = 0
+            while page := await reader.read_subject(BLOBS, chunks, after=after):
+                for chunk in page:
+                    await self._js.delete_msg(BLOBS, chunk.seq)
+                after = page[-1].seq
+            await self._js.delete_msg(BLOBS, last.seq)
 
     async def delete(self, name: str) -> None:
         """Removes an object, and then the store's mark that it is gone: nobody needs that."""
@@ -171,6 +198,7 @@ class _Entry(msgspec.Struct):
     nuid: str = ""
     mtime: str | None = None
     deleted: bool = False
+    size: int = 0
 
 
 class _State(msgspec.Struct):

@@ -25,6 +25,8 @@ ANY_EVENTS = "penstock.evt.>"
 """Every history of the log of events."""
 ANY_REGISTRY = "penstock.reg.>"
 """Every history of the registry."""
+ANY_TENANT = "penstock.reg.*.tenant.*"
+"""The history of every tenant as such."""
 ANY_LEASE = "penstock.lease.*"
 """Every lease there is."""
 

@@ -68,6 +68,9 @@ OBJECTS = (
 )
 """Reading and writing objects as the store's protocol does it."""
 
+ERASES = (f"$JS.API.STREAM.MSG.DELETE.{BLOBS}",)
+"""Removing objects so that the server writes over their bytes, which a purge does not."""
+
 BURIES = ("penstock.dead.*",)
 """Putting messages aside that nobody can handle."""
 
@@ -132,9 +135,11 @@ USERS = {
         publish=(
             *LOOKS,
             *OBJECTS,
+            *ERASES,
             *tails(EVENTS, REGISTRY),
             *BURIES,
             subjects.CHECKPOINT,
+            subjects.ANY_TENANT,
         ),
         subscribe=(*inboxes(PROJECTOR),),
     ),

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from penstock.infra.postgres import vault
+from penstock.infra.postgres import departures, vault
 
 SCHEMA_REVISION = "0010"
 """The migration that this release needs; a process is not ready while the database has another."""
@@ -40,6 +40,7 @@ VAULT = (
     vault.api_keys,
     vault.data_keys,
     vault.destroyed_keys,
+    departures.erasing,
     vault.sealed_secrets,
     vault.daily_executions,
     vault.workflow_places,
@@ -193,6 +194,8 @@ tenants = _table(
     _at("deleted_at"),
     key=("tenant_id",),
 )
+
+Index("tenants_deleted", tenants.c.deleted_at, postgresql_where=tenants.c.deleted_at.is_not(None))
 
 api_keys = _table(
     "api_keys",

@@ -140,6 +140,9 @@ projector_blobs_removed = _counter(
 projector_runs_removed = _counter(
     "projector_runs_removed_total", "Runs removed that ended too long ago to be kept"
 )
+projector_tenants_erased = _counter(
+    "projector_tenants_erased_total", "Deleted tenants of which nothing is left but their log"
+)
 projector_active = _gauge("projector_active", "1 on the replica that writes, 0 on a standby", "log")
 
 # --- api -----------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from penstock.api.pages import Cursor, Limit
 from penstock.api.parts import Parts, parts_of, sender_of
 from penstock.api.registry import Written
 from penstock.api.runnable import uuid_or_none
-from penstock.api.schemas_registry import NewTenant, TenantChange, TenantShown
+from penstock.api.schemas_registry import DeletionShown, NewTenant, TenantChange, TenantShown
 from penstock.api.vault import destroy_keys, keep_hash, revoke_all
 from penstock.api.writes import read_after, settled
 from penstock.domain.identity import Principal, Role
@@ -86,6 +86,17 @@ async def get_tenant(request: Request, tenant_id: str, _: TenantsManager) -> Res
     return answered(queries_registry.shown_tenant(row))
 
 
+@router.get("/{tenant_id}/deletion", responses=gives(DeletionShown))
+async def get_deletion(request: Request, tenant_id: str, _: TenantsManager) -> Response:
+    """The proof that nothing is left of a deleted tenant; null in its place while something is."""
+    parts = parts_of(request)
+    await read_after(request, parts)
+    row = await queries_registry.deletion(parts.engine, _id(tenant_id))
+    if row is None:
+        raise _unknown()
+    return answered(queries_registry.shown_deletion(row))
+
+
 @router.patch("/{tenant_id}", responses=gives(TenantShown), openapi_extra=takes(TenantChange))
 async def change_tenant(request: Request, tenant_id: str, caller: TenantsManager) -> Response:
     """Rename or configure, as a JSON merge patch."""
@@ -112,7 +123,11 @@ async def change_tenant(request: Request, tenant_id: str, caller: TenantsManager
 
 @router.delete("/{tenant_id}", status_code=204, responses=gives(None, status=204))
 async def delete_tenant(request: Request, tenant_id: str, caller: TenantsManager) -> Response:
-    """Let nobody act for the tenant any more, nor open what it has said."""
+    """Let nobody act for the tenant any more, nor open what it has said.
+
+    What it has is removed in the background, and what fails here after the event is repeated there:
+    `GET /tenants/{id}/deletion` says how far that is.
+    """
     parts = parts_of(request)
     known = _id(tenant_id)
     if await queries_registry.tenant(parts.engine, known) is None:

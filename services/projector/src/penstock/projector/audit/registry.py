@@ -17,6 +17,7 @@ from penstock.domain.secret.decide import SECRET as SECRET_RULES
 from penstock.domain.secret.state import Secret
 from penstock.domain.tenant.decide import KEY as KEY_RULES
 from penstock.domain.tenant.decide import TENANT as TENANT_RULES
+from penstock.domain.tenant.events import TenantConfig
 from penstock.domain.tenant.state import ApiKey, Tenant
 from penstock.domain.user.decide import USERS as USER_RULES
 from penstock.domain.user.state import Users
@@ -67,6 +68,7 @@ class Place(NamedTuple):
 
 KEYS = {
     "tenants": ("tenant_id",),
+    "erasures": ("tenant_id",),
     "api_keys": ("tenant_id", "id"),
     "workflows": ("tenant_id", "id"),
     "variables": ("tenant_id", "id"),
@@ -76,13 +78,21 @@ KEYS = {
     "workflow_versions": ("tenant_id", "workflow_id", "number"),
 }
 
+LEFT_OF_TENANTS = {"tenants", "erasures"}
+"""What stays of a deleted tenant: when it came and went, and what was removed."""
+
 
 class RegistryAccounts:
-    """The folds of all of the registry's histories."""
+    """The folds of all of the registry's histories.
+
+    deleted, erased: tenants whose rows are going, and those that have none any more.
+    """
 
     def __init__(self, report: Report) -> None:
         self._report = report
         self._states: dict[tuple[str, str, str], Any] = {}
+        self.deleted: set[str] = set()
+        self.erased: set[str] = set()
 
     def absorb(self, entry: Entry, decision: Recorded[Any]) -> None:
         """One more decision about something that lives in the registry."""
@@ -96,6 +106,11 @@ class RegistryAccounts:
             self._report.add(Kind.HISTORY, f"{entry.log} {entry.seq}", said)
             return
         self._states[name] = state
+        if isinstance(state, Tenant):
+            if state.deleted_at is not None:
+                self.deleted.add(entry.subject_id)
+            if state.erased_at is not None:
+                self.erased.add(entry.subject_id)
 
     async def compare(
         self, connection: AsyncConnection[dict[str, Any]], tenant: UUID | None
@@ -107,7 +122,8 @@ class RegistryAccounts:
             sql = f"select * from penstock.{table}{where}"
             found: dict[Place, Columns] = {}
             async for row in await connection.execute(sql.encode(), parameters):
-                found[Place(table, tuple(str(row[name]) for name in key))] = row
+                if table in LEFT_OF_TENANTS or str(row["tenant_id"]) not in self.deleted:
+                    found[Place(table, tuple(str(row[name]) for name in key))] = row
             ours = {place: columns for place, columns in expected.items() if place.table == table}
             self._tell(ours, found)
 
@@ -125,9 +141,13 @@ class RegistryAccounts:
 
     def _expected(self) -> Iterator[tuple[Place, Columns]]:
         for (_, tenant, id_), state in self._states.items():
+            if tenant in self.deleted and not isinstance(state, Tenant):
+                continue
             match state:
                 case Tenant():
                     yield Place("tenants", (id_,)), _tenant(state)
+                    if state.erased_at is not None:
+                        yield Place("erasures", (id_,)), {"erased_at": state.erased_at}
                 case ApiKey():
                     yield Place("api_keys", (tenant, id_)), _key(state)
                 case Variable():
@@ -146,9 +166,10 @@ class RegistryAccounts:
 
 
 def _tenant(state: Tenant) -> Columns:
+    is_gone = state.deleted_at is not None
     return {
-        "name": state.name,
-        "config": msgspec.json.encode(state.config),
+        "name": "" if is_gone else state.name,
+        "config": msgspec.json.encode(TenantConfig() if is_gone else state.config),
         "created_at": state.created_at,
         "deleted_at": state.deleted_at,
     }

@@ -41,7 +41,8 @@ class Report(Struct, kw_only=True, rename="camel"):
 
     stream: by log, how many messages were compared with the stream; None where NATS did not
     answer. quarantined: messages whose events the rows leave out, which is no problem of theirs.
-    expired: messages of runs that are kept no more, of which only the hashes are left.
+    expired: messages of runs that are kept no more, of which only the hashes are left. deleted:
+    messages of runs of deleted tenants, whose rows are not compared but must be gone in the end.
     """
 
     ok: bool = True
@@ -50,6 +51,7 @@ class Report(Struct, kw_only=True, rename="camel"):
     steps: int = 0
     quarantined: int = 0
     expired: int = 0
+    deleted: int = 0
     heads: dict[str, dict[str, str | int]] = {}
     stream: dict[str, int | None] = {}
     problem_count: int = 0

@@ -18,6 +18,7 @@ from penstock.projector.audit.accounts import Account
 from penstock.projector.audit.chains import Chains
 from penstock.projector.audit.graphs import DefinitionMissing, Graphs
 from penstock.projector.audit.registry import RegistryAccounts
+from penstock.projector.audit.remains import find_remains
 from penstock.projector.audit.report import Kind, Report
 from penstock.projector.audit.rows import Rows
 from penstock.projector.audit.states import StateMissing, States
@@ -99,6 +100,7 @@ class Audit:
         await self._rows.find_extra(self._tenant)
         await self._rows.find_emptied(self._tenant)
         await self._registry.compare(self._connection, self._tenant)
+        await find_remains(self._connection, self._registry.erased, self.report)
         return self.report
 
     async def _follow(self, log: Log) -> None:
@@ -124,6 +126,8 @@ class Audit:
         decision = entry.decision
         if not entry.body and entry.log is Log.EVENTS and entry.kind == RUN:
             self.report.expired += 1
+        elif uuid_text(entry.tenant) in self._registry.deleted and entry.kind == RUN:
+            self.report.deleted += 1
         elif (str(entry.log), entry.seq) in self._quarantined:
             self.report.quarantined += 1
             if (account := self._live.get(entry.subject)) is not None:

@@ -9,9 +9,11 @@ from penstock.domain.tenant.events import (
     ApiKeyCreated,
     ApiKeyEvent,
     ApiKeyRevoked,
+    TenantConfig,
     TenantConfigured,
     TenantCreated,
     TenantDeleted,
+    TenantErased,
     TenantEvent,
     TenantRenamed,
 )
@@ -78,7 +80,8 @@ def registry_statements(entry: Entry, decision: Recorded[Any]) -> list[Statement
 
 
 def tenant_statement(event: TenantEvent, key: Parameters) -> Statement:
-    """key: tenant, id, at."""
+    """key: tenant, id, at. Of a deleted tenant neither name nor settings are left."""
+    values: Parameters
     match event:
         case TenantCreated():
             sql = (
@@ -99,15 +102,33 @@ def tenant_statement(event: TenantEvent, key: Parameters) -> Statement:
             )
             values = {"config": _json(event.config)}
         case TenantDeleted():
-            sql = _update(
-                "tenants", "deleted_at = %(deleted_at)s, updated_at = %(at)s", "tenant_id = %(id)s"
+            changes = (
+                "deleted_at = %(deleted_at)s, updated_at = %(at)s, name = '', config = %(config)s"
             )
-            values = {"deleted_at": _moment(event.deleted_at)}
+            sql = _update("tenants", changes, "tenant_id = %(id)s")
+            values = {"deleted_at": _moment(event.deleted_at), "config": _json(NOTHING_SET)}
+        case TenantErased():
+            sql = ERASED
+            values = {
+                "erased_at": _moment(event.erased_at),
+                "keys_destroyed_at": _moment(event.keys_destroyed_at),
+                "data_keys": event.data_keys,
+                "rows": _json(event.rows),
+                "objects": event.objects,
+                "object_bytes": event.object_bytes,
+            }
         case _:
             assert_never(event)
     return Statement(sql, key | values)
 
 
+NOTHING_SET = TenantConfig()
+ERASED = """
+insert into penstock.erasures (tenant_id, erased_at, keys_destroyed_at, data_keys, rows, objects,
+    object_bytes)
+values (%(id)s, %(erased_at)s, %(keys_destroyed_at)s, %(data_keys)s, %(rows)s, %(objects)s,
+    %(object_bytes)s)
+"""
 OF_ID = "tenant_id = %(tenant)s and id = %(id)s"
 OF_WORKFLOW = "tenant_id = %(tenant)s and workflow_id = %(id)s and number = %(number)s"
 
