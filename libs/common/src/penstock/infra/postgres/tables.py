@@ -29,7 +29,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from penstock.infra.postgres import departures, vault
 
-SCHEMA_REVISION = "0010"
+SCHEMA_REVISION = "0011"
 """The migration that this release needs; a process is not ready while the database has another."""
 
 LIVE_STATUSES = ("queued", "running", "paused", "waiting")

@@ -11,8 +11,8 @@ Pre-deploy: tables and functions that nobody knew.
 
 from alembic import op
 
-revision = "0010"
-down_revision = "0009"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
