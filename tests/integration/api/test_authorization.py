@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from httpx import AsyncClient, Response
 
-from penstock.api.auth import Public
+from penstock.api.auth import Guard
 from penstock.domain.identity import NEEDED, Permission, Role
-from tests.integration.api.houses import ADMIN_KEY, House
+from tests.integration.api.houses import ADMIN_KEY, House, chain
+from tests.integration.api.least_roles import LEAST, PUBLIC, SELF
 from tests.integration.api.matrix import (
     BODILESS,
     FOREIGN,
@@ -90,12 +91,42 @@ async def test_every_route_lets_in_whom_it_says_and_nobody_else(
     assert [each for each in await asyncio.gather(*asking) if each is not None] == []
 
 
-def test_what_is_public_is_known() -> None:
-    public = {door.path for door in doors() if isinstance(door.guard, Public)}
-    assert public == {
-        *("/metrics", "/readyz", "/livez", "/docs", "/api/health", "/api/openapi.json"),
-        *(f"/api/auth/{name}" for name in ("register", "login", "refresh", "logout", "accept")),
+def test_every_route_has_its_line_in_the_table_and_every_line_a_route() -> None:
+    assert {(door.method, door.path) for door in doors()} == set(LEAST)
+
+
+def test_what_the_routes_state_is_what_the_table_says() -> None:
+    """Without asking anybody, so that it says which route is wrong, and how."""
+
+    def stated(guard: Guard) -> str:
+        if guard.permission is None:
+            return PUBLIC
+        if guard.permission is Permission.SELF_READ:
+            return SELF
+        return NEEDED[guard.permission]
+
+    wrong = {
+        (door.method, door.path): (stated(door.guard), LEAST[door.method, door.path])
+        for door in doors()
+        if stated(door.guard) != LEAST[door.method, door.path]
     }
+    assert wrong == {}
+
+
+async def test_who_may_only_run_forks_with_no_definition_of_their_own(
+    house: House, tenant: AsyncClient
+) -> None:
+    run = (await tenant.post("/api/workflows", json={"definition": chain("a")})).json()
+    run = (await tenant.post(f"/api/workflows/{run['id']}/execute", json={})).json()
+    path = f"/api/runs/{run['runId']}/fork?dryRun=true"
+    found = {}
+    for role in ("member", "editor"):
+        made = await tenant.post("/api/api-keys", json={"name": role, "role": role})
+        async with house.caller(made.json()["key"]) as client:
+            for body in ({}, {"definition": chain("a", "b")}):
+                found[role, len(body)] = (await client.post(path, json=body)).status_code
+    assert found.pop(("member", 1)) == 403
+    assert 403 not in found.values()
 
 
 def test_every_permission_is_asked_for_somewhere_and_given_to_somebody() -> None:

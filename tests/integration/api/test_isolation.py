@@ -14,14 +14,29 @@ from uuid import uuid4
 import pytest
 from httpx import AsyncClient, Response
 
-from penstock.api.auth import Access
+from penstock.api.app import routes
+from penstock.api.auth import Access, guard_of
 from tests.integration.api.houses import House, chain
-from tests.integration.api.matrix import BODILESS, Door, doors
+from tests.integration.api.matrix import BODILESS, Door, doors, doors_of
 from tests.integration.api.people import address, registered
 
 PROBES_MIN = 500
 READING_AT_ONCE = 8
 REQUEST_ID = {"X-Request-Id": "a-probe"}
+
+NAMED = {
+    "connection": "connection",
+    "key_id": "key",
+    "run_id": "run",
+    "secret": "secret",
+    "tenant_id": "tenant",
+    "user_id": "user",
+    "variable": "variable",
+    "workflow_id": "workflow",
+}
+"""By parameter of a path, which thing it names."""
+COMMON = {"step_id": "first", "name": "signal", "version": "1"}
+"""What looks the same with everybody. A parameter in neither fails here until it is in one."""
 
 Things = dict[str, str]
 """Names and ids of what a tenant has, by what they are."""
@@ -60,6 +75,9 @@ async def furnished(admin: AsyncClient, tenant_id: str) -> Things:
     variable = (await admin.post("/api/variables", json={"name": name, "value": 1})).json()
     key = (await admin.post("/api/api-keys", json={"name": "k", "role": "viewer"})).json()
     user = (await admin.post("/api/users", json={"email": address(), "role": "viewer"})).json()
+    secret = (await admin.post("/api/secrets", json={"name": name, "value": "a value"})).json()
+    bearer = {"name": name, "type": "bearer", "config": {"token": "a long token"}}
+    connection = (await admin.post("/api/connections", json=bearer)).json()
     return {
         "tenant": tenant_id,
         "workflow": workflow["id"],
@@ -68,6 +86,10 @@ async def furnished(admin: AsyncClient, tenant_id: str) -> Things:
         "run": run["id"],
         "variable": variable["id"],
         "variable name": name,
+        "secret": secret["id"],
+        "secret name": name,
+        "connection": connection["id"],
+        "connection name": name,
         "key": key["id"],
         "user": user["id"],
     }
@@ -91,9 +113,8 @@ def nobodys(text: str) -> str:
 def probes(own: Things) -> Iterator[Probe]:
     """Ids in paths, by themselves and beneath what is one's own; in queries, bodies, headers."""
     for door in doors():
-        if isinstance(door.guard, Access):
-            yield from in_path(door, own)
-    yield from in_query()
+        yield from in_path(door, own)
+    yield from in_query(own)
     yield from in_body(own)
     yield Probe("GET", "/api/workflows", headers=(("X-Tenant-Id", "@"),))
     yield Probe("GET", "/api/auth/me", headers=(("X-Tenant-Id", "@"),))
@@ -103,24 +124,25 @@ def probes(own: Things) -> Iterator[Probe]:
 def in_path(door: Door, own: Things) -> Iterator[Probe]:
     """The id at each parameter, with what is one's own at all the others."""
     bodies: tuple[Any, ...] = (None,) if door.method in BODILESS else ({}, {"name": "x"})
+    others = named_by(door, own)
     for name, body in product(door.parameters(), bodies):
-        others = {
-            "workflow_id": own["workflow"],
-            "run_id": own["run"],
-            "version": "1",
-            "step_id": "first",
-            "name": "signal",
-        }
         yield Probe(door.method, door.at(**{**others, name: "@"}), body)
 
 
-def in_query() -> Iterator[Probe]:
-    """The id as a filter, or as a place to go on from."""
-    for name in ("workflowId", "tag", "cursor", "status", "trigger"):
-        yield Probe("GET", f"/api/runs?{name}=@")
-    for path in ("workflows", "variables", "users", "api-keys"):
-        yield Probe("GET", f"/api/{path}?cursor=@")
-    yield Probe("GET", "/api/workflows/@/diff?from=1&to=1")
+def named_by(door: Door, own: Things) -> dict[str, str]:
+    """One's own thing at each parameter of a path."""
+    return {name: COMMON.get(name) or own[NAMED[name]] for name in door.parameters()}
+
+
+def in_query(own: Things) -> Iterator[Probe]:
+    """The id as whatever a query may say: filters, places to go on from, versions."""
+    for route in routes():
+        if "GET" not in (route.methods or ()) or not isinstance(guard_of(route), Access):
+            continue
+        (door,) = doors_of(route)
+        path = door.at(**named_by(door, own))
+        for parameter in route.dependant.query_params:
+            yield Probe("GET", f"{path}?{parameter.alias}=@")
 
 
 def in_body(own: Things) -> Iterator[Probe]:
@@ -212,6 +234,10 @@ async def test_what_is_another_tenants_is_still_there_after_all_probes(
         ("runs", "run"),
         ("variables", "variable"),
         ("users", "user"),
+        ("secrets", "secret"),
+        ("connections", "connection"),
     ):
         answer = await house.admin("GET", f"/api/{path}/{foreign[kind]}", headers=named)
         assert answer.status_code == 200, (path, answer.text)
+    keys = (await house.admin("GET", "/api/api-keys", headers=named)).json()["items"]
+    assert foreign["key"] in {each["id"] for each in keys}

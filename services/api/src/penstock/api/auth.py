@@ -126,10 +126,15 @@ async def permitted(request: Request, parts: Parts, permission: Permission) -> P
     if principal is None:
         raise Unauthorized
     request.scope["actor"] = principal.actor
-    if not permits(principal.role, permission):
-        raise Problem(403, f"the role {principal.role} does not have {permission}")
+    refuse_without(principal.role, permission)
     refuse_unknown(request)
     return principal
+
+
+def refuse_without(role: Role, permission: Permission) -> None:
+    """Raise Problem 403 for a role without `permission`: of a route, or of what is asked of it."""
+    if not permits(role, permission):
+        raise Problem(403, f"the role {role} does not have {permission}")
 
 
 async def tenant_of(request: Request, parts: Parts, principal: Principal) -> str:

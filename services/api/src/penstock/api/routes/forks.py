@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from penstock.api import bodies, forks, starts
 from penstock.api.answers import POSITION_HEADER, REPLAYED_HEADER, answered
-from penstock.api.auth import RunsStarter
+from penstock.api.auth import RunsStarter, refuse_without
 from penstock.api.forks import Asked, Beginning
 from penstock.api.openapi import gives, takes
 from penstock.api.parts import parts_of
@@ -15,6 +15,7 @@ from penstock.api.routes.runs import known_run, whole_run
 from penstock.api.schemas import RunShown
 from penstock.api.schemas_control import Fork, ForkPlan
 from penstock.api.writes import read_after
+from penstock.domain.identity import Permission
 
 router = APIRouter(prefix="/api/runs/{run_id}", tags=["control"])
 
@@ -48,12 +49,17 @@ async def retry_run(
 async def fork_run(
     request: Request, run_id: str, caller: RunsStarter, dry_run: DryRun = False
 ) -> Response:
-    """Begin a new run that shares the history of another one up to a step or a position."""
+    """Begin a new run that shares the history of another one up to a step or a position.
+
+    Another definition is for those who may write workflows: it can do whatever these can.
+    """
     parts = parts_of(request)
     await read_after(request, parts)
     row = await known_run(parts, caller, run_id)
     sent = await bodies.value(request, default={})
     wanted = bodies.fitted(sent, Fork)
+    if wanted.definition is not None:
+        refuse_without(caller.role, Permission.WORKFLOWS_WRITE)
     begin = await forks.forked(parts, caller, row, wanted)
     if dry_run:
         return answered(forks.preview(begin))
