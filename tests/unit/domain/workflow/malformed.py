@@ -395,12 +395,10 @@ LATER = [
         drawn(
             [
                 {"id": f"n{number}", "type": node_type, "config": {"whatever": "{{ item }}"}}
-                for number, node_type in enumerate(
-                    ("AI_completion", "code", "database_query", "plugin")
-                )
+                for number, node_type in enumerate(("AI_completion", "code", "plugin"))
             ]
         ),
-        [(f"/nodes/{number}/type", "NOT_SUPPORTED") for number in range(4)],
+        [(f"/nodes/{number}/type", "NOT_SUPPORTED") for number in range(3)],
     ),
     Malformed(
         "parts of nodes that come later",

@@ -17,6 +17,11 @@ REDIRECTS_MAX: Final = 5
 """Each is a request of its own behind the egress guard."""
 RESPONSE_BYTES_MAX: Final = 64 * 1024 * 1024
 
+QUERY_TIMEOUT_MS: Final = 30_000
+ROWS: Final = 1_000
+ROWS_MAX: Final = 10_000
+"""Of one answer; who needs more asks for them in pages."""
+
 CASES_MAX: Final = 1000
 MAILBOXES_MAX: Final = 100
 """What every server that takes mail must take in one message."""
@@ -292,5 +297,33 @@ EMAIL: Final[Schema] = {
         "subject": {"type": "string", "maxLength": 500},
         "text": {"type": "string"},
         "html": {"type": "string"},
+    },
+}
+
+DATABASE_QUERY: Final[Schema] = {
+    "type": "object",
+    "required": ["connection", "sql"],
+    "additionalProperties": False,
+    "properties": {
+        "connection": {
+            **CONNECTION,
+            "description": "The name of a connection of the type postgres",
+        },
+        "sql": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 100_000,
+            "not": {"type": "string", "pattern": "\\{\\{"},
+            "description": "One statement; no template. `%s` or `%(name)s` stand for parameters, "
+            "and `%%` for `%` where there are any",
+        },
+        "params": {"type": ["array", "object"], "description": "In their order, or by name"},
+        "readOnly": {"type": "boolean", "default": True},
+        "maxRows": {"type": "integer", "minimum": 1, "maximum": ROWS_MAX, "default": ROWS},
+        "timeoutMs": {
+            **REQUEST_TIMEOUT,
+            "default": QUERY_TIMEOUT_MS,
+            "description": "Of the statement",
+        },
     },
 }

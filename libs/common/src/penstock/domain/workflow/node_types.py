@@ -186,6 +186,15 @@ AVAILABLE: Final = (
         default_timeout_ms=MINUTE_MS,
         passes=False,
     ),
+    NodeType(
+        name="database_query",
+        description="Asks a Postgres database one statement, with parameters, over a connection",
+        config_schema=configs.DATABASE_QUERY,
+        output="{rows, rowCount, columns}: an object for each row; columns are {name, type}",
+        takes_connection=True,
+        default_timeout_ms=MINUTE_MS,
+        passes=False,
+    ),
 )
 
 LATER: Final = (
@@ -198,11 +207,6 @@ LATER: Final = (
     NodeType(
         name="ai_completion",
         description="Asks an OpenAI-compatible endpoint",
-        available=False,
-    ),
-    NodeType(
-        name="database_query",
-        description="Runs parameterised SQL over a connection",
         available=False,
     ),
     NodeType(

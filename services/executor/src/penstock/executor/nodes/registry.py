@@ -14,6 +14,7 @@ from penstock.executor.context import StepContext
 from penstock.executor.inputs import StepInput
 from penstock.executor.nodes import (
     condition,
+    database_query,
     delay,
     email,
     emit_event,
@@ -62,6 +63,7 @@ HANDLERS: Mapping[str, Handler] = {
     "http_request": Handler(waiting=http_request.run, looks=True),
     "webhook": Handler(waiting=webhook.run, looks=True),
     "email": Handler(waiting=email.run),
+    "database_query": Handler(waiting=database_query.run),
 }
 
 
