@@ -12,7 +12,7 @@ from httpx import AsyncClient, Response
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from penstock.api import sockets
+from penstock.api import sockets, standing
 from penstock.api.capacity import Capacity
 from penstock.api.errors import Problem
 from tests.integration.api.houses import ADMIN_KEY, House, chain, waiting
@@ -253,7 +253,7 @@ def test_there_is_a_limit_of_connections() -> None:
 async def test_a_revoked_key_hears_no_more(
     watch: Any, tenant: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sockets, "CHECK_S", 0.2)
+    monkeypatch.setattr(standing, "CHECK_S", 0.2)
     made = (await tenant.post("/api/api-keys", json={"name": "k", "role": "viewer"})).json()
     watcher = await watch(key=made["key"])
     await watcher.subscribe()

@@ -34,13 +34,17 @@ class Access:
         self.permission = permission
 
     async def __call__(self, request: Request) -> Caller:
-        """The caller. Raises Problem 400, 401, 403 or 404."""
+        """The caller, whose request counts. Raises Problem 400, 401, 403, 404 or 429."""
+        principal, tenant_id = await self.judge(request)
+        request.scope["tenant"] = tenant_id
+        await keep_rates(request, parts_of(request), principal, tenant_id)
+        return Caller(actor=principal.actor, role=principal.role, tenant_id=tenant_id)
+
+    async def judge(self, request: Request) -> tuple[Principal, str]:
+        """Who asks, and for which tenant. Raises Problem 400, 401, 403 or 404."""
         parts = parts_of(request)
         principal = await permitted(request, parts, self.permission)
-        tenant_id = await tenant_of(request, parts, principal)
-        request.scope["tenant"] = tenant_id
-        await keep_rates(request, parts, principal, tenant_id)
-        return Caller(actor=principal.actor, role=principal.role, tenant_id=tenant_id)
+        return principal, await tenant_of(request, parts, principal)
 
 
 async def keep_rates(request: Request, parts: Parts, principal: Principal, tenant_id: str) -> None:
@@ -84,6 +88,9 @@ class Public:
 
 Guard = Access | PlatformAccess | Public
 
+RUNS_READ = Access(Permission.RUNS_READ)
+"""Also of connections that stay open."""
+
 PUBLIC = Depends(Public())
 SelfReader = Annotated[Principal, Depends(PlatformAccess(Permission.SELF_READ))]
 UsersManager = Annotated[Caller, Depends(Access(Permission.USERS_MANAGE))]
@@ -96,7 +103,7 @@ SecretsReader = Annotated[Caller, Depends(Access(Permission.SECRETS_READ))]
 SecretsManager = Annotated[Caller, Depends(Access(Permission.SECRETS_MANAGE))]
 ConnectionsReader = Annotated[Caller, Depends(Access(Permission.CONNECTIONS_READ))]
 ConnectionsManager = Annotated[Caller, Depends(Access(Permission.CONNECTIONS_MANAGE))]
-RunsReader = Annotated[Caller, Depends(Access(Permission.RUNS_READ))]
+RunsReader = Annotated[Caller, Depends(RUNS_READ)]
 RunsStarter = Annotated[Caller, Depends(Access(Permission.RUNS_START))]
 UsageReader = Annotated[Caller, Depends(Access(Permission.USAGE_READ))]
 RunsCanceller = Annotated[Caller, Depends(Access(Permission.RUNS_CANCEL))]

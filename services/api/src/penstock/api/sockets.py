@@ -11,14 +11,13 @@ from typing import Any, NamedTuple
 from starlette.requests import Request
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from penstock.api import subscriptions
+from penstock.api import standing, subscriptions
 from penstock.api.answers import encode
-from penstock.api.auth import Access, Caller
+from penstock.api.auth import RUNS_READ, Caller
 from penstock.api.errors import Problem, of_exception
 from penstock.api.parts import Parts, parts_of
+from penstock.api.standing import Standing
 from penstock.api.subscriptions import AWAY, Subscription
-from penstock.domain.identity import Permission
-from penstock.infra.postgres.engine import DatabaseUnavailable
 from penstock.infra.telemetry import logs, metrics
 
 SUBSCRIPTIONS_MAX = 50
@@ -31,16 +30,12 @@ LINGER_S = 30.0
 """How long such a client has to hear why it is closed."""
 RETRY_S = 1.0
 """Pause before a history is followed again that could not be read."""
-CHECK_S = 15.0
-"""How often a socket's credential is asked for again."""
 MESSAGE_MAX_BYTES = 16 * 1024
 PING_S = 20.0
 """How often the server pings, and how long it waits for the answer."""
 
 NORMAL, POLICY, INTERNAL, AGAIN = 1000, 1008, 1011, 1013
 """WebSocket close codes."""
-
-access = Access(Permission.RUNS_READ)
 
 _log = logs.logger(__name__)
 
@@ -172,17 +167,13 @@ class Socket:
 
     async def _judge(self) -> None:
         """Close when the credential opens nothing any more."""
-        while True:
-            await asyncio.sleep(CHECK_S)
-            try:
-                await access(self._request)
-            except DatabaseUnavailable:
-                continue
-            except Problem as problem:
-                self._silence()
-                self._queue.put_nowait(Closing(POLICY, problem))
-                await asyncio.sleep(LINGER_S)
-                return
+        ours, problem = Standing(self._request, RUNS_READ), None
+        while problem is None:
+            await asyncio.sleep(standing.CHECK_S)
+            problem = await ours.refusal()
+        self._silence()
+        self._queue.put_nowait(Closing(POLICY, problem))
+        await asyncio.sleep(LINGER_S)
 
 
 def shown(problem: Problem) -> dict[str, Any]:

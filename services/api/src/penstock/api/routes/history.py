@@ -10,7 +10,7 @@ from starlette.responses import StreamingResponse
 
 from penstock.api import folding, past, queries_runs, recorded
 from penstock.api.answers import answered, encode
-from penstock.api.auth import Caller, RunsReader
+from penstock.api.auth import RUNS_READ, Caller, RunsReader
 from penstock.api.errors import Problem, detail, invalid
 from penstock.api.folding import Source
 from penstock.api.histories import RunKey
@@ -22,6 +22,7 @@ from penstock.api.positions import EVENTS, START, Position, parse
 from penstock.api.queries_steps import STEPS_SHOWN_MAX, Steps
 from penstock.api.routes.runs import known_run
 from penstock.api.schemas import EventShown, RunShown
+from penstock.api.standing import Standing
 from penstock.api.tails import Told
 from penstock.api.unsealing import opened
 from penstock.api.writes import read_after
@@ -112,7 +113,7 @@ async def stream(
     start = position_of(resumed or after, "/header/Last-Event-ID" if resumed else "/query/after")
     is_over = row["finished_at"] is not None and start.seq > row["last_seq"]
     return StreamingResponse(
-        nothing_more() if is_over else frames(parts, key, start),
+        nothing_more() if is_over else frames(parts, key, start, Standing(request, RUNS_READ)),
         media_type="text/event-stream",
         headers=STREAM_HEADERS,
     )
@@ -123,11 +124,18 @@ async def nothing_more() -> AsyncIterator[bytes]:
     yield RETRY + END
 
 
-async def frames(parts: Parts, key: RunKey, start: Position) -> AsyncIterator[bytes]:
-    """Every event after `start` as a frame; ends after the run's last one, or with the API."""
+async def frames(
+    parts: Parts, key: RunKey, start: Position, standing: Standing
+) -> AsyncIterator[bytes]:
+    """Every event after `start` as a frame; ends after the run's last one, or with the API.
+
+    Also, without an `end`, when the client may listen no more: it is told so when it comes back.
+    """
     yield RETRY
     async with counted(parts.histories.follow(key, max(start.seq - 1, 0))) as history:
         async for told in history:
+            if await standing.refusal_when_due() is not None:
+                return
             yield await framed(parts, told, key, start)
             if told is not None and recorded.end(told) is not None:
                 return

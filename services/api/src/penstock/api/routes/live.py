@@ -9,9 +9,10 @@ from starlette.requests import Request
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
+from penstock.api.auth import RUNS_READ
 from penstock.api.errors import Problem, handle
 from penstock.api.parts import parts_of
-from penstock.api.sockets import Socket, access
+from penstock.api.sockets import Socket
 
 PATHS = ("/ws", "/api/ws")
 
@@ -20,7 +21,7 @@ async def live(websocket: WebSocket) -> None:
     """Refuse with a problem, or accept and serve."""
     request = handshake(websocket)
     try:
-        caller = await access(request)
+        caller = await RUNS_READ(request)
         with parts_of(request).capacity.taken(caller.tenant_id):
             await websocket.accept()
             await Socket(websocket, request, caller).serve()
