@@ -20,7 +20,7 @@ def penstock(
     *words: str, far: FarSide | None = None, folder: Path | None = None, typed: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run the command with nothing in its environment but the far side."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
     known = {} if far is None else {"PENSTOCK_URL": far.url, "PENSTOCK_API_KEY": "k"}
     start = "import sys; from penstock.client.cli import main; sys.exit(main())"
     return subprocess.run(

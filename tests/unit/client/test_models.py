@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from penstock.api.app import MODELS, routes
 from penstock.api.openapi import document
 from penstock.client import (
+    audit,
     control,
     forks,
     health,
@@ -38,6 +39,10 @@ SHAPES: list[tuple[type[models.Model], str]] = [
     (models.Span, "SpanShown"),
     (models.Explanation, "Explanation"),
     (models.Event, "EventShown"),
+    (audit.AuditEvent, "AuditEventShown"),
+    (audit.ChainHead, "HeadShown"),
+    (audit.ChainProblem, "ProblemShown"),
+    (audit.Verdict, "VerdictShown"),
     (models.Workflow, "WorkflowShown"),
     (models.Version, "VersionShown"),
     (models.Side, "Side"),
@@ -126,6 +131,9 @@ CALLS: list[Call[Any]] = [
     users.log_out("t"),
     health.health(),
     usage.usage(),
+    audit.audit_events(),
+    audit.verify_audit(),
+    audit.open_export(),
 ]
 ANY = frozenset({"string", "integer", "number", "boolean", "null", "object", "array"})
 

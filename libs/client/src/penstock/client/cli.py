@@ -15,6 +15,7 @@ from typing import Annotated, Final
 
 import typer
 
+from penstock.client.audit_cli import audit
 from penstock.client.control_cli import add_controls
 from penstock.client.forks_cli import add_forks
 from penstock.client.options import Command
@@ -38,6 +39,7 @@ app.add_typer(runs, name="runs")
 app.add_typer(workflows, name="workflows")
 app.add_typer(variables, name="variables")
 app.add_typer(secrets, name="secrets")
+app.add_typer(audit, name="audit")
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id.")]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A definition, JSON or YAML.")]

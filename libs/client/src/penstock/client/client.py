@@ -1,8 +1,8 @@
 """The sync client: `with Client() as penstock: penstock.runs.start("hello", {"name": "you"})`.
 
 Its methods are the functions of `runs`, `control`, `forks`, `workflows`, `variables`, `secrets`,
-`tenant_connections`, `users`, `tenants`, with the same arguments: each sends the call that its
-function makes, again if need be, and returns what the call answers.
+`tenant_connections`, `users`, `tenants`, `audit`, with the same arguments: each sends the call
+that its function makes, again if need be, and returns what the call answers.
 """
 
 import time
@@ -13,6 +13,7 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar
 import httpx
 
 from penstock.client import (
+    audit,
     control,
     forks,
     health,
@@ -26,7 +27,7 @@ from penstock.client import (
     variables,
     workflows,
 )
-from penstock.client.calls import Answer, Call, NoAnswer
+from penstock.client.calls import Answer, Call, NoAnswer, failed
 from penstock.client.follow import Follow, ended_well
 from penstock.client.models import Event, Page, Run
 from penstock.client.pages import PAGES_MAX, following, in_full
@@ -177,6 +178,20 @@ class ApiKeys(Noun):
     delete = Sends(tenants.delete_api_key)
 
 
+class Audit(Noun):
+    """Read who did what in this tenant, and prove that nothing of it changed."""
+
+    events = Sends(audit.audit_events)
+    verify = Sends(audit.verify_audit)
+
+    def export(self, *, after: str | None = None) -> Iterator[bytes]:
+        """All events up to now, one JSON text a line, with what proves them.
+
+        Raises Forbidden, Unreachable (also in the midst: go on after the last position).
+        """
+        return self.client.lines(audit.open_export(after=after))
+
+
 class Client:
     """Penstock over HTTP. Safe to share between threads.
 
@@ -203,6 +218,7 @@ class Client:
         self.tenants = Tenants(self)
         self.users = Users(self)
         self.api_keys = ApiKeys(self)
+        self.audit = Audit(self)
 
     def usage(self) -> Usage:
         """Each limit of the tenant with what is used of it."""
@@ -262,6 +278,18 @@ class Client:
                 yield from follow.feed(chunk)
                 if follow.ended:
                     return
+
+    def lines(self, call: Call[None]) -> Iterator[bytes]:
+        """The lines of an answer that may be longer than memory; it is asked for once."""
+        try:
+            with self._http.stream(**transport.request(call)) as response:
+                if not response.is_success:
+                    response.read()
+                    raise failed(transport.answered(response)) or AssertionError
+                for line in response.iter_lines():
+                    yield line.encode()
+        except httpx.TransportError as error:
+            raise failed(transport.unanswered(error)) or AssertionError from error
 
     def close(self) -> None:
         """Close all connections."""

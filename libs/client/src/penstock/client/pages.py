@@ -15,10 +15,16 @@ LIMIT_MAX: Final = 200
 
 
 def following(call: Call[Page[T]], page: Page[T]) -> Call[Page[T]] | None:
-    """The call for the page after `page`, None when that was the last."""
-    if page.next_cursor is None or not page.items:
-        return None
+    """The call for the page after `page`, None when that was the last.
+
+    A page of a history may be empty because nothing of what was looked at matched: the last one
+    leads to where it began.
+    """
     by = "after" if call.path.endswith("/events") else "cursor"
+    if page.next_cursor is None or page.next_cursor == call.params.get(by):
+        return None
+    if by == "cursor" and not page.items:
+        return None
     return replace(call, params={**call.params, by: page.next_cursor})
 
 

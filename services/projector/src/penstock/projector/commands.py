@@ -41,11 +41,19 @@ def add_commands(app: typer.Typer) -> None:
     from penstock.projector import keys_command
 
     app.command("migrate")(migrate_database)
-    audit = typer.Typer(help="Prove that the read models are what the log says.")
-    audit.command("verify")(verify)
-    audit.callback()(_audit)
-    app.add_typer(audit, name="audit")
+    group_of(app, "audit").command("verify")(verify)
     keys_command.add_commands(app)
+
+
+def group_of(app: typer.Typer, name: str) -> typer.Typer:
+    """The commands that go by one name, which another package may have begun."""
+    for group in app.registered_groups:
+        if group.name == name and group.typer_instance is not None:
+            return group.typer_instance
+    made = typer.Typer(no_args_is_help=True)
+    made.callback()(lambda: None)
+    app.add_typer(made, name=name)
+    return made
 
 
 def migrate_database(
@@ -117,10 +125,6 @@ def fail(message: str, code: int) -> NoReturn:
     """Say what is wrong and end with a code."""
     typer.echo(f"penstock: {message}", err=True)
     raise typer.Exit(code)
-
-
-def _audit() -> None:
-    """Keeps `verify` a command of its own, although it is the only one."""
 
 
 def _show(report: "Report") -> None:
