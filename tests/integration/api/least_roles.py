@@ -89,12 +89,16 @@ admin   DELETE /api/users/{user_id}
 admin   GET /api/api-keys
 admin   POST /api/api-keys
 admin   DELETE /api/api-keys/{key_id}
+admin   GET /api/audit/events
+admin   GET /api/audit/export
+admin   GET /api/audit/verify
 
 platform_admin  GET /api/tenants
 platform_admin  POST /api/tenants
 platform_admin  GET /api/tenants/{tenant_id}
 platform_admin  PATCH /api/tenants/{tenant_id}
 platform_admin  DELETE /api/tenants/{tenant_id}
+platform_admin  GET /api/tenants/{tenant_id}/deletion
 """
 """Who draws workflows sees which secrets and connections there are, by name, to write them down."""
 

@@ -10,7 +10,7 @@ from tests.conftest import SERVICE_ROLES, with_login
 
 EMPTIED = (
     "runs", "run_tags", "run_steps", "tenants", "api_keys", "workflows", "workflow_versions",
-    "event_archive", "chain_heads", "quarantined", "erasures",
+    "event_archive", "chain_heads", "quarantined", "erasures", "registry_places",
 )  # fmt: skip
 
 

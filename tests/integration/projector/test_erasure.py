@@ -56,6 +56,7 @@ LEFT = {
     "penstock.erasures",
     "penstock.event_archive",
     "penstock.quarantined",
+    "penstock.registry_places",
     "penstock.tenants",
     "vault.destroyed_keys",
     "vault.erasing",

@@ -12,7 +12,7 @@ import pytest
 from penstock.domain.payload import inline, of_value
 from penstock.domain.run.commands import CancelRun, FailStep, ReportLost, StartStep, SuspendStep
 from penstock.domain.run.events import StepError, StepReady
-from penstock.projector.chains import Broken
+from penstock.messages.chains import Broken
 from penstock.projector.entry import Entry, Log
 from penstock.projector.sizes import Sizes
 from penstock.projector.sources import Sources

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock.messages.chains import GENESIS, Broken, Head, link, message_hash
 from penstock.messages.envelope import NO_HASH
-from penstock.projector.chains import GENESIS, Broken, Head, link, message_hash
 from penstock.projector.entry import Entry, Log
 from penstock.projector.fold import Changes, fold, settle, wanted
 from penstock.projector.ids import NIL

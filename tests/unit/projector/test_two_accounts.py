@@ -15,6 +15,7 @@ from penstock.domain.run.snapshot import encoded
 from penstock.domain.run.state import Run, unborn
 from penstock.domain.workflow.graph import Graph
 from penstock.infra.nats import subjects
+from penstock.messages.chains import Head
 from penstock.messages.envelope import Decision
 from penstock.projector.audit.accounts import Account, digest, told
 from penstock.projector.audit.expected import (
@@ -24,7 +25,6 @@ from penstock.projector.audit.expected import (
     step_columns,
     steps_of,
 )
-from penstock.projector.chains import Head
 from penstock.projector.entry import Entry, Log
 from penstock.projector.fold import fold, settle
 from penstock.projector.memory import LiveRun, Memory

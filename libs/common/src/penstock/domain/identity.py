@@ -46,6 +46,7 @@ class Permission(StrEnum):
     RUNS_START = "runs:start"
     RUNS_CANCEL = "runs:cancel"
     USAGE_READ = "usage:read"
+    AUDIT_READ = "audit:read"
 
 
 NEEDED: dict[Permission, Role] = {
@@ -64,6 +65,7 @@ NEEDED: dict[Permission, Role] = {
     Permission.CONNECTIONS_MANAGE: Role.ADMIN,
     Permission.KEYS_MANAGE: Role.ADMIN,
     Permission.USERS_MANAGE: Role.ADMIN,
+    Permission.AUDIT_READ: Role.ADMIN,
     Permission.TENANTS_MANAGE: Role.PLATFORM_ADMIN,
 }
 """The least role that has a permission. One that is not listed, nobody has."""

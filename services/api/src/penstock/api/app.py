@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from penstock.api import (
     schemas,
+    schemas_audit,
     schemas_control,
     schemas_identity,
     schemas_registry,
@@ -42,6 +43,7 @@ from penstock.api.quotas import Executions, Places
 from penstock.api.rates import Rates
 from penstock.api.registry import Registry, now_ms
 from penstock.api.routes import (
+    audit,
     auth,
     bulk,
     connections,
@@ -89,7 +91,14 @@ STREAMS_CLOSE_S = 3
 READ_S = 1.5
 """What a read of the log may take: longer, and the client is better off with a 503 and its turn
 again. Any replica answers, so no change of leader has to be waited for."""
-MODULES = (schemas, schemas_control, schemas_registry, schemas_identity, schemas_secrets)
+MODULES = (
+    schemas,
+    schemas_control,
+    schemas_registry,
+    schemas_identity,
+    schemas_secrets,
+    schemas_audit,
+)
 MODELS = [
     model
     for model in {name: each for shapes in MODULES for name, each in vars(shapes).items()}.values()
@@ -116,6 +125,7 @@ ROUTED = (
     auth,
     tenants,
     usage,
+    audit,
     health,
 )
 """In this order a request is compared with them: what is asked most comes first."""

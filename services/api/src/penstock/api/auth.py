@@ -106,6 +106,7 @@ ConnectionsManager = Annotated[Caller, Depends(Access(Permission.CONNECTIONS_MAN
 RunsReader = Annotated[Caller, Depends(RUNS_READ)]
 RunsStarter = Annotated[Caller, Depends(Access(Permission.RUNS_START))]
 UsageReader = Annotated[Caller, Depends(Access(Permission.USAGE_READ))]
+AuditReader = Annotated[Caller, Depends(Access(Permission.AUDIT_READ))]
 RunsCanceller = Annotated[Caller, Depends(Access(Permission.RUNS_CANCEL))]
 TenantsManager = Annotated[Principal, Depends(PlatformAccess(Permission.TENANTS_MANAGE))]
 

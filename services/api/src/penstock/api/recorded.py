@@ -102,9 +102,9 @@ def node_of(step_id: str) -> str | None:
     return paths.node_of(paths.owner_of(step_id)) or None
 
 
-def version_of(name: str, catalogue: int) -> int:
+def version_of(name: str, catalogue: int, kind: str = RUN) -> int:
     """The version of the event's type under the catalogue it was written with."""
-    known = EVENT_TYPES.types.get((RUN, name))
+    known = EVENT_TYPES.types.get((kind, name))
     return known.version_under(catalogue) if known else 1
 
 

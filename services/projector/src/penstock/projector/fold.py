@@ -13,13 +13,13 @@ from penstock.domain.run.events import RunForked, RunStarted, StepSucceeded
 from penstock.domain.run.paths import iteration_of, scope_of
 from penstock.domain.tenant.events import TenantDeleted, TenantErased
 from penstock.messages.catalogue import RUN, TENANT
+from penstock.messages.chains import Broken, Head, checked_previous, link, message_hash
 from penstock.messages.envelope import NO_HASH, Cause, Decision
-from penstock.projector.chains import Broken, Head, checked_previous, link, message_hash
 from penstock.projector.entry import Entry, Log
 from penstock.projector.ids import uuid_bytes
 from penstock.projector.memory import LiveRun, Memory
 from penstock.projector.projections.evaluations import edges_of, evaluated
-from penstock.projector.projections.event_archive import ArchiveRow
+from penstock.projector.projections.event_archive import ArchiveRow, place_statement
 from penstock.projector.projections.forks import kept
 from penstock.projector.projections.registry import registry_statements
 from penstock.projector.projections.run_steps import (
@@ -119,6 +119,8 @@ def fold(batch: Sequence[Entry], memory: Memory, log: Log, *, now_ms: int) -> Ch
     changes = Changes(log, memory.head)
     for entry in batch:
         _archive(entry, memory, changes, now_ms)
+        if log is Log.REGISTRY:
+            changes.statements.append(place_statement(entry))
         problem = entry.flaw
         if entry.decision is not None:
             if isinstance(entry.decision, Decision):

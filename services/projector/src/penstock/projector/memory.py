@@ -6,7 +6,7 @@ is forgotten whenever a transaction did not commit.
 
 from typing import TypeVar
 
-from penstock.projector.chains import Head
+from penstock.messages.chains import Head
 from penstock.projector.projections.run_steps import SETTLED, StepRow
 from penstock.projector.projections.run_steps import stored as stored_step
 from penstock.projector.projections.runs import COUNTERS, RunRow

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 from psycopg import AsyncConnection
 
+from penstock.messages.chains import Head
 from penstock.projector import arrays
-from penstock.projector.chains import Head
 from penstock.projector.entry import Entry, Log
 from penstock.projector.fold import Wanted
 from penstock.projector.ids import uuid_text

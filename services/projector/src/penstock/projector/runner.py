@@ -19,7 +19,7 @@ from penstock.infra.nats.direct import Direct, ReadUnavailable
 from penstock.infra.nats.subjects import CHECKPOINT
 from penstock.infra.nats.tail import Gap, Tail
 from penstock.infra.telemetry import logs, metrics
-from penstock.projector.chains import Broken, Head
+from penstock.messages.chains import Broken, Head
 from penstock.projector.entry import STREAMS, Entry, Log, read
 from penstock.projector.intake import BATCH_MAX, Intake
 from penstock.projector.sources import Sources

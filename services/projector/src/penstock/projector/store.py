@@ -23,8 +23,8 @@ from psycopg.rows import dict_row
 from penstock.infra.postgres.engine import JsonText, conninfo
 from penstock.infra.postgres.schema import DATABASE
 from penstock.infra.telemetry import logs
+from penstock.messages.chains import Head, message_hash
 from penstock.projector import arrays
-from penstock.projector.chains import Head, message_hash
 from penstock.projector.entry import Entry, Log
 from penstock.projector.fold import Changes, fold, settle, wanted
 from penstock.projector.ids import uuid_text

@@ -14,9 +14,9 @@ import msgspec
 
 from penstock.domain.run.events import RunStarted
 from penstock.infra.nats.subjects import PARTITIONS
+from penstock.messages.chains import Head
 from penstock.projector import arrays
 from penstock.projector.arrays import Packed
-from penstock.projector.chains import Head
 from penstock.projector.fold import Changes
 from penstock.projector.ids import uuid_bytes, uuid_text
 from penstock.projector.memory import LiveRun

@@ -27,9 +27,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from penstock.infra.postgres import departures, vault
+from penstock.infra.postgres import departures, places, vault
 
-SCHEMA_REVISION = "0011"
+SCHEMA_REVISION = "0012"
 """The migration that this release needs; a process is not ready while the database has another."""
 
 LIVE_STATUSES = ("queued", "running", "paused", "waiting")
@@ -51,6 +51,7 @@ VAULT = (
 )
 """The tables of the other schema, which no event leads to."""
 
+registry_places = places.registry_places
 metadata = vault.metadata
 
 

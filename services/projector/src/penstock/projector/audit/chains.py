@@ -6,9 +6,9 @@ not one for every message after it. Of a message that is kept no more the hash i
 
 from typing import Any
 
+from penstock.messages.chains import Head, link, message_hash
 from penstock.messages.envelope import NO_HASH
 from penstock.projector.audit.report import Kind, Report
-from penstock.projector.chains import Head, link, message_hash
 from penstock.projector.entry import FAMILIES, Entry, Log, read
 
 Row = dict[str, Any]

@@ -3,9 +3,9 @@
 from typing import Any
 
 from penstock.infra.nats.direct import Direct, Recorded
+from penstock.messages.chains import message_hash
 from penstock.projector.audit.chains import subject_of
 from penstock.projector.audit.report import Kind, Report
-from penstock.projector.chains import message_hash
 from penstock.projector.entry import STREAMS, Log
 
 Row = dict[str, Any]

@@ -13,6 +13,7 @@ from psycopg.rows import dict_row
 
 from penstock.infra.postgres.engine import JsonText, conninfo
 from penstock.messages.catalogue import RUN
+from penstock.messages.chains import Head
 from penstock.messages.envelope import Decision
 from penstock.projector.audit.accounts import Account
 from penstock.projector.audit.chains import Chains
@@ -23,7 +24,6 @@ from penstock.projector.audit.report import Kind, Report
 from penstock.projector.audit.rows import Rows
 from penstock.projector.audit.states import StateMissing, States
 from penstock.projector.audit.stream import Stream
-from penstock.projector.chains import Head
 from penstock.projector.entry import Entry, Log
 from penstock.projector.ids import uuid_text
 

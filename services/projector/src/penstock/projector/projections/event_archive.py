@@ -6,11 +6,21 @@ from functools import lru_cache
 from msgspec import Struct
 
 from penstock.projector.entry import Entry, Log
+from penstock.projector.ids import uuid_text
+from penstock.projector.projections.statements import Statement
 
 RETENTION = {Log.EVENTS: "standard", Log.REGISTRY: "permanent"}
 """The retention class of each log's messages: registry events never age."""
 
 DAY_MS = 86_400_000
+
+PLACE = """
+insert into penstock.registry_places (tenant_id, seq, events_seq)
+select %(tenant)s, %(seq)s, seq from penstock.checkpoints where log = 'events'
+on conflict (tenant_id, seq) do nothing
+"""
+"""The one projector that writes knows which events it has written before. A place that is known
+stays, should the archive be filled anew."""
 
 
 class ArchiveRow(Struct, frozen=True):
@@ -33,3 +43,8 @@ def month(at_ms: int) -> date:
 @lru_cache(maxsize=4096)
 def _month_of_day(day: int) -> date:
     return datetime.fromtimestamp(day * 86_400, UTC).date().replace(day=1)
+
+
+def place_statement(entry: Entry) -> Statement:
+    """The place of the registry's message among the events of its tenant."""
+    return Statement(PLACE, {"tenant": uuid_text(entry.tenant), "seq": entry.seq})
