@@ -31,8 +31,8 @@ def shop(postgres_server: str) -> Iterator[Connection]:
     """A database with a user who owns it and is nobody else."""
     name, password = f"shop_{secrets.token_hex(4)}", secrets.token_hex(8)
     with psycopg.connect(postgres_server, autocommit=True) as owner:
-        owner.execute(f"create role {name} login password '{password}'")  # type: ignore[arg-type]
-        owner.execute(f"create database {name} owner {name}")  # type: ignore[arg-type]
+        owner.execute(f"create role {name} login password '{password}'")
+        owner.execute(f"create database {name} owner {name}")
     with psycopg.connect(with_login(postgres_server, name, password, database=name)) as own:
         own.execute(SCHEMA)
     place = urlsplit(postgres_server)
@@ -45,8 +45,8 @@ def shop(postgres_server: str) -> Iterator[Connection]:
     }
     yield Connection("postgres", config, {"password": password}, "shop")
     with psycopg.connect(postgres_server, autocommit=True) as owner:
-        owner.execute(f"drop database {name} with (force)")  # type: ignore[arg-type]
-        owner.execute(f"drop role {name}")  # type: ignore[arg-type]
+        owner.execute(f"drop database {name} with (force)")
+        owner.execute(f"drop role {name}")
 
 
 @pytest.fixture
@@ -214,7 +214,7 @@ async def test_what_ends_or_opens_the_transaction_changes_nothing(context: StepC
 
 
 async def test_a_step_may_write_where_it_says_so(context: StepContext) -> None:
-    sql = "insert into notes values (current_setting('penstock.step_key')) on conflict do nothing"
+    sql = "insert into notes values (current_setting('workflow.step_key')) on conflict do nothing"
     first = await asked(context, sql, readOnly=False)
     second = await asked(context, sql, readOnly=False)
     assert (first["rows"], first["columns"]) == ([], [])
@@ -282,7 +282,7 @@ async def test_an_answer_has_so_many_rows_and_bytes(
     ):
         flood = await fault(asked(context, sql))
         assert (flood.code, flood.retryable) == ("PAYLOAD_TOO_LARGE", False), sql
-    assert peak() - before < 200 * 1024
+    assert peak() - before < 100 * 1024
     await none_left(shop, postgres_server)
 
 

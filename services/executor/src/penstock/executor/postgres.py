@@ -6,9 +6,6 @@ that are not ours; a connection costs a few ms, and executors bound how many ste
 """
 
 import asyncio
-import socket
-import sys
-from collections.abc import Generator
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -19,24 +16,25 @@ from psycopg import AsyncConnection, waiting
 from psycopg.abc import PQGen
 
 from penstock.executor.connections import Connection
+from penstock.executor.dialling import unreachable
 from penstock.executor.outcome import StepFault
+from penstock.executor.relay import HOST
 from penstock.executor.sql_values import Parameters, adapters, jsonable, parameters
 
 POSTGRES_PORT = 5432
 ANSWER_BYTES_MAX = 10 * 1024 * 1024
-"""Of all that a server says to one question, as it comes. libpq takes whole answers, and single
-values of up to 1 GiB, into memory before anybody can look at them."""
+"""Of all that a server says to one question, as it comes over the wire."""
+CONNECT_SECONDS_MAX = 10
+"""For TLS and the login, on a socket that is connected."""
 CANCEL_SECONDS_MAX = 1.0
 """For a server to be told that nobody waits any more; its statement_timeout says so too."""
 NOWHERE = "/nonexistent"
 """Files of this machine's user that libpq would read for passwords, keys and roots."""
-TCP_INFO_RECEIVED = slice(128, 136)
-"""tcpi_bytes_received in Linux's struct tcp_info."""
 
 OPENING = (
     "select set_config('statement_timeout', %s, true), set_config('TimeZone', 'UTC', true),"
     " set_config('DateStyle', 'ISO', true), set_config('IntervalStyle', 'iso_8601', true),"
-    " set_config('bytea_output', 'hex', true), set_config('penstock.step_key', %s, true)"
+    " set_config('bytea_output', 'hex', true), set_config('workflow.step_key', %s, true)"
 )
 """For this transaction. A query, not SET: after one nobody can leave `READ ONLY` any more."""
 
@@ -62,17 +60,14 @@ class Answered(Struct, frozen=True, rename="camel"):
     columns: list[dict[str, str]]
 
 
-class Measured(AsyncConnection[tuple[Any, ...]]):
-    """A connection that takes in so much and no more, and that goes when its step does."""
-
-    tally: socket.socket | None = None
+class Conversation(AsyncConnection[tuple[Any, ...]]):
+    """A connection that is given up when its step is, without waiting for what the server says."""
 
     async def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
-        """What a conversation comes to. Raises StepFault, final, when there is too much of it."""
-        measured = self._measured(gen)
+        """What an exchange comes to."""
         try:
             return await waiting.wait_async(
-                measured, self.pgconn.socket, interval=interval, timeout=timeout
+                gen, self.pgconn.socket, interval=interval, timeout=timeout
             )
         except asyncio.CancelledError:
             with suppress(psycopg.Error, OSError):
@@ -81,65 +76,21 @@ class Measured(AsyncConnection[tuple[Any, ...]]):
             self.pgconn.finish()
             raise
 
-    def _measured(self, gen: PQGen[T]) -> Generator[Any, Any, T]:
-        said = next_of(gen, None)
-        while not isinstance(said, Ended):
-            ready = yield said
-            self._refuse_flood()
-            said = next_of(gen, ready)
-        value: T = said.value
-        return value
 
-    def _refuse_flood(self) -> None:
-        if self.tally is None:
-            self.tally = socket.socket(fileno=socket.dup(self.pgconn.socket))
-        if received(self.tally) > ANSWER_BYTES_MAX:
-            self.pgconn.finish()
-            raise StepFault("PAYLOAD_TOO_LARGE", f"the answer is over {ANSWER_BYTES_MAX} bytes")
+async def begun(connection: Connection, port: int) -> Conversation:
+    """A conversation with a server by way of a port of this machine; its name is for TLS.
 
-    async def close(self) -> None:
-        """Close it, whatever goes on."""
-        await super().close()
-        if self.tally is not None:
-            self.tally.close()
-
-
-class Ended(Struct, frozen=True):
-    """A conversation is over."""
-
-    value: Any
-
-
-def next_of(gen: PQGen[T], ready: Any) -> Any:
-    """What a conversation waits for next, or that it has ended."""
-    try:
-        return next(gen) if ready is None else gen.send(ready)
-    except StopIteration as end:
-        return Ended(end.value)
-
-
-def received(tally: socket.socket) -> int:
-    """Bytes that have come in over a socket, in whatever encryption; 0 where nobody counts them."""
-    if not hasattr(socket, "TCP_INFO"):
-        return 0
-    info = tally.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_RECEIVED.stop)
-    return int.from_bytes(info[TCP_INFO_RECEIVED], sys.byteorder)
-
-
-async def opened(connection: Connection, address: str) -> Measured:
-    """A connection to a checked address; the name is for TLS.
-
-    Raises OSError where the server cannot be reached, StepFault where it lets nobody in.
+    Raises StepFault.
     """
     config = connection.config
     mode = config.get("sslMode", "require")
     try:
-        found = await Measured.connect(
+        return await Conversation.connect(
             context=adapters(),
             prepare_threshold=None,
             host=config["host"],
-            hostaddr=address,
-            port=port_of(connection),
+            hostaddr=HOST,
+            port=port,
             dbname=config["database"],
             user=config["username"],
             password=connection.secrets.get("password", ""),
@@ -151,14 +102,11 @@ async def opened(connection: Connection, address: str) -> Measured:
             gssencmode="disable",
             client_encoding="utf8",
             application_name="penstock",
+            connect_timeout=CONNECT_SECONDS_MAX,
             options="",
         )
     except psycopg.OperationalError as error:
         raise not_let_in(error, connection) from error
-    if found.info.hostaddr != address:
-        await found.close()
-        raise OSError("the connection went to another address than the checked one")
-    return found
 
 
 def port_of(connection: Connection) -> int:
@@ -166,7 +114,7 @@ def port_of(connection: Connection) -> int:
     return int(connection.config.get("port", POSTGRES_PORT))
 
 
-async def answer(connection: Measured, question: Question) -> Answered:
+async def answer(connection: Conversation, question: Question) -> Answered:
     """The answer to a question; committed when it is whole. Raises StepFault, psycopg.Error."""
     await connection.set_read_only(question.read_only)
     async with connection.cursor() as cursor:
@@ -215,13 +163,13 @@ FINAL_REFUSALS = (
 WORDS_MAX = 500
 
 
-def not_let_in(error: psycopg.OperationalError, connection: Connection) -> Exception:
-    """Why there is no connection: an OSError where another address or moment may help."""
+def not_let_in(error: psycopg.OperationalError, connection: Connection) -> StepFault:
+    """Why there is no conversation."""
     said = str(error).rpartition("failed: ")[2].strip()[:WORDS_MAX]
+    message = f"the server of {connection.name!r} lets nobody in: {said}"
     if any(words in said for words in FINAL_REFUSALS):
-        message = f"the server of {connection.name!r} lets nobody in: {said}"
         return StepFault("AUTHENTICATION_FAILED", message)
-    return OSError(said)
+    return unreachable(message)
 
 
 def is_retryable(sqlstate: str) -> bool:
@@ -234,7 +182,7 @@ def fault_of(error: psycopg.Error) -> StepFault:
     if error.sqlstate is None:
         said = str(error).strip()[:WORDS_MAX]
         if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-            return StepFault("CONNECTION_ERROR", f"the connection was lost: {said}", retryable=True)
+            return unreachable(f"the connection was lost: {said}")
         return StepFault("SQL_ERROR", said)
     found = error.diag
     about = {

@@ -4,7 +4,9 @@ Output `{rows, rowCount, columns}`; `penstock.executor.sql_values` says what bec
 statement is the definition's own: values get into it as parameters only.
 """
 
+import socket
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any
 
 import psycopg
@@ -17,11 +19,13 @@ from penstock.domain.workflow.config_schemas import (
     ROWS_MAX,
 )
 from penstock.executor import postgres
+from penstock.executor.connections import Connection
 from penstock.executor.context import StepContext
-from penstock.executor.dialling import connected, connection_of
+from penstock.executor.dialling import connected, connection_of, dialled
 from penstock.executor.inputs import StepInput, encode
 from penstock.executor.nodes.http_request import typed
-from penstock.executor.outcome import Done, TimedOut
+from penstock.executor.outcome import Done, StepFault, TimedOut
+from penstock.executor.relay import Relay
 from penstock.infra.egress.guard import POSTGRES_PORTS
 
 
@@ -48,19 +52,42 @@ async def run(context: StepContext, config: Mapping[str, Any], _: StepInput) -> 
         rows_max=wanted.max_rows,
         step_key=context.step_key,
     )
-    host, port = str(connection.config["host"]), postgres.port_of(connection)
-    opened = await connected(
-        context,
-        host,
-        port,
-        ports=POSTGRES_PORTS,
-        to=lambda address: postgres.opened(connection, address),
-    )
+    address, opened = await reached(context, connection)
+    again = partial(dialled, address, postgres.port_of(connection))
+    async with Relay(opened, again, bytes_max=postgres.ANSWER_BYTES_MAX) as relay:
+        try:
+            return Done(Raw(encode(await answered(connection, question, relay.port))))
+        except StepFault as fault:
+            raise too_much() if relay.is_flooded else fault from None
+
+
+async def reached(context: StepContext, connection: Connection) -> tuple[str, socket.socket]:
+    """The address of the server that is open and answers, and a socket to it."""
+    port = postgres.port_of(connection)
+
+    async def to(address: str) -> tuple[str, socket.socket]:
+        return address, await dialled(address, port)
+
+    host = str(connection.config["host"])
+    return await connected(context, host, port, ports=POSTGRES_PORTS, to=to)
+
+
+async def answered(
+    connection: Connection, question: postgres.Question, port: int
+) -> postgres.Answered:
+    """What the database says. port: of this machine, where the way to it begins."""
+    conversation = await postgres.begun(connection, port)
     try:
-        return Done(Raw(encode(await postgres.answer(opened, question))))
+        return await postgres.answer(conversation, question)
     except psycopg.Error as error:
         if error.sqlstate == postgres.QUERY_CANCELED:
-            raise TimedOut(wanted.timeout_ms) from error
+            raise TimedOut(question.timeout_ms) from error
         raise postgres.fault_of(error) from error
     finally:
-        await opened.close()
+        await conversation.close()
+
+
+def too_much() -> StepFault:
+    """The fault of an answer that was cut off."""
+    said = f"the answer is over {postgres.ANSWER_BYTES_MAX} bytes"
+    return StepFault("PAYLOAD_TOO_LARGE", said)
