@@ -40,6 +40,7 @@ SHAPES: list[tuple[type[models.Model], str]] = [
     (models.Explanation, "Explanation"),
     (models.Event, "EventShown"),
     (audit.AuditEvent, "AuditEventShown"),
+    (audit.Origin, "OriginShown"),
     (audit.ChainHead, "HeadShown"),
     (audit.ChainProblem, "ProblemShown"),
     (audit.Verdict, "VerdictShown"),

@@ -8,14 +8,23 @@ from penstock.client.models import Event, Model, Page
 PATH: Final = "/api/audit"
 
 
+class Origin(Model, frozen=True, kw_only=True):
+    """From where a request came: its address, and what it said it was sent by."""
+
+    address: str
+    user_agent: str
+
+
 class AuditEvent(Event, frozen=True, kw_only=True):
     """Something that happened in the tenant, and what came of it.
 
+    origin: None where no request led to it, or where nobody can open it any more.
     hash, previous_hash: of its decision, on the chain of its subject. tenant_hash: its decision's
     link of the tenant's chain. All in hex.
     """
 
     result: str
+    origin: Origin | None = None
     hash: str
     previous_hash: str
     tenant_hash: str

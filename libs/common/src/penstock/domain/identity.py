@@ -1,6 +1,7 @@
 """Who may do what: roles, the permissions that routes ask for, and the one answer to both."""
 
 from enum import StrEnum
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -69,6 +70,10 @@ NEEDED: dict[Permission, Role] = {
     Permission.TENANTS_MANAGE: Role.PLATFORM_ADMIN,
 }
 """The least role that has a permission. One that is not listed, nobody has."""
+
+
+PLATFORM_SCOPE = UUID(int=0)
+"""What happens at the platform and in no tenant is told as of this one, which nobody is in."""
 
 
 class Principal(Struct, frozen=True, kw_only=True):

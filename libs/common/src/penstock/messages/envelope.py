@@ -48,6 +48,7 @@ class CommandMessage(Wire, frozen=True, kw_only=True):
     id: what makes it the same command again; becomes the causation id of its events.
     actor: `<kind>:<id>`, such as `key:0190…` or `scheduler:scheduler-0`.
     at: when it was sent, ms. correlation_id: the request that began it all.
+    origin: from where that came, closed with the tenant's key; empty for machines.
     """
 
     id: str
@@ -56,6 +57,7 @@ class CommandMessage(Wire, frozen=True, kw_only=True):
     command: RunCommand
     correlation_id: str = ""
     traceparent: str = ""
+    origin: str = ""
     reply_to: str = ""
 
 
@@ -144,13 +146,17 @@ class StepCancels(Wire, frozen=True, kw_only=True):
 
 
 class Cause(Wire, frozen=True, kw_only=True):
-    """Who led to the next `events` events of a decision, and by which message."""
+    """Who led to the next `events` events of a decision, and by which message.
+
+    origin: from where it came, closed with the tenant's key; empty for machines.
+    """
 
     id: str
     actor: str
     events: int
     correlation_id: str = ""
     traceparent: str = ""
+    origin: str = ""
 
 
 class Envelope(Wire, frozen=True, kw_only=True):

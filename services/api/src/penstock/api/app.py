@@ -180,6 +180,7 @@ class Api:
         arrears = Arrears(self._direct, checkpoint, now_ms)
         histories = Histories(self._nc, self._direct, self._engine)
         data_keys = data_keys_of(settings, self._engine)
+        seals = Seals(data_keys)
         return Parts(
             nc=self._nc,
             engine=self._engine,
@@ -188,8 +189,8 @@ class Api:
             definitions=Definitions(blobs),
             checkpoint=checkpoint,
             arrears=arrears,
-            commands=Commands(self._nc, self._publisher, arrears),
-            registry=Registry(log, self._is_connected),
+            commands=Commands(self._nc, self._publisher, arrears, seals),
+            registry=Registry(log, self._is_connected, seals),
             histories=histories,
             keys=Keys(
                 self._engine,
@@ -197,7 +198,7 @@ class Api:
                 admin_key=settings.admin_key.get_secret_value(),
                 bearers=accounts.bearers,
             ),
-            seals=Seals(data_keys),
+            seals=seals,
             presence=Presence(self._engine),
             origins=Origins(self._engine, histories),
             capacity=Capacity(),

@@ -4,6 +4,7 @@ The dependency of a route is the statement: `Access(permission)`. A route withou
 that a test finds. A credential belongs to one tenant, and no path or body can name another.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 from uuid import UUID
 
@@ -16,7 +17,9 @@ from penstock.api.errors import Problem, Unauthorized
 from penstock.api.parameters import refuse_unknown
 from penstock.api.parts import Parts, parts_of
 from penstock.api.rates import RATE, too_often
-from penstock.domain.identity import Permission, Principal, Role, permits
+from penstock.domain.identity import PLATFORM_SCOPE, Permission, Principal, Role, permits
+
+IsKnown = Callable[[Parts, UUID], Awaitable[bool]]
 
 
 class Caller(Struct, frozen=True, kw_only=True):
@@ -44,7 +47,19 @@ class Access:
         """Who asks, and for which tenant. Raises Problem 400, 401, 403 or 404."""
         parts = parts_of(request)
         principal = await permitted(request, parts, self.permission)
-        return principal, await tenant_of(request, parts, principal)
+        return principal, await tenant_of(request, parts, principal, self.is_known)
+
+    async def is_known(self, parts: Parts, tenant_id: UUID) -> bool:
+        """Whether the platform admin may act for such a tenant."""
+        return await parts.keys.has_tenant(tenant_id)
+
+
+class AuditAccess(Access):
+    """Shows the platform admin also what became of deleted tenants, and of the platform itself."""
+
+    async def is_known(self, parts: Parts, tenant_id: UUID) -> bool:
+        """Whether anything may have happened there."""
+        return tenant_id == PLATFORM_SCOPE or await parts.keys.has_history(tenant_id)
 
 
 async def keep_rates(request: Request, parts: Parts, principal: Principal, tenant_id: str) -> None:
@@ -106,7 +121,7 @@ ConnectionsManager = Annotated[Caller, Depends(Access(Permission.CONNECTIONS_MAN
 RunsReader = Annotated[Caller, Depends(RUNS_READ)]
 RunsStarter = Annotated[Caller, Depends(Access(Permission.RUNS_START))]
 UsageReader = Annotated[Caller, Depends(Access(Permission.USAGE_READ))]
-AuditReader = Annotated[Caller, Depends(Access(Permission.AUDIT_READ))]
+AuditReader = Annotated[Caller, Depends(AuditAccess(Permission.AUDIT_READ))]
 RunsCanceller = Annotated[Caller, Depends(Access(Permission.RUNS_CANCEL))]
 TenantsManager = Annotated[Principal, Depends(PlatformAccess(Permission.TENANTS_MANAGE))]
 
@@ -145,8 +160,8 @@ def refuse_without(role: Role, permission: Permission) -> None:
         raise Problem(403, f"the role {role} does not have {permission}")
 
 
-async def tenant_of(request: Request, parts: Parts, principal: Principal) -> str:
-    """The tenant that the request acts for."""
+async def tenant_of(request: Request, parts: Parts, principal: Principal, is_known: IsKnown) -> str:
+    """The tenant that the request acts for. is_known: whether there is one that an admin names."""
     named = request.headers.get("x-tenant-id", "").strip()
     if principal.tenant_id is not None:
         if named and named.lower() != principal.tenant_id:
@@ -159,6 +174,6 @@ async def tenant_of(request: Request, parts: Parts, principal: Principal) -> str
         tenant_id = UUID(named)
     except ValueError:
         raise Problem(404, "there is no such tenant") from None
-    if not await parts.keys.has_tenant(tenant_id):
+    if not await is_known(parts, tenant_id):
         raise Problem(404, "there is no such tenant")
     return str(tenant_id)

@@ -17,8 +17,10 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from penstock.api.arrears import Arrears
+from penstock.api.audit.origin import closed
 from penstock.api.errors import Problem, Unavailable
 from penstock.domain.run.commands import RunCommand
+from penstock.infra.keyring.payloads import Seals
 from penstock.infra.nats import subjects
 from penstock.infra.nats.publish import Publisher
 from penstock.infra.telemetry import logs, metrics
@@ -38,17 +40,22 @@ _log = logs.logger(__name__)
 
 
 class Sender(Struct, frozen=True, kw_only=True):
-    """On whose behalf a command is sent, and the request that it came with."""
+    """On whose behalf a command is sent, and the request that it came with.
+
+    origin: from where that came (`penstock.api.audit.origin`), in the clear.
+    """
 
     actor: str
     request_id: str
     traceparent: str
+    origin: str = ""
 
 
 class Commands:
     """Sends commands and hears what became of them."""
 
-    def __init__(self, nc: Client, publisher: Publisher, arrears: Arrears) -> None:
+    def __init__(self, nc: Client, publisher: Publisher, arrears: Arrears, seals: Seals) -> None:
+        self._seals = seals
         self._nc = nc
         self._publisher = publisher
         self._arrears = arrears
@@ -84,6 +91,7 @@ class Commands:
         """
         self._require_log()
         key = str(next(self._order))
+        origin = await closed(self._seals, tenant_id, sender.origin)
         body = encode(
             CommandMessage(
                 id=id,
@@ -92,6 +100,7 @@ class Commands:
                 command=command,
                 correlation_id=sender.request_id,
                 traceparent=sender.traceparent,
+                origin=origin,
                 reply_to=self._inbox + key,
             )
         )
@@ -127,6 +136,7 @@ class Commands:
         """
         self._require_log()
         at = round(time() * 1000)
+        origin = await closed(self._seals, tenant_id, sender.origin)
         stored = []
         for run_id, command in commands.items():
             message = CommandMessage(
@@ -136,6 +146,7 @@ class Commands:
                 command=command,
                 correlation_id=sender.request_id,
                 traceparent=sender.traceparent,
+                origin=origin,
             )
             subject = subjects.command(tenant_id, RUN, run_id)
             stored.append(self._publisher.publish(subject, encode(message)))

@@ -23,6 +23,7 @@ REMEMBERED_MAX = 10_000
 
 FIND = "select * from vault.find_api_key(%(id)s)"
 FIND_TENANT = "select tenant_id from penstock.tenants where deleted_at is null"
+FIND_HISTORY = "select tenant_id from penstock.chain_heads limit 1"
 
 PLATFORM_ADMIN = Principal(actor="admin:platform", role=Role.PLATFORM_ADMIN)
 
@@ -74,6 +75,11 @@ class Keys:
             self._tenants[tenant_id] = monotonic() + REMEMBERED_S
             trim(self._tenants)
         return found
+
+    async def has_history(self, tenant_id: UUID) -> bool:
+        """Whether there is such a tenant, or was one."""
+        async with tenant_session(self._engine, tenant_id) as session:
+            return await session.one(FIND_HISTORY) is not None
 
     def forget_key(self, key_id: UUID) -> None:
         """Ask the vault again: something happened to the key."""

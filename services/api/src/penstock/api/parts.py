@@ -6,6 +6,7 @@ from fastapi import Request
 from nats.aio.client import Client
 
 from penstock.api.arrears import Arrears
+from penstock.api.audit.origin import origin_of
 from penstock.api.capacity import Capacity
 from penstock.api.checkpoint import Checkpoint
 from penstock.api.commands import Commands, Sender
@@ -99,4 +100,5 @@ def sender_of(request: Request, actor: str) -> Sender:
         actor=actor,
         request_id=request.scope["request_id"],
         traceparent=request.scope["traceparent"],
+        origin=origin_of(request, parts_of(request).accounts.proxies),
     )

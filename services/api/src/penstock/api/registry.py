@@ -6,6 +6,7 @@ from time import time
 from typing import Any, Generic, NamedTuple, TypeVar
 from weakref import WeakValueDictionary
 
+from penstock.api.audit.origin import closed
 from penstock.api.commands import Sender
 from penstock.api.errors import Unavailable
 from penstock.domain.connection.commands import ConnectionCommand
@@ -31,6 +32,7 @@ from penstock.domain.workflow.state import Workflow
 from penstock.infra.eventlog.cache import Cache
 from penstock.infra.eventlog.log import AppendUnknown, EventLog, LogUnavailable
 from penstock.infra.eventlog.transact import Addressed, Ledger
+from penstock.infra.keyring.payloads import Seals
 from penstock.infra.nats import subjects
 from penstock.messages import catalogue
 from penstock.messages.codec import codec_for
@@ -60,7 +62,8 @@ class Written(NamedTuple, Generic[S]):
 class Registry:
     """The aggregates of the registry, over one log. is_connected: whether that can be reached."""
 
-    def __init__(self, log: EventLog, is_connected: Callable[[], bool]) -> None:
+    def __init__(self, log: EventLog, is_connected: Callable[[], bool], seals: Seals) -> None:
+        self._seals = seals
         self._is_connected = is_connected
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tenants = ledger(log, TENANT, catalogue.TENANT)
@@ -137,7 +140,12 @@ class Registry:
             raise Unavailable
         lock = self._locks.setdefault(subject, asyncio.Lock())
         addressed = Addressed(
-            command, sender.request_id, sender.actor, sender.request_id, sender.traceparent
+            command,
+            sender.request_id,
+            sender.actor,
+            sender.request_id,
+            sender.traceparent,
+            await closed(self._seals, subjects.parse_events(subject).tenant, sender.origin),
         )
         async with lock:
             aggregates.cache.drop(subject)

@@ -3,13 +3,22 @@
 from penstock.api.schemas import EventShown, Wire
 
 
+class OriginShown(Wire):
+    """From where a request came: its address, and what it said it was sent by."""
+
+    address: str
+    user_agent: str
+
+
 class AuditEventShown(EventShown):
     """One event of a tenant, with what came of it and its place in the chains.
 
+    origin: null where no request led to it, or where nobody can open it any more.
     hash, previous_hash: of its decision, on the chain of its subject. tenant_hash: its decision's
     link of the tenant's chain of its log. All in hex.
     """
 
+    origin: OriginShown | None
     result: str
     hash: str
     previous_hash: str

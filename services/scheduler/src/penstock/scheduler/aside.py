@@ -63,6 +63,7 @@ class Aside:
             command=addressed.command,
             correlation_id=addressed.correlation_id,
             traceparent=addressed.traceparent,
+            origin=addressed.origin,
             reply_to=letter.reply_to,
         )
         return COMMANDS, subjects.command(key.tenant, "run", key.run_id), encode(message)

@@ -170,6 +170,7 @@ def to_run(key: RunKey, message: CommandMessage) -> ToRun:
         actor=message.actor,
         correlation_id=message.correlation_id,
         traceparent=message.traceparent,
+        origin=message.origin,
     )
     return ToRun(key, addressed, message.reply_to)
 

@@ -25,7 +25,7 @@ def list_events(
         for event in found:
             session.answer(event)
         return 0
-    columns = ("at", "result", "actor", "about")
+    columns = ("at", "result", "actor", "from", "about")
     table = Table(Column("position", no_wrap=True), "type", *columns, box=None)
     for event in found:
         table.add_row(*(Text(cell) for cell in cells(event)))
@@ -37,7 +37,8 @@ def cells(event: AuditEvent) -> tuple[str, ...]:
     """A row of the table."""
     at = event.at.astimezone().strftime(MOMENT)
     about = f"{event.subject.kind} {event.subject.id}"
-    return event.position, event.type, at, event.result, event.actor or "", about
+    address = "" if event.origin is None else event.origin.address
+    return event.position, event.type, at, event.result, event.actor or "", address, about
 
 
 def export(session: Session, *, after: str | None) -> int:

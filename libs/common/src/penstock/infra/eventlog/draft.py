@@ -29,6 +29,7 @@ class Addressed(NamedTuple, Generic[C]):
     actor: str
     correlation_id: str = ""
     traceparent: str = ""
+    origin: str = ""
 
 
 class Answer(NamedTuple):
@@ -162,6 +163,7 @@ class Draft(Generic[C, E, S]):
                     events=len(events),
                     correlation_id=addressed.correlation_id,
                     traceparent=addressed.traceparent or self._trace_of(self._state),
+                    origin=addressed.origin,
                 )
             )
 

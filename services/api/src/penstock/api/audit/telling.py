@@ -14,6 +14,7 @@ import msgspec
 
 from penstock.api import recorded, unsealing
 from penstock.api.answers import MS, moment
+from penstock.api.audit import origin
 from penstock.api.audit.order import Wanted
 from penstock.api.positions import Position
 from penstock.infra.keyring.payloads import Seals
@@ -59,6 +60,8 @@ class Teller:
             for event in self._events(message, began.get(message["subject_id"], ""))
             if self._is_wanted(event, message, after)
         ]
+        for event in shown:
+            event["origin"] = await origin.shown(self._seals, self._tenant_id, event["origin"])
         return await unsealing.opened(self._seals, self._tenant_id, shown)
 
     def _is_wanted(self, event: Shown, message: Row, after: Position) -> bool:
@@ -118,6 +121,7 @@ class Teller:
             "subject": {"kind": kind, "id": message["subject_id"]},
         }
         chained = {
+            "origin": cause.origin if cause else "",
             "result": DONE,
             "hash": message["hash"].hex(),
             "previousHash": message["previous_hash"].hex(),

@@ -33,14 +33,21 @@ def networks(texts: Sequence[str]) -> Networks:
 
 
 def client_of(connection: HTTPConnection, trusted: Networks) -> str:
-    """Who asks: the address behind all proxies that are trusted, an IPv6 one by its network."""
+    """Who is counted: the address behind all proxies that are trusted, or its IPv6 network."""
+    return counted(address_of(connection, trusted))
+
+
+def address_of(connection: HTTPConnection, trusted: Networks) -> str:
+    """Who asks: the address behind all proxies that are trusted."""
     address = connection.client.host if connection.client is not None else UNKNOWN
+    if not is_within(address, trusted):
+        return address
     named = ",".join(connection.headers.getlist("x-forwarded-for")).split(",")
     for claimed in reversed(named[-HOPS_MAX:]):
         if not is_within(address, trusted) or not is_address(claimed.strip()):
             break
         address = claimed.strip()
-    return counted(address)
+    return address
 
 
 def is_address(text: str) -> bool:
@@ -54,7 +61,7 @@ def is_address(text: str) -> bool:
 
 def is_within(address: str, trusted: Networks) -> bool:
     """Whether an address is in one of some networks."""
-    if not is_address(address):
+    if not trusted or not is_address(address):
         return False
     found = ip_address(address)
     return any(found.version == network.version and found in network for network in trusted)
