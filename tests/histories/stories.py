@@ -148,6 +148,12 @@ async def users(api: httpx.AsyncClient) -> None:
     well(await api.post("/auth/accept", json=accepted))
     path = f"/users/{invited['id']}"
     well(await api.patch(path, json={"role": "editor", "name": "Bob"}))
+    proof = {"email": body["email"], "password": "a-password"}
+    token = (await api.post("/auth/login", json=proof)).json()["token"]
+    change = {"password": "a-password", "newPassword": "another-password"}
+    bearer = {"Authorization": f"Bearer {token}"}
+    well(await api.post("/auth/password", json=change, headers=bearer))
+    well(await api.post(f"{path}/invitation"))
     well(await api.delete(path))
 
 

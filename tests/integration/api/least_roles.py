@@ -23,6 +23,7 @@ public  POST /api/auth/logout
 public  POST /api/auth/refresh
 public  POST /api/auth/register
 self    GET /api/auth/me
+self    POST /api/auth/password
 
 viewer  GET /api/workflows
 viewer  POST /api/workflows/validate
@@ -86,6 +87,7 @@ admin   POST /api/users
 admin   GET /api/users/{user_id}
 admin   PATCH /api/users/{user_id}
 admin   DELETE /api/users/{user_id}
+admin   POST /api/users/{user_id}/invitation
 admin   GET /api/api-keys
 admin   POST /api/api-keys
 admin   DELETE /api/api-keys/{key_id}

@@ -59,7 +59,7 @@ def test_tenants_are_the_platform_admins_and_all_else_belongs_to_a_tenant() -> N
     for route in routes():
         guard = guard_of(route)
         if isinstance(guard, PlatformAccess) and guard.permission is Permission.SELF_READ:
-            assert route.path == "/api/auth/me"
+            assert route.path in {"/api/auth/me", "/api/auth/password"}
         elif isinstance(guard, PlatformAccess):
             assert route.path.startswith("/api/tenants")
             assert guard.permission is Permission.TENANTS_MANAGE

@@ -12,8 +12,10 @@ from penstock.domain.identity import Role
 from penstock.domain.payload import of_value
 from penstock.domain.user.commands import (
     AcceptInvitation,
+    ChangePassword,
     ChangeUser,
     CreateUser,
+    InviteAgain,
     RemoveUser,
     UserCommand,
 )
@@ -23,6 +25,8 @@ from penstock.domain.user.events import (
     UserCreated,
     UserEvent,
     UserInvited,
+    UserInvitedAgain,
+    UserPasswordChanged,
     UserProfileChanged,
     UserRemoved,
     UserRoleChanged,
@@ -177,3 +181,23 @@ def test_no_order_of_demotions_leaves_nobody(ids: list[str]) -> None:
         history: list[UserEvent] = [made(first), made(second)]
         history += decided(ChangeUser(user_id=first, role=Role.VIEWER), *history)
         assert refused(ChangeUser(user_id=second, role=Role.VIEWER), *history) == "LAST_ADMIN"
+
+
+def test_who_is_invited_again_is_as_good_as_new_until_they_accept() -> None:
+    again = UserInvitedAgain(user_id="a", invited_at=AT)
+    assert decided(InviteAgain(user_id="a"), made("a")) == [again]
+    users = folded(made("a"), again)
+    assert users is not None
+    assert (users.by_id["a"].status, users.by_id["a"].accepted_at) == (Status.INVITED, None)
+    accepted = UserAccepted(user_id="a", accepted_at=AT)
+    assert decided(AcceptInvitation(user_id="a"), made("a"), again) == [accepted]
+    assert decided(InviteAgain(user_id="i"), INVITED) != []
+
+
+def test_a_password_is_changed_by_who_is_there() -> None:
+    changed = UserPasswordChanged(user_id="a", changed_at=AT)
+    assert decided(ChangePassword(user_id="a"), made("a")) == [changed]
+    assert folded(made("a"), changed) == folded(made("a"))
+    for command in (ChangePassword(user_id="b"), InviteAgain(user_id="b")):
+        with pytest.raises(NotFound):
+            decided(command, made("a"), made("b"), UserRemoved(user_id="b", removed_at=AT))

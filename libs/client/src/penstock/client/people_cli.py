@@ -1,4 +1,4 @@
-"""`penstock login`, `logout` and `seed`: how they are called."""
+"""`penstock login`, `logout`, `password` and `seed`: how they are called."""
 
 from pathlib import Path
 from typing import Annotated
@@ -37,6 +37,19 @@ def add_people(app: typer.Typer) -> None:
         from penstock.client.commands import people  # noqa: PLC0415 - help needs none of it
 
         raise typer.Exit(people.log_out(context.obj))
+
+    @app.command(cls=Command)
+    def password(
+        context: typer.Context,
+        *,
+        stdin: Annotated[
+            bool, typer.Option("--stdin", help="Read the old and the new one, a line each.")
+        ] = False,
+    ) -> None:
+        """Choose another password; your other sessions end."""
+        from penstock.client.commands import people  # noqa: PLC0415 - help needs none of it
+
+        raise typer.Exit(people.change_password(context.obj, from_stdin=stdin))
 
     @app.command(cls=Command)
     def seed(

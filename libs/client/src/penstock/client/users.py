@@ -71,6 +71,21 @@ def update_user(user_id: str, *, role: str | None = None, name: str | None = Non
     )
 
 
+def invite_again(user_id: str) -> Call[User]:
+    """Invite a user once more: their password, sessions and former invitations are void.
+
+    The answer's `invite_token` is for `/auth/accept`. Raises NotFound.
+    """
+    path = f"{PATH}/{segment(user_id)}/invitation"
+    return Call(method="POST", path=path, read=reading(User))
+
+
+def change_password(password: str, new_password: str) -> Call[None]:
+    """Choose another password; one's other sessions end. Raises Forbidden (WRONG_PASSWORD)."""
+    body, headers = json_body(password=password, newPassword=new_password)
+    return Call(method="POST", path="/api/auth/password", read=nothing, headers=headers, body=body)
+
+
 def delete_user(user_id: str) -> Call[None]:
     """Remove a user. Raises NotFound, Conflict (LAST_ADMIN)."""
     return delete(f"{PATH}/{segment(user_id)}")

@@ -1,5 +1,6 @@
 """Settings of whoever tells people apart: keys for tokens, an issuer that is trusted, proxies."""
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr
@@ -21,6 +22,13 @@ OidcIssuer = Annotated[str, AfterValidator(http_url)]
 Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed), AfterValidator(networks)]
 
 
+class Registration(StrEnum):
+    """Whether tenants are made by whoever comes."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
 class IdentitySettings(BaseModel):
     """What the API needs to know people by."""
 
@@ -39,6 +47,11 @@ class IdentitySettings(BaseModel):
         "", description="URL of an OpenID Connect issuer whose tokens are taken, for users here"
     )
     oidc_audience: str = Field("", description="Whom that issuer's tokens must be made for")
+    registration: Registration | None = Field(
+        None,
+        description="`open`: whoever comes may register a tenant of their own; `closed`: nobody. "
+        "Unset, it is closed in production and open elsewhere",
+    )
     trusted_proxies: Networks = Field(
         (), description="Addresses and CIDRs whose X-Forwarded-For says who asks"
     )

@@ -59,6 +59,13 @@ class Acceptance(Wire):
     password: Password
 
 
+class PasswordChange(Wire):
+    """The password until now, any text may be tried, and the one from now on."""
+
+    password: Annotated[str, Field(max_length=1024)]
+    new_password: Password
+
+
 class NewUser(Wire):
     """A user to be added, or invited where there is no password."""
 

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from penstock.client import signed_in, tenants, users
 from penstock.client.client import Client
+from penstock.client.commands.failure import WrongUse
 from penstock.client.commands.session import Session
 from penstock.client.connection import DATA_DIR, STACK_FILE, URL, Connection, platform
 from penstock.client.definition_file import SUFFIXES, read
@@ -51,6 +52,22 @@ def log_out(session: Session) -> int:
             client.send(users.log_out(found.refresh_token))
         place.unlink(missing_ok=True)
     session.say("logged out" if found is not None else "nobody was logged in")
+    return 0
+
+
+def change_password(session: Session, *, from_stdin: bool) -> int:
+    """`penstock password`: the old one and a new one, as whoever is logged in."""
+    if from_stdin:
+        old, new = (sys.stdin.readline().rstrip("\n") for _ in range(2))
+    else:
+        old, new = getpass("old password: "), getpass("new password: ")
+        if getpass("new password, again: ") != new:
+            raise WrongUse("the new passwords are not the same")
+    session.client.send(users.change_password(old, new))
+    if session.as_json:
+        session.answer({"changed": True})
+    else:
+        session.say("the password is changed; your other sessions are over")
     return 0
 
 

@@ -40,4 +40,16 @@ class RemoveUser(Struct, frozen=True, kw_only=True):
     user_id: str
 
 
-UserCommand = CreateUser | AcceptInvitation | ChangeUser | RemoveUser
+class ChangePassword(Struct, frozen=True, kw_only=True):
+    """Record that the user has chosen another password, which the vault is about to have."""
+
+    user_id: str
+
+
+class InviteAgain(Struct, frozen=True, kw_only=True):
+    """Let the user prove themselves by a new invitation, and by nothing else, until they accept."""
+
+    user_id: str
+
+
+UserCommand = CreateUser | AcceptInvitation | ChangeUser | ChangePassword | InviteAgain | RemoveUser

@@ -12,8 +12,10 @@ from penstock.domain.idempotency import CODE
 from penstock.domain.identity import Role
 from penstock.domain.user.commands import (
     AcceptInvitation,
+    ChangePassword,
     ChangeUser,
     CreateUser,
+    InviteAgain,
     RemoveUser,
     UserCommand,
 )
@@ -22,6 +24,8 @@ from penstock.domain.user.events import (
     UserCreated,
     UserEvent,
     UserInvited,
+    UserInvitedAgain,
+    UserPasswordChanged,
     UserProfileChanged,
     UserRemoved,
     UserRoleChanged,
@@ -50,6 +54,12 @@ def decide(command: UserCommand, users: Users | None, /, *, at: int) -> list[Use
             return [UserAccepted(user_id=user_id, accepted_at=at)] if invited else []
         case ChangeUser():
             return change(command, known, at)
+        case ChangePassword(user_id=user_id):
+            of(known, user_id)
+            return [UserPasswordChanged(user_id=user_id, changed_at=at)]
+        case InviteAgain(user_id=user_id):
+            of(known, user_id)
+            return [UserInvitedAgain(user_id=user_id, invited_at=at)]
         case RemoveUser(user_id=user_id):
             return remove(user_id, known, at)
         case _:

@@ -60,6 +60,18 @@ class UserProfileChanged(Event, frozen=True):
     changed_at: int
 
 
+class UserPasswordChanged(Event, frozen=True):
+    """The user has proven the old password and chosen another; their other sessions are over."""
+
+    changed_at: int
+
+
+class UserInvitedAgain(Event, frozen=True):
+    """Nothing that the user proved themselves with is good any more but a new invitation."""
+
+    invited_at: int
+
+
 class UserRemoved(Event, frozen=True):
     """The user is one of the tenant's no more; the id never comes back."""
 
@@ -67,5 +79,12 @@ class UserRemoved(Event, frozen=True):
 
 
 UserEvent = (
-    UserCreated | UserInvited | UserAccepted | UserRoleChanged | UserProfileChanged | UserRemoved
+    UserCreated
+    | UserInvited
+    | UserAccepted
+    | UserRoleChanged
+    | UserProfileChanged
+    | UserPasswordChanged
+    | UserInvitedAgain
+    | UserRemoved
 )

@@ -16,6 +16,8 @@ from penstock.domain.user.events import (
     UserCreated,
     UserEvent,
     UserInvited,
+    UserInvitedAgain,
+    UserPasswordChanged,
     UserProfileChanged,
     UserRemoved,
     UserRoleChanged,
@@ -72,6 +74,10 @@ def evolve_one(user: User | None, event: UserEvent) -> User:
             return replace(user, role=role)
         case UserProfileChanged(profile=profile):
             return replace(user, profile=profile)
+        case UserPasswordChanged():
+            return user
+        case UserInvitedAgain():
+            return replace(user, status=Status.INVITED, accepted_at=None)
         case UserRemoved(removed_at=at):
             return replace(user, status=Status.REMOVED, removed_at=at)
         case _:

@@ -24,7 +24,7 @@ class Accounts:
     """The parts that routes about people work with.
 
     peppers: the one for new hashes first, then those that older ones may have. proxies: that are
-    trusted.
+    trusted. may_register: whether whoever comes may have a tenant.
     """
 
     engine: Engine
@@ -36,6 +36,7 @@ class Accounts:
     failures: Failures
     sweep: Sweep
     proxies: Networks
+    may_register: bool
 
 
 def accounts_of(
@@ -56,6 +57,7 @@ def accounts_of(
         failures=Failures(engine, peppers[0]),
         sweep=Sweep(engine, people),
         proxies=networks(settings.trusted_proxies),
+        may_register=settings.is_registration_open,
     )
 
 

@@ -58,6 +58,13 @@ class Bearers:
             actor=f"user:{subject.user_id}", role=role, tenant_id=str(subject.tenant_id)
         )
 
+    def session_of(self, text: str) -> UUID | None:
+        """The session that a token belongs to; None for one of the issuer."""
+        try:
+            return self._tokens.read(text).session_id
+        except BadToken:
+            return None
+
     def forget_session(self, session_id: UUID) -> None:
         """Ask again: the session may be over."""
         self._live.pop(session_id, None)

@@ -44,8 +44,18 @@ ACCEPT = f"""
 update vault.logins set password_hash = %(password)s, invite_hash = null, invite_expires_at = null
 {OF_USER} and invite_hash = %(invite)s and invite_expires_at > now()
 """
+CHANGE = f"""
+update vault.logins set password_hash = %(password)s, invite_hash = null, invite_expires_at = null
+{OF_USER} and password_hash = %(former)s
+"""
+INVITE_AGAIN = f"""
+update vault.logins set password_hash = null, invite_hash = %(invite)s,
+    invite_expires_at = now() + make_interval(secs => %(invited)s)
+{OF_USER}
+"""
+END_SESSIONS = f"delete from vault.sessions {OF_USER}"
 FORGET = (
-    f"delete from vault.sessions {OF_USER}",
+    END_SESSIONS,
     f"delete from vault.emails {OF_USER}",
     f"delete from vault.logins {OF_USER}",
 )
@@ -141,6 +151,38 @@ async def accept(engine: Engine, login: Login, invite_hash: bytes) -> bool:
     }
     async with tenant_session(engine, login.tenant_id) as session:
         return await session.run(ACCEPT, wanted) == 1
+
+
+async def password_of(engine: Engine, login: Login) -> str | None:
+    """The hash of a user's password; None where there is none."""
+    async with tenant_session(engine, login.tenant_id) as session:
+        row = await session.one(OWN, {"tenant": login.tenant_id, "user": login.user_id})
+    return None if row is None else row["password_hash"]
+
+
+async def change_password(engine: Engine, login: Login, former_hash: str) -> bool:
+    """Keep the login's hash instead of a former one; False where that is not there any more."""
+    wanted = {
+        "tenant": login.tenant_id,
+        "user": login.user_id,
+        "password": login.password_hash,
+        "former": former_hash,
+    }
+    async with tenant_session(engine, login.tenant_id) as session:
+        return await session.run(CHANGE, wanted) == 1
+
+
+async def invite_again(engine: Engine, login: Login, invite_hash: bytes) -> bool:
+    """Keep an invitation instead of what there was; sessions end. False without a login."""
+    wanted = {
+        "tenant": login.tenant_id,
+        "user": login.user_id,
+        "invite": invite_hash,
+        "invited": INVITED_S,
+    }
+    async with tenant_session(engine, login.tenant_id) as session:
+        await session.run(END_SESSIONS, wanted)
+        return await session.run(INVITE_AGAIN, wanted) == 1
 
 
 async def forget(engine: Engine, login: Login) -> None:

@@ -40,6 +40,11 @@ REVOKE = """
 update vault.sessions set revoked_at = now()
 where tenant_id = %(tenant)s and id = %(id)s and revoked_at is null
 """
+END_OTHERS = """
+update vault.sessions set revoked_at = now()
+where tenant_id = %(tenant)s and user_id = %(user)s and id is distinct from %(kept)s
+  and revoked_at is null returning id
+"""
 IS_LIVE = """
 select true as live from vault.sessions where tenant_id = %(tenant)s and id = %(id)s
   and user_id = %(user)s and revoked_at is null and expires_at > now()
@@ -102,6 +107,15 @@ async def end(engine: Engine, token: str) -> UserSession | None:
         async with tenant_session(engine, found.tenant_id) as session:
             await session.run(REVOKE, {"tenant": found.tenant_id, "id": found.id})
     return found
+
+
+async def end_others(
+    engine: Engine, tenant_id: UUID, user_id: UUID, kept: UUID | None
+) -> list[UUID]:
+    """End all sessions of a user but `kept`; which ones."""
+    wanted = {"tenant": tenant_id, "user": user_id, "kept": kept}
+    async with tenant_session(engine, tenant_id) as session:
+        return [row["id"] for row in await session.all(END_OTHERS, wanted)]
 
 
 async def is_live(engine: Engine, tenant_id: UUID, session_id: UUID, user_id: UUID) -> bool:

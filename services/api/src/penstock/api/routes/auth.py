@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from penstock.api import bodies, queries_registry, queries_users
 from penstock.api.answers import answered
-from penstock.api.auth import PUBLIC, SelfReader
+from penstock.api.auth import PUBLIC, SelfReader, credential_of
 from penstock.api.errors import Problem
 from penstock.api.idempotency import identity
 from penstock.api.identity import logins, sessions
@@ -24,6 +24,7 @@ from penstock.api.schemas_identity import (
     Acceptance,
     Login,
     MeShown,
+    PasswordChange,
     RefreshToken,
     RegisteredShown,
     Registration,
@@ -34,10 +35,14 @@ from penstock.domain.identity import Permission, Role, permits
 from penstock.domain.ids import derived
 from penstock.domain.tenant.commands import CreateTenant
 from penstock.domain.tenant.events import TenantConfig
-from penstock.domain.user.commands import AcceptInvitation, CreateUser
+from penstock.domain.user.commands import AcceptInvitation, ChangePassword, CreateUser
 from penstock.domain.user.state import Users
 
 FIRST_USER = "first user"
+CHANGES = b"password of "
+"""Changes of a password are counted by user, wrong ones and right ones, apart from logins."""
+WRONG_PASSWORD = "WRONG_PASSWORD"
+REGISTRATION_CLOSED = "REGISTRATION_CLOSED"
 SPENT = "the invitation is not good any more"
 
 router = APIRouter(prefix="/api/auth", tags=["auth"])
@@ -58,8 +63,11 @@ class Unproven(Problem):
     openapi_extra=takes(Registration),
 )
 async def register(request: Request) -> Response:
-    """Make a tenant with its first admin, and log them in."""
+    """Make a tenant with its first admin, and log them in, where that is open to everybody."""
     parts = parts_of(request)
+    if not parts.accounts.may_register:
+        said = "nobody registers here: an operator makes tenants, and an admin invites users"
+        raise Problem(403, said, code=REGISTRATION_CLOSED)
     sent = await bodies.value(request)
     asked = bodies.fitted(sent, Registration)
     attempt = await parts.accounts.failures.begin(client_of(request, parts.accounts.proxies))
@@ -189,6 +197,44 @@ async def accept(request: Request) -> Response:
         raise Unproven(SPENT)
     body = await logged_in(request, accounts, invited.tenant_id, invited.user_id)
     return await settled(parts, written, body)
+
+
+@router.post(
+    "/password",
+    status_code=204,
+    responses=gives(None, status=204),
+    openapi_extra=takes(PasswordChange),
+)
+async def change_password(request: Request, caller: SelfReader) -> Response:
+    """Choose another password, by the old one. One's other sessions end, and this one goes on.
+
+    The event comes before the password: should that fail, the old one is good.
+    """
+    parts = parts_of(request)
+    accounts = parts.accounts
+    asked = await bodies.model(request, PasswordChange)
+    kind, _, id_ = caller.actor.partition(":")
+    if kind != "user" or caller.tenant_id is None:
+        raise Problem(403, "only users have passwords", code="NO_PASSWORD")
+    login = logins.Login(UUID(caller.tenant_id), UUID(id_))
+    attempt = await accounts.failures.begin(
+        client_of(request, accounts.proxies), CHANGES + login.user_id.bytes
+    )
+    stored = await logins.password_of(accounts.engine, login)
+    if not await accounts.passwords.fits(asked.password, stored) or stored is None:
+        raise Problem(403, "the old password is wrong", code=WRONG_PASSWORD)
+    await accounts.failures.succeeded(attempt._replace(account=None))
+    changed = login._replace(password_hash=await accounts.passwords.hashed(asked.new_password))
+    command = ChangePassword(user_id=id_)
+    written = await parts.registry.users(
+        caller.tenant_id, command, sender_of(request, caller.actor)
+    )
+    if not await logins.change_password(accounts.engine, changed, stored):
+        raise Problem(409, "the password was changed by somebody else just now")
+    session_id = accounts.bearers.session_of(credential_of(request))
+    for ended in await sessions.end_others(accounts.engine, *changed[:2], session_id):
+        accounts.bearers.forget_session(ended)
+    return await settled(parts, written, None, status=204)
 
 
 @router.get("/me", responses=gives(MeShown))

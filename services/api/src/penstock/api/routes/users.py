@@ -13,6 +13,7 @@ from penstock.api.idempotency import identity
 from penstock.api.identity import logins
 from penstock.api.identity.enrolling import Proof, enrol, guarded, invitation, profile
 from penstock.api.identity.logins import Login
+from penstock.api.identity.sessions import hash_of, invite_token
 from penstock.api.openapi import gives, gives_page_of, takes
 from penstock.api.pages import Cursor, Limit
 from penstock.api.parts import Parts, parts_of, sender_of
@@ -22,7 +23,7 @@ from penstock.api.schemas_identity import NewUser, UserChange, UserShown
 from penstock.api.writes import read_after, settled
 from penstock.domain.errors import Refused
 from penstock.domain.identity import Role, may_grant
-from penstock.domain.user.commands import ChangeUser, CreateUser, RemoveUser
+from penstock.domain.user.commands import ChangeUser, CreateUser, InviteAgain, RemoveUser
 from penstock.domain.user.state import User, Users
 from penstock.infra.postgres.engine import Row
 
@@ -113,6 +114,30 @@ async def change_user(request: Request, user_id: str, caller: UsersManager) -> R
     return await settled(
         parts, written, shown(written.state.by_id[found], found, before["email"], name)
     )
+
+
+@router.post("/{user_id}/invitation", responses=gives(UserShown))
+async def invite_again(request: Request, user_id: str, caller: UsersManager) -> Response:
+    """Invite a user once more, who lost the invitation or the password.
+
+    Former invitations, the password and all sessions are void: the user is `invited` again. The
+    answer alone shows `inviteToken`.
+    """
+    parts = parts_of(request)
+    row = await known(parts, caller, user_id)
+    if caller.actor == f"user:{row['id']}":
+        raise Problem(409, "this would log you out for good: change your password instead")
+    login, invite = Login(UUID(caller.tenant_id), row["id"]), invite_token()
+    sender = sender_of(request, caller.actor)
+    command = InviteAgain(user_id=str(row["id"]))
+    written = await parts.registry.users(caller.tenant_id, command, sender)
+    parts.accounts.people.forget(login.tenant_id)
+    if not await logins.invite_again(parts.engine, login, hash_of(invite)):
+        raise Problem(409, "the user was removed meanwhile")
+    before = await queries_users.profile_of(row, parts.payloads(caller.tenant_id))
+    user = written.state.by_id[str(row["id"])]
+    body = shown(user, str(row["id"]), before["email"], before["name"])
+    return await settled(parts, written, {**body, "inviteToken": invite})
 
 
 @router.delete("/{user_id}", status_code=204, responses=gives(None, status=204))

@@ -53,7 +53,7 @@ from penstock.projector.projections.statements import json_text as _json
 from penstock.projector.projections.statements import moment as _moment
 from penstock.projector.projections.statements import plain_text as _text
 from penstock.projector.projections.statements import updating as _update
-from penstock.projector.projections.users import user_statement
+from penstock.projector.projections.users import user_statements
 
 
 def registry_statements(entry: Entry, decision: Recorded[Any]) -> list[Statement]:
@@ -71,7 +71,7 @@ def registry_statements(entry: Entry, decision: Recorded[Any]) -> list[Statement
         elif entry.kind == VARIABLE:
             made.append(variable_statement(event, key))
         elif entry.kind == USERS:
-            made.append(user_statement(event, key["tenant"]))
+            made += user_statements(event, key["tenant"])
         elif entry.kind == SECRET:
             made.append(secret_statement(event, key))
         elif entry.kind == CONNECTION:

@@ -7,6 +7,8 @@ from penstock.domain.user.events import (
     UserCreated,
     UserEvent,
     UserInvited,
+    UserInvitedAgain,
+    UserPasswordChanged,
     UserProfileChanged,
     UserRemoved,
     UserRoleChanged,
@@ -21,6 +23,17 @@ from penstock.projector.projections.statements import (
     updating,
 )
 
+Changing = (
+    UserCreated
+    | UserInvited
+    | UserAccepted
+    | UserRoleChanged
+    | UserProfileChanged
+    | UserInvitedAgain
+    | UserRemoved
+)
+"""The events that a row tells of."""
+
 CREATED = """
 insert into penstock.users
     (tenant_id, id, role, status, profile, created_by, created_at, accepted_at)
@@ -29,14 +42,16 @@ values (%(tenant)s, %(user)s, %(role)s, %(status)s, %(profile)s, %(by)s, %(creat
 OF_USER = "tenant_id = %(tenant)s and id = %(user)s"
 
 
-def user_statement(event: UserEvent, tenant: str) -> Statement:
-    """What one event about a user of `tenant` changes."""
+def user_statements(event: UserEvent, tenant: str) -> list[Statement]:
+    """What one event about a user of `tenant` changes; of a password, no row knows anything."""
+    if isinstance(event, UserPasswordChanged):
+        return []
     changes, values = _change(event)
     sql = changes if changes is CREATED else updating("users", changes, OF_USER)
-    return Statement(sql, {"tenant": tenant, "user": event.user_id, **values})
+    return [Statement(sql, {"tenant": tenant, "user": event.user_id, **values})]
 
 
-def _change(event: UserEvent) -> tuple[str, Parameters]:
+def _change(event: Changing) -> tuple[str, Parameters]:
     match event:
         case UserCreated():
             return CREATED, _begun(event, Status.ACTIVE)
@@ -49,6 +64,8 @@ def _change(event: UserEvent) -> tuple[str, Parameters]:
             return "role = %(role)s", {"role": str(role)}
         case UserProfileChanged(profile=profile):
             return "profile = %(profile)s", {"profile": json_text(profile)}
+        case UserInvitedAgain():
+            return "status = %(status)s, accepted_at = null", {"status": str(Status.INVITED)}
         case UserRemoved(removed_at=at):
             values = {"status": str(Status.REMOVED), "at": moment(at)}
             return "status = %(status)s, removed_at = %(at)s", values
