@@ -44,6 +44,8 @@ ONCE = ("penstock.evt.", "penstock.lease.")
 class Connection:
     """A process's connection: what `nats.aio.client.Client` is to it."""
 
+    is_closed = False
+
     def __init__(self, world: World, broker: Broker, network: Network, process: Process) -> None:
         self.world = world
         self.broker = broker

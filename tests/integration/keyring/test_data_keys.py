@@ -9,7 +9,7 @@ import pytest
 from psycopg import errors
 
 from penstock.infra.keyring import data_keys
-from penstock.infra.keyring.data_keys import HELD_S, KEY_LIFE, DataKeys, KeyGone
+from penstock.infra.keyring.data_keys import CLOSED_S, HELD_S, KEY_LIFE, DataKeys, KeyGone
 from penstock.infra.keyring.keks import Keks, KekUnknown
 from penstock.infra.keyring.sealing import SEALS_MAX
 from tests.integration.keyring.conftest import Engines
@@ -78,6 +78,23 @@ async def test_a_worn_key_gets_a_successor(engine_of: Engines, tenant: str) -> N
     after = await ring.sealer(tenant)
     assert after.key_id != before.key_id
     assert ring.at_hand(tenant) is after
+
+
+async def test_closed_keys_are_not_asked_for_although_the_vault_has_them(
+    engine_of: Engines, tenant: str
+) -> None:
+    now = 0.0
+    api = await engine_of("penstock_api")
+    ring = DataKeys(api, KEKS, clock=lambda: now)
+    sealer = await ring.sealer(tenant)
+    ring.close(tenant)
+    assert ring.at_hand(tenant) is None
+    for asking in (ring.sealer(tenant), ring.opener(tenant, sealer.key_id), ring.first(tenant)):
+        with pytest.raises(KeyGone):
+            await asking
+    assert (await DataKeys(api, KEKS).sealer(tenant)).key_id == sealer.key_id
+    now = CLOSED_S
+    assert (await ring.sealer(tenant)).key_id == sealer.key_id
 
 
 async def test_a_destroyed_key_is_not_made_again(engine_of: Engines, tenant: str) -> None:

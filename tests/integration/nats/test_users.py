@@ -34,6 +34,7 @@ HEARD = {
     ">": set(),
     "_INBOX.>": set(),
     "penstock.live.>": {"api"},
+    "penstock.live.reg.*.tenant.*": {"api", "executor", "scheduler"},
     "penstock.work.>": set(),
     "penstock.ctl.rollcall": {"executor"},
     "penstock.ctl.cancel.*.*": {"executor"},

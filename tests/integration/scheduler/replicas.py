@@ -55,6 +55,7 @@ class Replicas:
         self._nc = nc
         self._processes: dict[str, Process] = {}
         self._direct = Direct(nc)
+        self.tenant = TENANT
         self.tasks: dict[str, Task] = {}
 
     async def listen(self) -> None:
@@ -128,7 +129,7 @@ class Replicas:
     async def begin(self, runs: int) -> list[str]:
         """Runs of one step that are asked for, whether or not anybody hears it now."""
         definitions = Definitions(JetStreamBlobs(self._nc))
-        definition = await definitions.put(TENANT, from_wire(DEFINITION))
+        definition = await definitions.put(self.tenant, from_wire(DEFINITION))
         run_ids = [str(uuid7()) for _ in range(runs)]
         for run_id in run_ids:
             start = StartRun(
@@ -140,7 +141,7 @@ class Replicas:
                 created_at=0,
             )
             message = CommandMessage(id=f"{run_id}/start", actor="test", at=0, command=start)
-            subject = subjects.command(TENANT, "run", run_id)
+            subject = subjects.command(self.tenant, "run", run_id)
             await self._nc.jetstream().publish(subject, encode(message))
         return run_ids
 
@@ -163,14 +164,14 @@ class Replicas:
             finished_at=0,
             executor_id="test",
         )
-        report = RunReport(tenant=TENANT, run_id=run_id, report=done)
+        report = RunReport(tenant=self.tenant, run_id=run_id, report=done)
         subject = subjects.reports("shared", subjects.partition_of(run_id))
         body = encode(Reports(executor_id="test", reports=(report,)))
         await self._nc.jetstream().publish(subject, body)
 
     async def history(self, run_id: str) -> list[str]:
         """The types of a run's events, in order."""
-        stored = await self._direct.read_subject(EVENTS, subjects.run_events(TENANT, run_id))
+        stored = await self._direct.read_subject(EVENTS, subjects.run_events(self.tenant, run_id))
         decisions = [msgspec.json.decode(each.body, type=Decision) for each in stored]
         return [type(event).__name__ for decision in decisions for event in decision.events]
 

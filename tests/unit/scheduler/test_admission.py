@@ -17,7 +17,7 @@ from penstock.scheduler import windows
 from penstock.scheduler.admission import Admission
 from penstock.scheduler.allowance import Allowance
 from penstock.scheduler.ceilings import Ceilings, Terms
-from penstock.scheduler.configs import Configs
+from penstock.scheduler.configs import Configs, Standing
 from penstock.scheduler.keys import RunKey
 from penstock.scheduler.watch import Watch
 from tests.unit.domain.run.story import AT, complete, drawing, start
@@ -341,13 +341,13 @@ def test_a_window_is_as_wide_as_executors_are_fast(monkeypatch: pytest.MonkeyPat
 
 
 async def test_what_is_set_counts_as_soon_as_it_is_known() -> None:
-    told: dict[str, Any] = {"acme": TenantConfig(weight=3)}
+    told: dict[str, Any] = {"acme": Standing(TenantConfig(weight=3))}
     configs = Configs(lambda tenant: asyncio.sleep(0, told[tenant]), lambda: now[0])
     now = [10.0]
     assert configs.weight("acme") == 1
     await configs.know("acme")
     assert (configs.weight("acme"), configs.steps_max("acme")) == (3, None)
-    told["acme"] = TenantConfig(weight=5, limits=Limits(max_in_flight_steps=7))
+    told["acme"] = Standing(TenantConfig(weight=5, limits=Limits(max_in_flight_steps=7)))
     now[0] = 20.0
     assert configs.weight("acme") == 3
     await asyncio.sleep(0.01)

@@ -70,6 +70,7 @@ from penstock.api.sockets import MESSAGE_MAX_BYTES, PING_S
 from penstock.infra.blobs.choice import BlobsCheck, blobs_of
 from penstock.infra.definitions import Definitions
 from penstock.infra.eventlog.jetstream import JetStreamLog
+from penstock.infra.farewells import Farewells
 from penstock.infra.keyring.choice import data_keys_of
 from penstock.infra.keyring.payloads import Seals
 from penstock.infra.nats.bootstrap import Topology
@@ -167,6 +168,7 @@ class Api:
             self.parts.runnables,
             self.parts.limits,
         )
+        self._farewells = Farewells(nc, self.parts.seals.close)
         self._server = Server(configured(application(self.parts, settings.cors_origins)))
         self._serving: asyncio.Task[None] | None = None
         self._topology = Topology(nc)
@@ -233,6 +235,7 @@ class Api:
         await parts.rates.start()
         await parts.pressure.start()
         await self._listener.start()
+        await self._farewells.start()
         parts.accounts.sweep.start()
         parts.probes.begin()
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._listening]))
@@ -245,6 +248,7 @@ class Api:
         if self._serving is not None:
             await self._serving
         await parts.accounts.sweep.stop()
+        await self._farewells.stop()
         await self._listener.stop()
         await parts.pressure.stop()
         await parts.rates.stop()

@@ -60,7 +60,8 @@ async def revoke_all(engine: Engine, tenant_id: str) -> None:
 async def destroy_keys(engine: Engine, tenant_id: str) -> None:
     """Let nobody ever open again what the tenant's data keys have sealed. A repeat changes nothing.
 
-    Every process forgets those that it has at hand within `keyring.data_keys.HELD_S`.
+    Processes that hear of the deletion have forgotten them by then (`penstock.infra.farewells`);
+    one that does not uses what it has at hand for `keyring.data_keys.HELD_S` at most.
     """
     async with engine.transaction() as session:
         await session.one(DESTROY, {"tenant": tenant_id})

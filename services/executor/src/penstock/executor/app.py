@@ -25,6 +25,7 @@ from penstock.infra.egress.allowed import parse_allowed
 from penstock.infra.egress.guard import Guard
 from penstock.infra.eventlog.jetstream import JetStreamLog
 from penstock.infra.expressions import Expressions
+from penstock.infra.farewells import Farewells
 from penstock.infra.keyring.choice import data_keys_of
 from penstock.infra.keyring.payloads import Seals
 from penstock.infra.nats.dead import DeadLetters
@@ -97,9 +98,11 @@ class Executor:
         data_keys = data_keys_of(settings, self._engine)
         self.holdings = Holdings(Delivery.ack)
         self._reporter = Reporter(self._publisher, self.executor_id, self.holdings.settle)
+        payloads = Payloads(blobs, Seals(data_keys), allowances, self._events_at)
+        self._farewells = Farewells(nc, payloads.close)
         self.worker = Worker(
             plans=Plans(Definitions(blobs), Expressions().evaluate, plan_at),
-            payloads=Payloads(blobs, Seals(data_keys), allowances, self._events_at),
+            payloads=payloads,
             reporter=self._reporter,
             transport=self._transport,
             credentials=Credentials(Vault(self._engine, data_keys)),
@@ -121,6 +124,7 @@ class Executor:
         await self._engine.open()
         await self._publisher.start()
         await self._direct.start()
+        await self._farewells.start()
         self._tasks = [
             asyncio.create_task(self._intake.keep_alive()),
         ]
@@ -128,6 +132,7 @@ class Executor:
 
     async def stop(self) -> None:
         """Finish or hand back what is in hand, say so, and leave."""
+        await self._farewells.stop()
         await self._intake.stop()
         await self.worker.leave(self._farewell.grace, self._farewell.stop)
         try:

@@ -70,6 +70,12 @@ class Payloads:
         self._cached: OrderedDict[tuple[str, str], Payload] = OrderedDict()
         self._decisions: OrderedDict[int, RawDecision] = OrderedDict()
 
+    def close(self, tenant: str) -> None:
+        """Open and make nothing of a tenant any more, and let go of what was opened."""
+        self._seals.close(tenant)
+        for known in [each for each in self._cached if each[0] == tenant]:
+            del self._cached[known]
+
     async def opened(self, payload: Payload, tenant: str) -> Payload:
         """`payload` with its bytes inline. Raises StepFault, retryable, when they are not there."""
         if is_open(payload):

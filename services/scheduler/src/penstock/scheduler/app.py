@@ -30,6 +30,7 @@ from penstock.scheduler.cancels import Cancels
 from penstock.scheduler.ceilings import Terms
 from penstock.scheduler.children import Children, Sources
 from penstock.scheduler.configs import Configs
+from penstock.scheduler.departures import Departures
 from penstock.scheduler.dispatch import Dispatch
 from penstock.scheduler.effects import Effects, Ways
 from penstock.scheduler.emissions import Emissions
@@ -95,39 +96,38 @@ class Scheduler:
         log = JetStreamLog(self._publisher, self._direct)
         registry = Registry(log, clock.monotonic)
         queues = (DEFAULT_QUEUE, *context.settings.queues)
-        terms = self._terms(Configs(registry.config, clock.monotonic))
-        self._watch = Watch(self._holds, Admission(queues, self._admit, terms))
-        self._loads = Loads(nc, me, self._watch.admission.load)
+        configs = Configs(registry.standing, clock.monotonic)
+        admission = Admission(queues, self._admit, self._terms(configs))
+        self._watch = Watch(self._holds, admission)
+        seals = seals_of(context.settings, self._engine)
+        doors = (self._reply, seals.close)
+        self._departures = Departures(nc, configs, self._watch, doors, clock.monotonic)
+        self._loads = Loads(nc, me, admission.load)
         archive = Archived(self._engine)
         self._horizon = Horizon(self._direct, wall_ms)
         definitions = Definitions(self._blobs)
-        seals = seals_of(context.settings, self._engine)
         payloads = Payloads(self._blobs, self._direct, archive, seals)
         dispatch = Dispatch(self._publisher, self._blobs, Aged(payloads, self._horizon))
         timers = Timers(self._publisher)
         calls = GateCalls(self._publisher, me=me, now=wall_ms)
         store = GateStore(log, payloads, archive, self._horizon.is_old)
-        self._gatehouse = Gatehouse(self._publisher, store, calls, timers, clock)
+        before = self._departures.before
+        self._gatehouse = Gatehouse(self._publisher, store, calls, timers, clock, before=before)
         sources = Sources(registry, definitions, payloads, log)
         keeping = Keeping(RunSnapshots(payloads), archive, self._horizon.is_old)
-        ways = Ways(
-            self._publisher,
-            dispatch,
-            timers,
-            self._cancels,
-            Children(self._publisher, sources, me=me, now=wall_ms),
-            Emissions(log, payloads, me=me, now=wall_ms),
-            calls,
-        )
+        children = Children(self._publisher, sources, me=me, now=wall_ms)
+        emissions = Emissions(log, payloads, me=me, now=wall_ms)
+        publisher, cancels = self._publisher, self._cancels
+        ways = Ways(publisher, dispatch, timers, cancels, children, emissions, calls)
         self._runs = Runs(
             run_ledger(log, definitions, Forks(payloads), wall_ms, keeping),
             log,
             Effects(ways, me=me, now=wall_ms),
             self._watch,
             clock,
-            (self._reply, Aside(self._publisher).put),
+            (self._reply, self._departures.instead_of(Aside(self._publisher).put)),
         )
-        self._mailboxes: Mailboxes[RunKey, Letter] = Mailboxes(self._runs.work_off)
+        self._mailboxes: Mailboxes[RunKey, Letter] = Mailboxes(before(self._runs.work_off))
         self._live_runs = LiveRuns(self._engine, self._direct)
         mailbox = (self._mailboxes.post, self._mailboxes.is_busy)
         self._reconciler = Reconciler(nc, self._watch, dispatch, clock, mailbox, self._share)
@@ -147,6 +147,7 @@ class Scheduler:
         self._reconciler.start()
         self._gatehouse.start()
         self._loads.start()
+        await self._departures.start(self._mailboxes.post)
         await self._leases.start()
 
     async def stop(self) -> None:
@@ -154,6 +155,7 @@ class Scheduler:
         await self._leases.stop()
         await self._reconciler.stop()
         await self._loads.stop()
+        await self._departures.stop()
         for adoption in self._adoptions.values():
             adoption.cancel()
         await asyncio.gather(*(intake.stop() for intake in self._intakes.values()))

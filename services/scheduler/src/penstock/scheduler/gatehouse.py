@@ -1,5 +1,7 @@
 """The part of a scheduler that looks after gates: their letters, their ledger, their lines."""
 
+from collections.abc import Awaitable, Callable
+
 from penstock.infra.nats.publish import Publisher
 from penstock.scheduler.aside import Aside
 from penstock.scheduler.gate_calls import GateCalls
@@ -12,9 +14,11 @@ from penstock.scheduler.mailboxes import Mailboxes
 from penstock.scheduler.runs import Clock
 from penstock.scheduler.timers import Timers
 
+WorkOff = Callable[[GateKey, list[GateLetter]], Awaitable[None]]
+
 
 class Gatehouse:
-    """All gates of the partitions that this scheduler holds."""
+    """All gates of the partitions that this scheduler holds. before: sees to letters first."""
 
     def __init__(
         self,
@@ -23,9 +27,11 @@ class Gatehouse:
         calls: GateCalls,
         timers: Timers,
         clock: Clock,
+        *,
+        before: Callable[[WorkOff], WorkOff] = lambda work_off: work_off,
     ) -> None:
         ledger = gate_ledger(store, clock.wall)
-        self._mailboxes: Mailboxes[GateKey, GateLetter] = Mailboxes(self._work_off)
+        self._mailboxes: Mailboxes[GateKey, GateLetter] = Mailboxes(before(self._work_off))
         self._lines = Lines(calls, clock, self.post)
         self._gates = Gates(ledger, calls, timers, self._lines, Aside(publisher).put_gate)
 

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from penstock.domain.ids import derived
-from penstock.domain.tenant.events import TenantConfig
 from penstock.domain.tenant.state import Tenant, evolve_tenant
 from penstock.domain.variable.state import Variable
 from penstock.domain.variable.state import evolve as evolve_variable
@@ -23,6 +22,7 @@ from penstock.infra.nats import subjects
 from penstock.infra.nats.subjects import BadToken
 from penstock.messages import catalogue
 from penstock.messages.codec import codec_for
+from penstock.scheduler.configs import Standing
 
 GOOD_FOR_S = 2.0
 HELD_MAX = 1_000
@@ -93,25 +93,38 @@ class Registry:
         found: Variable | None = await self._state(tenant, catalogue.VARIABLE, variable_id)
         return None if found is None or found.deleted_at is not None else found
 
-    async def config(self, tenant: str) -> TenantConfig:
-        """What is set for a tenant; nothing for one without a history. `LogUnavailable`."""
-        found: Tenant | None = await self._state(tenant, catalogue.TENANT, tenant)
-        return TenantConfig() if found is None else found.config
+    async def standing(self, tenant: str) -> Standing:
+        """How a tenant stands; as if nothing were set without a history. `LogUnavailable`."""
+        found: Tenant | None = await self._state(tenant, catalogue.TENANT, tenant, anew=True)
+        if found is None:
+            return Standing()
+        is_deleted, is_erased = found.deleted_at is not None, found.erased_at is not None
+        return Standing(found.config, is_deleted, is_erased)
 
     async def _workflow(self, tenant: str, workflow_id: str) -> Workflow | None:
         """A workflow that lives, None for any other id."""
         found: Workflow | None = await self._state(tenant, catalogue.WORKFLOW, workflow_id)
         return None if found is None or found.deleted_at is not None else found
 
-    async def _state(self, tenant: str, kind: str, id: str) -> Any:  # noqa: A002
-        """An aggregate's state, None for one without history; many who ask cost one read."""
+    async def _state(
+        self,
+        tenant: str,
+        kind: str,
+        id: str,  # noqa: A002
+        *,
+        anew: bool = False,
+    ) -> Any:
+        """An aggregate's state, None for one without history; many who ask cost one read.
+
+        anew: what was seen a moment ago does not count.
+        """
         try:
             subject = subjects.registry(tenant, kind, id)
         except BadToken:
             return None
         async with self._locks.setdefault(subject, asyncio.Lock()):
             seen = self._seen.get(subject) or Seen(0.0, 0, None)
-            if seen.until <= self._now():
+            if anew or seen.until <= self._now():
                 seen = await self._read(subject, kind, seen)
                 self._seen[subject] = seen
             self._seen.move_to_end(subject)

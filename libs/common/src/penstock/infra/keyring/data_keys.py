@@ -31,6 +31,10 @@ HELD_S = 60.0
 keys away from every process within this time."""
 HELD_MAX = 10_000
 """Keys at hand; those longest not used make room."""
+CLOSED_S = 3600.0
+"""How long a tenant's keys stay closed here once its deletion was heard of: long enough for whoever
+destroys them in the vault to have done so, at the first attempt or a later one."""
+CLOSED_MAX = 10_000
 AWAY_S = 2.0
 """How long a key is used on without asking again while the vault cannot be reached: nobody can
 destroy it there meanwhile."""
@@ -70,6 +74,7 @@ class DataKeys:
         self._clock = clock
         self._held: OrderedDict[tuple[str, UUID | None], Held] = OrderedDict()
         self._asked: dict[tuple[str, UUID | None], asyncio.Task[Sealer]] = {}
+        self._closed: OrderedDict[str, float] = OrderedDict()
 
     def at_hand(self, tenant_id: str) -> Sealer | None:
         """The key that seals for the tenant, without waiting; None when it has to be asked for."""
@@ -105,6 +110,22 @@ class DataKeys:
         for known in [each for each in self._held if each[0] == tenant_id]:
             del self._held[known]
 
+    def close(self, tenant_id: str) -> None:
+        """Have no key of the tenant, and ask for none: its keys are destroyed, or about to be.
+
+        Until they are, somebody who asked the vault would get one once more.
+        """
+        self.forget(tenant_id)
+        self._closed[tenant_id] = self._clock() + CLOSED_S
+        self._closed.move_to_end(tenant_id)
+        if len(self._closed) > CLOSED_MAX:
+            self._closed.popitem(last=False)
+
+    def _refuse_closed(self, tenant_id: str) -> None:
+        """Raise KeyGone for a tenant whose keys are closed."""
+        if self._closed.get(tenant_id, 0.0) > self._clock():
+            raise KeyGone
+
     def _found(self, tenant_id: str, key_id: UUID | None) -> Sealer | None:
         held = self._held.get((tenant_id, key_id))
         if held is None or held.until <= self._clock():
@@ -114,6 +135,7 @@ class DataKeys:
 
     async def _once(self, tenant_id: str, key_id: UUID | None) -> Sealer:
         """One question to the vault for all who ask at the same moment."""
+        self._refuse_closed(tenant_id)
         asked = self._asked.get((tenant_id, key_id))
         if asked is None:
             looking = self._looked_up(tenant_id, key_id)
@@ -187,6 +209,7 @@ class DataKeys:
         return row
 
     def _keep(self, tenant_id: str, row: Row, asked_for: UUID | None) -> Sealer:
+        self._refuse_closed(tenant_id)
         key_id = row["id"]
         data_key = self._keks.unwrap(row["kek_id"], tenant_id, key_id, bytes(row["wrapped"]))
         known = self._held.get((tenant_id, key_id)) or self._held.get((tenant_id, None))

@@ -89,9 +89,9 @@ class Seals:
             if name != UNSEALED:
                 await self._keys.opener(tenant_id, named(name))
 
-    def forget(self, tenant_id: str) -> None:
-        """Have no key of the tenant at hand any more."""
-        self._keys.forget(tenant_id)
+    def close(self, tenant_id: str) -> None:
+        """Seal and open nothing of the tenant any more: see `DataKeys.close`."""
+        self._keys.close(tenant_id)
 
 
 def inline_sealed(sealer: Sealer, data: bytes) -> Payload:

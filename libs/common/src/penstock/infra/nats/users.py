@@ -117,7 +117,7 @@ USERS = {
             subjects.LOAD,
             *inboxes(API),
         ),
-        subscribe=(*inboxes(SCHEDULER),),
+        subscribe=(*inboxes(SCHEDULER), subjects.live(subjects.ANY_TENANT)),
     ),
     EXECUTOR: User(
         publish=(
@@ -129,7 +129,12 @@ USERS = {
             "penstock.log.>",
             *inboxes(API, SCHEDULER),
         ),
-        subscribe=(*inboxes(EXECUTOR), subjects.ROLL_CALL, subjects.ANY_CANCEL),
+        subscribe=(
+            *inboxes(EXECUTOR),
+            subjects.ROLL_CALL,
+            subjects.ANY_CANCEL,
+            subjects.live(subjects.ANY_TENANT),
+        ),
     ),
     PROJECTOR: User(
         publish=(
