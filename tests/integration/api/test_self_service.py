@@ -8,8 +8,11 @@ import pytest
 from httpx import AsyncClient, Response
 
 from penstock.api.identity.failures import OF_ACCOUNT_MAX
-from penstock.infra.settings import Environment
-from penstock.infra.settings_identity import Registration
+from penstock.infra.settings_identity import (
+    IdentitySettings,
+    Registration,
+    is_registration_open,
+)
 from tests.integration.api.houses import House
 from tests.integration.api.people import PASSWORD, added, address, log_in, registered
 
@@ -138,17 +141,16 @@ async def test_where_registration_is_closed_nobody_registers(
 
 
 @pytest.mark.parametrize(
-    ("env", "said", "is_open"),
+    ("is_production", "said", "is_open"),
     [
-        (Environment.DEVELOPMENT, None, True),
-        (Environment.TEST, None, True),
-        (Environment.PRODUCTION, None, False),
-        (Environment.PRODUCTION, Registration.OPEN, True),
-        (Environment.DEVELOPMENT, Registration.CLOSED, False),
+        (False, None, True),
+        (True, None, False),
+        (True, Registration.OPEN, True),
+        (False, Registration.CLOSED, False),
     ],
 )
 def test_registration_is_closed_in_production_unless_it_is_opened(
-    house: House, env: Environment, said: Registration | None, is_open: bool
+    is_production: bool, said: Registration | None, is_open: bool
 ) -> None:
-    settings = house.settings.model_copy(update={"env": env, "registration": said})
-    assert settings.is_registration_open is is_open
+    settings = IdentitySettings(registration=said)
+    assert is_registration_open(settings, is_production=is_production) is is_open

@@ -25,7 +25,7 @@ from pydantic_settings import (
 )
 
 from penstock.infra.production import unsafe
-from penstock.infra.settings_identity import IdentitySettings, Registration, issuer_problems
+from penstock.infra.settings_identity import IdentitySettings, issuer_problems
 from penstock.infra.settings_values import (
     hosts_and_networks,
     http_url,
@@ -260,13 +260,6 @@ class ApiSettings(KeyringSettings, IdentitySettings):
     address_requests_per_minute: int = Field(
         120_000, ge=0, le=10_000_000, description="The same of one address (that of a proxy too)"
     )
-
-    @property
-    def is_registration_open(self) -> bool:
-        """Whether whoever comes may register."""
-        if self.registration is None:
-            return self.env is not Environment.PRODUCTION
-        return self.registration is Registration.OPEN
 
 
 class SchedulerSettings(KeyringSettings):

@@ -66,3 +66,10 @@ def issuer_problems(settings: IdentitySettings, *, is_production: bool) -> dict[
     if is_production and settings.oidc_issuer.startswith("http://"):
         return {"OIDC_ISSUER": "must start with https:// in production"}
     return {}
+
+
+def is_registration_open(settings: IdentitySettings, *, is_production: bool) -> bool:
+    """Whether whoever comes may register."""
+    if settings.registration is None:
+        return not is_production
+    return settings.registration is Registration.OPEN

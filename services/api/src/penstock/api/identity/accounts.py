@@ -17,6 +17,7 @@ from penstock.infra.eventlog.log import EventLog
 from penstock.infra.postgres.engine import Engine
 from penstock.infra.service import StartRefused
 from penstock.infra.settings import ApiSettings, Environment, key_bytes
+from penstock.infra.settings_identity import is_registration_open
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,9 @@ def accounts_of(
         failures=Failures(engine, peppers[0]),
         sweep=Sweep(engine, people),
         proxies=networks(settings.trusted_proxies),
-        may_register=settings.is_registration_open,
+        may_register=is_registration_open(
+            settings, is_production=settings.env is Environment.PRODUCTION
+        ),
     )
 
 
