@@ -25,16 +25,17 @@ class Done(NamedTuple):
         return json.loads(self.out)
 
 
-async def penstock(stack: Stack, *words: str) -> Done:
-    """Run the command on a stack."""
+async def penstock(stack: Stack, *words: str, typed: str = "") -> Done:
+    """Run the command on a stack. typed: its standard input."""
     start = "import sys; from penstock.client.cli import main; sys.exit(main())"
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PENSTOCK_")}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", start, *words, "--data-dir", str(stack.data_dir)),
         cwd=EXAMPLES.parent,
         env=kept,
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await asyncio.wait_for(process.communicate(), COMMAND_TIMEOUT_S)
+    out, err = await asyncio.wait_for(process.communicate(typed.encode()), COMMAND_TIMEOUT_S)
     return Done(process.returncode or 0, out.decode(), err.decode())
