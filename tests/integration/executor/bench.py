@@ -101,7 +101,8 @@ class Bench:
         if isinstance(report, FailStep):
             details = await self._open(report.error.details)
             message = await self.seals.texts.opened(TENANT, report.error.message)
-            assert message != report.error.message, "it left as it was said"
+            is_ours = report.error.code == "PAYLOAD_TOO_LARGE"
+            assert is_ours or message != report.error.message, "it left as it was said"
             changes["error"] = replace(report.error, details=details, message=message)
         return replace(report, **{name: to for name, to in changes.items() if to is not None})
 

@@ -1,5 +1,7 @@
 """A tenant's own allow list reaches its steps, and nobody else's."""
 
+from typing import Any
+
 import pytest
 
 from penstock.domain.run.commands import CompleteStep, FailStep
@@ -7,6 +9,9 @@ from penstock.domain.tenant.events import TenantConfig, TenantConfigured, Tenant
 from penstock.executor.allowances import GOOD_FOR_S, Allowances
 from penstock.infra.egress.guard import AllowListUnknown
 from penstock.infra.eventlog.memory import Faults, MemoryLog
+from penstock.infra.keyring.data_keys import DataKeys
+from penstock.infra.keyring.keks import Keks
+from penstock.infra.keyring.texts import Texts
 from penstock.infra.nats import subjects
 from penstock.messages.codec import codec_for
 from penstock.messages.envelope import NO_HASH, Cause
@@ -31,10 +36,22 @@ def created(*entries: str) -> bytes:
     )
 
 
-async def test_a_step_may_call_what_its_tenants_list_opens(bench: Bench, web: Web) -> None:
+def without_keys() -> Texts:
+    """What opens nothing, for lists in the clear."""
+    nowhere: Any = None
+    return Texts(DataKeys(nowhere, Keks(bytes(32))))
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+async def test_a_step_may_call_what_its_tenants_list_opens(
+    bench: Bench, web: Web, is_closed: bool
+) -> None:
     await web.also("127.0.0.3")
     url = web.answer("/a", b"private").replace("127.0.0.1", "127.0.0.3")
-    await bench.js.publish(subjects.registry(TENANT, "tenant", TENANT), created("127.0.0.3"))
+    entry = "127.0.0.3"
+    if is_closed:
+        entry = (await bench.seals.texts.marks(TENANT)).closed(entry)
+    await bench.js.publish(subjects.registry(TENANT, "tenant", TENANT), created(entry))
     node = {"id": "call", "type": "http_request", "config": {"url": url}}
     assert isinstance(await bench.run(node), CompleteStep)
 
@@ -51,7 +68,7 @@ class Clock:
 
 async def test_a_changed_list_counts_after_a_moment() -> None:
     log, clock = MemoryLog(), Clock()
-    allowances = Allowances(log, clock)
+    allowances = Allowances(log, without_keys(), clock)
     subject = subjects.registry("acme", "tenant", "acme")
     assert not (await allowances.of("acme")).host("one", 1)
     last = await log.append(subject, created("one"), expected=0)
@@ -67,7 +84,7 @@ async def test_a_changed_list_counts_after_a_moment() -> None:
 
 
 async def test_a_list_that_cannot_be_read_is_not_taken_for_an_empty_one() -> None:
-    allowances = Allowances(MemoryLog(faults=Faults(unavailable=1.0)), Clock())
+    allowances = Allowances(MemoryLog(faults=Faults(unavailable=1.0)), without_keys(), Clock())
     with pytest.raises(AllowListUnknown):
         await allowances.of("acme")
 
@@ -76,7 +93,7 @@ async def test_a_history_that_cannot_be_understood_opens_nothing() -> None:
     log = MemoryLog()
     await log.append(subjects.registry("acme", "tenant", "acme"), created("a b"), expected=0)
     with pytest.raises(AllowListUnknown):
-        await Allowances(log, Clock()).of("acme")
+        await Allowances(log, without_keys(), Clock()).of("acme")
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from penstock.executor.payloads import UNASKED_MAX_BYTES
 from penstock.infra.eventlog.memory import MemoryLog
 from penstock.infra.nats import subjects
 from tests.integration.executor.bench import TENANT, Bench, Web
-from tests.integration.executor.test_allowances import Clock, decision
+from tests.integration.executor.test_allowances import Clock, decision, without_keys
 
 MOST = 4_000
 INLINE = 70_000
@@ -84,7 +84,7 @@ async def test_the_input_of_a_child_is_a_payload_like_any_other(strict: Bench) -
 
 async def test_a_changed_limit_counts_after_a_moment_and_small_things_need_none() -> None:
     log, clock = MemoryLog(), Clock()
-    allowances = Allowances(log, clock)
+    allowances = Allowances(log, without_keys(), clock)
     subject = subjects.registry("acme", "tenant", "acme")
     made = TenantCreated(name="acme", config=limited(MOST), created_at=1, created_by="a")
     last = await log.append(subject, decision(made), expected=0)

@@ -1,5 +1,7 @@
 """What a definition says of concurrency and rates, as gates."""
 
+from uuid import UUID
+
 import pytest
 
 from penstock.domain.gate.events import GateUse, Rule
@@ -15,7 +17,11 @@ from penstock.infra.gates import (
     reads_key,
     scope_of,
 )
+from penstock.infra.keyring.sealing import Sealer
+from penstock.infra.keyring.texts import Marks, opened
 
+SEALER = Sealer(str(UUID(int=1)), UUID(int=2), b"k" * 32)
+MARKS = Marks(SEALER)
 ASKER = Asker("acme", "w-1", "orders")
 PARENT = Parent(run_id="p", step_id="again", attempt=1, depth=2, root="r", workflows=("w-0", "w-1"))
 
@@ -30,7 +36,13 @@ def defined(
 
 def gates(key: str, given: object = None, variables: object = None) -> tuple[GateUse, ...]:
     """The gates of a run whose workflow has a key."""
-    return gates_of(defined(Concurrency(max=2, key=key)), ASKER, scope_of("r-1", given, variables))
+    scope = scope_of("r-1", given, variables)
+    return gates_of(defined(Concurrency(max=2, key=key)), ASKER, scope, MARKS)
+
+
+def label_of(gate: GateUse) -> str:
+    """What people are shown of it."""
+    return opened(gate.label, {SEALER.name: SEALER})
 
 
 def test_a_definition_without_limits_has_no_gate() -> None:
@@ -52,8 +64,17 @@ def test_runs_with_the_same_key_meet_at_one_gate_and_others_do_not() -> None:
     (eight,) = gates("{{ input.customer }}", {"customer": 8})
     assert seven == same
     assert seven.gate_id != eight.gate_id
-    assert "7" in seven.label
-    assert "orders" in seven.label
+    assert label_of(seven) == "the key 7 of orders"
+
+
+def test_a_key_is_not_told_to_the_log_and_is_another_gate_under_another_tenants_keys() -> None:
+    (ours,) = gates("{{ input }}", "somebody@example.org")
+    assert "somebody" not in ours.label
+    other = Marks(Sealer(str(UUID(int=1)), UUID(int=2), b"l" * 32))
+    definition = defined(Concurrency(max=2, key="{{ input }}"))
+    scope = scope_of("r-1", "somebody@example.org", None)
+    (theirs,) = gates_of(definition, ASKER, scope, other)
+    assert theirs.gate_id != ours.gate_id
 
 
 def test_an_empty_key_is_not_the_gate_of_all_runs() -> None:
@@ -64,7 +85,7 @@ def test_an_empty_key_is_not_the_gate_of_all_runs() -> None:
 
 def test_a_key_reads_input_run_and_vars_and_may_be_an_expression() -> None:
     (found,) = gates("{{ vars.region }}-{{ run.id }}-{{ input.n + 1 }}", {"n": 1}, {"region": "eu"})
-    assert "eu-r-1-2" in found.label
+    assert "eu-r-1-2" in label_of(found)
 
 
 @pytest.mark.parametrize(

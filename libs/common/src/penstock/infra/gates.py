@@ -1,7 +1,8 @@
 """The gates that a run passes before it starts, as the definition of its workflow asks for them.
 
 Whoever begins a run asks here, once: the API, and for child runs the scheduler. What a key comes to
-is part of the run's history from then on, and nobody evaluates it again.
+is part of the run's history from then on, and nobody evaluates it again. History says it closed;
+which runs have the same one, a keyed digest says, from which the gate's id follows.
 """
 
 import json
@@ -16,6 +17,7 @@ from penstock.domain.template import Scope, TemplateError, render
 from penstock.domain.tenant.events import Limits
 from penstock.domain.workflow.model import Concurrency, Definition, Strategy
 from penstock.infra.expressions import Expressions
+from penstock.infra.keyring.texts import Marks
 
 KEY_MAX: Final = 1024
 """Characters of what a key comes to."""
@@ -38,7 +40,7 @@ class KeyFailed(Exception):
 
 
 class Asker(NamedTuple):
-    """Whose run it is: the tenant's, of a workflow with this id and name."""
+    """Whose run it is: the tenant's, of a workflow with this id and (closed) name."""
 
     tenant: str
     workflow_id: str
@@ -55,14 +57,17 @@ def scope_of(run_id: str, given: object, variables: object) -> Scope:
     return {"input": given, "run": {"id": run_id, "input": given}, "vars": variables or {}}
 
 
-def gates_of(definition: Definition, asker: Asker, scope: Scope | None) -> tuple[GateUse, ...]:
+def gates_of(
+    definition: Definition, asker: Asker, scope: Scope | None, marks: Marks | None = None
+) -> tuple[GateUse, ...]:
     """The gates in the order in which the run passes them: its key's, then its workflow's rate.
 
-    scope: as `scope_of` makes it; None will do where `reads_key` says so. Raises `KeyFailed`.
+    scope: as `scope_of` makes it; marks: what closes the key, which the tenant has said. None will
+    do for both where `reads_key` says so. Raises `KeyFailed`.
     """
     found: list[GateUse] = []
     if definition.concurrency is not None:
-        found.append(concurrency_gate(definition.concurrency, asker, scope))
+        found.append(concurrency_gate(definition.concurrency, asker, scope, marks))
     limit = definition.rate_limit
     if limit is not None:
         found.append(
@@ -105,7 +110,9 @@ def tenant_gate(asker: Asker, limits: Limits) -> tuple[GateUse, ...]:
     )
 
 
-def concurrency_gate(concurrency: Concurrency, asker: Asker, scope: Scope | None) -> GateUse:
+def concurrency_gate(
+    concurrency: Concurrency, asker: Asker, scope: Scope | None, marks: Marks | None
+) -> GateUse:
     """The gate of all runs of a workflow, or of those with the same key."""
     rule = Rule(most=concurrency.max, strategy=concurrency.strategy)
     tenant, workflow_id, name = asker
@@ -113,10 +120,11 @@ def concurrency_gate(concurrency: Concurrency, asker: Asker, scope: Scope | None
         gate_id = derived(tenant, "gate", workflow_id, "all")
         return GateUse(gate_id=gate_id, rule=rule, label=f"the concurrency of {name}")
     assert scope is not None, "a key is evaluated in the scope of its run"
+    assert marks is not None, "a key is not told to the log"
     key = key_text(concurrency.key, scope)
     shown = key if len(key) <= KEY_SHOWN_MAX else f"{key[:KEY_SHOWN_MAX]}…"
-    gate_id = derived(tenant, "gate", workflow_id, "key", key)
-    return GateUse(gate_id=gate_id, rule=rule, label=f"the key {shown} of {name}")
+    gate_id = derived(tenant, "gate", workflow_id, "key", marks.digest(key))
+    return GateUse(gate_id=gate_id, rule=rule, label=f"the key {marks.closed(shown)} of {name}")
 
 
 def key_text(template: str, scope: Scope) -> str:

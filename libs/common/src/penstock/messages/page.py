@@ -24,6 +24,10 @@ in the member `type`. A member that has its default is left out; a reader ignore
 does not know. Moments are milliseconds since the epoch, UTC. The descriptions name members as
 Python does (`step_id` is `stepId`). [Architecture](architecture.md) tells who sends what to whom.
 
+What tenants say in words stands here closed, `{{sealed:<data key>:<base64url>}}`, whole or within a
+sentence: `workflowName`, `name` of workflows, keys and tenants, `description`, `tags`, `label`,
+`reason`, `message`, `source`, `egressAllow`. Older events have it in the clear.
+
 Events are stored for ever and have versions; this is catalogue number {NUMBER}. Commands and
 reports are not stored and have none. This page is made from the classes:
 `python -m penstock.messages.page > docs/messages.md`.

@@ -215,7 +215,7 @@ class Api:
             pressure=Pressure(self._nc),
             crew=Crew(self._nc),
             doors=Doors(self._direct, blobs),
-            runnables=Runnables(self._engine, checkpoint),
+            runnables=Runnables(self._engine, checkpoint, seals.texts),
             probes=Probes("api", self.ready),
             accounts=accounts,
         )

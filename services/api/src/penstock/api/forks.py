@@ -124,7 +124,7 @@ async def forked(parts: Parts, caller: Caller, row: Row, asked: Fork) -> Beginni
     """
     definition = None
     if asked.definition is not None:
-        named = row["workflow_name"]
+        named = await parts.seals.texts.opened(caller.tenant_id, row["workflow_name"])
         definition = accepted(asked.definition, name=named, at="/definition").definition
     then = await stood(parts, caller, row, past.until(asked.at, pointer="/at"))
     run = then.run
@@ -209,17 +209,18 @@ async def begun(asked: Asked, begin: Beginning, given: Any = ...) -> tuple[UUID,
         entry = await payloads.made(str(run_id), text)
     sender = sender_of(request, caller.actor)
     read = await variables_kept(parts, payloads, caller, run_id, begin)
-    asker = Asker(tenant, begin.started.workflow_id, begin.started.workflow_name)
+    (name,) = await payloads.kept([begin.started.workflow_name])
+    asker = Asker(tenant, begin.started.workflow_id, name)
     command = StartRun(
         workflow_id=begin.started.workflow_id,
-        workflow_name=begin.started.workflow_name,
+        workflow_name=name,
         version=begin.started.version,
         definition=definition,
         input=entry,
         created_at=now_ms(),
         vars=read,
         trigger=asked.what,
-        tags=begin.started.tags,
+        tags=await payloads.kept(begin.started.tags),
         priority=begin.started.priority,
         request_hash=made.request_hash,
         traceparent=sender.traceparent,

@@ -55,15 +55,16 @@ async def gates_at(
 
     Raises Problem 400 where the key of its concurrency comes to nothing.
     """
-    scope = None
+    scope, marks = None, None
     if reads_key(definition):
+        marks = await payloads.marks()
         allowance = Allowance()
         read = entry.variables
         given = msgspec.json.decode(await payloads.text(entry.given, allowance))
         found = {} if read is None else msgspec.json.decode(await payloads.text(read, allowance))
         scope = scope_of(entry.run_id, given, found)
     try:
-        return gates_of(definition, asker, scope) + tenant_gate(asker, limits)
+        return gates_of(definition, asker, scope, marks) + tenant_gate(asker, limits)
     except KeyFailed as error:
         said = str(error)
         raise invalid(said, detail(entry.pointer, error.code, said)) from None

@@ -6,6 +6,7 @@ of something else than the key, asks `kept_to_one_request` first.
 """
 
 import hashlib
+import hmac
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from penstock.domain.ids import derived
 
 KEY_MAX_CHARACTERS = 255
 HEADER = "idempotency-key"
+REQUEST_LABEL = b"penstock request 1\0"
 
 
 class Identity(Struct, frozen=True):
@@ -53,9 +55,14 @@ def derived_id(request: Request, scope: str, key: str) -> UUID:
 
 
 def request_hash(request: Request, key: str, body: Any) -> str:
-    """The digest of the canonical request: its key, path ids and body, members in order."""
+    """The keyed digest of the canonical request: its key, path ids and body, members in order.
+
+    It stands in an event for ever, and lets nobody try out what the request may have said; a
+    password has no place in it all the same.
+    """
     canonical = msgspec.json.encode([key, dict(request.path_params), body], order="deterministic")
-    return hashlib.sha256(canonical).hexdigest()
+    pepper = parts_of(request).pepper
+    return hmac.digest(pepper, REQUEST_LABEL + canonical, hashlib.sha256).hex()
 
 
 def identity(request: Request, scope: str, body: Any) -> Identity:

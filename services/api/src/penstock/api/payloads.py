@@ -1,6 +1,6 @@
 """Payloads opened for an answer: from where they are, while the answer stays bounded."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ from penstock.infra.blobs.port import BlobCorrupt, BlobMissing, Blobs
 from penstock.infra.keyring.data_keys import KeyGone
 from penstock.infra.keyring.keks import Unopenable
 from penstock.infra.keyring.payloads import Seals
+from penstock.infra.keyring.texts import Marks
 from penstock.infra.postgres.engine import Row
 from penstock.infra.telemetry import logs
 
@@ -97,6 +98,18 @@ class Payloads:
         except (BlobMissing, BlobCorrupt, Unopenable) as error:
             raise lost(payload, error) from error
 
+    async def marks(self) -> Marks:
+        """What closes the tenant's texts. Raises DatabaseUnavailable, KeyGone."""
+        return await self._seals.texts.marks(self._tenant_id)
+
+    async def marked(self, texts: Sequence[str]) -> tuple[str, ...]:
+        """Texts that are going to be compared, closed; nothing is asked where there are none."""
+        return tuple(map((await self.marks()).closed, texts)) if texts else ()
+
+    async def kept(self, recorded: Sequence[str]) -> tuple[str, ...]:
+        """Texts of a history of before, closed as it would say them now."""
+        return tuple(map((await self.marks()).kept, recorded)) if recorded else ()
+
     async def words(self, said: Any) -> Any:
         """Texts, or a value of them, with what is closed in them opened.
 
@@ -106,7 +119,7 @@ class Payloads:
 
     async def rows(self, rows: Iterable[Row], *columns: str) -> list[Row]:
         """Rows with the texts in some columns opened. Raises DatabaseUnavailable."""
-        return await rows_opened(self._seals, self._tenant_id, rows, *columns)
+        return await rows_opened(self._seals, rows, *columns)
 
     async def _fetched(self, payload: Payload) -> bytes:
         if payload.inline:

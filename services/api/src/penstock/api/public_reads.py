@@ -10,6 +10,7 @@ from penstock.api import queries_registry
 from penstock.api.errors import Problem
 from penstock.api.parts import Parts
 from penstock.api.runnable import uuid_or_none
+from penstock.api.unsealing import rows_opened
 from penstock.infra.postgres.engine import Engine, Row
 
 WORKFLOW = "select * from penstock.find_public_workflow(%(workflow)s)"
@@ -28,7 +29,8 @@ async def readable(parts: Parts, tenant_id: str, ref: str) -> Row:
         row = await public_workflow(parts.engine, uuid_or_none(ref))
     if row is None:
         raise Problem(404, "there is no such workflow")
-    return row
+    (found,) = await rows_opened(parts.seals, [row], "name")
+    return found
 
 
 async def readable_versions(

@@ -43,16 +43,29 @@ Shown = dict[str, Any]
 
 
 class Filter(NamedTuple):
-    """Which runs a list shows; None takes all."""
+    """Which runs a list shows; None takes all. tags: one tag, in each form it may stand in."""
 
     status: str | None = None
     workflow_id: UUID | None = None
     trigger: str | None = None
-    tag: str | None = None
+    tags: tuple[str, ...] | None = None
     created_from: datetime | None = None
     created_to: datetime | None = None
 
 
+class Source(NamedTuple):
+    """Where runs are found, and the columns there that say when one was created, and its id."""
+
+    tables: str
+    created: str
+    run_id: str
+
+
+TAGGED = Source(
+    "penstock.run_tags t join penstock.runs r on r.tenant_id = t.tenant_id and r.id = t.run_id",
+    "t.created_at",
+    "t.run_id",
+)
 CONDITIONS = {
     "status": "r.status = %(status)s",
     "workflow_id": "r.workflow_id = %(workflow_id)s",
@@ -109,26 +122,39 @@ async def retries_of(engine: Engine, tenant_id: str, rows: list[Row]) -> dict[st
 def selection(
     columns: str, tenant_id: str, wanted: Filter, *, after: After | None, limit: int
 ) -> tuple[str, dict[str, Any]]:
-    """The query for runs that match, newest first, and its parameters."""
+    """The query for runs that match, newest first, and its parameters.
+
+    Each form of a tag is looked for by itself, so that each look-up follows the index.
+    """
     conditions = ["r.tenant_id = %(tenant)s"]
     parameters: dict[str, Any] = {"tenant": tenant_id, "limit": limit, **wanted._asdict()}
     conditions += [sql for name, sql in CONDITIONS.items() if parameters[name] is not None]
-    source, created, run_id = "penstock.runs r", "r.created_at", "r.id"
-    if wanted.tag is not None:
-        source = (
-            "penstock.run_tags t join penstock.runs r "
-            "on r.tenant_id = t.tenant_id and r.id = t.run_id"
-        )
-        created, run_id = "t.created_at", "t.run_id"
-        conditions += ["t.tenant_id = %(tenant)s", "t.tag = %(tag)s"]
     if after is not None:
-        conditions.append(f"({created}, {run_id}) < (%(after_at)s, %(after_id)s)")
         parameters.update(after_at=after.created_at, after_id=after.id)
+    if wanted.tags is None:
+        source = Source("penstock.runs r", "r.created_at", "r.id")
+        return newest(columns, source, conditions, after), parameters
+    queries = []
+    for number, tag in enumerate(wanted.tags):
+        parameters[f"tag{number}"] = tag
+        of_tag = [*conditions, "t.tenant_id = %(tenant)s", f"t.tag = %(tag{number})s"]
+        queries.append(f"({newest(columns, TAGGED, of_tag, after)})")
     query = (
-        f"select {columns} from {source} where {' and '.join(conditions)} "
-        f"order by {created} desc, {run_id} desc limit %(limit)s"
+        f"select * from ({' union all '.join(queries)}) found "
+        "order by created_at desc, id desc limit %(limit)s"
     )
     return query, parameters
+
+
+def newest(columns: str, source: Source, conditions: list[str], after: After | None) -> str:
+    """The query for the newest rows of a source under some conditions."""
+    tables, created, run_id = source
+    if after is not None:
+        conditions = [*conditions, f"({created}, {run_id}) < (%(after_at)s, %(after_id)s)"]
+    return (
+        f"select {columns} from {tables} where {' and '.join(conditions)} "
+        f"order by {created} desc, {run_id} desc limit %(limit)s"
+    )
 
 
 async def shown(engine: Engine, payloads: Payloads, rows: list[Row]) -> list[Shown]:

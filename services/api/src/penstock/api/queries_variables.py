@@ -81,7 +81,7 @@ async def shown_variables(rows: list[Row], payloads: Payloads) -> list[Shown]:
             "id": str(row["id"]),
             "name": row["name"],
             "value": await payloads.opened(row["value"], allowance),
-            "description": row["description"],
+            "description": await payloads.words(row["description"]),
             "createdBy": row["created_by"],
             "createdAt": moment(row["created_at"]),
             "updatedAt": moment(row["updated_at"]),

@@ -12,6 +12,7 @@ from uuid import UUID
 from penstock.api.checkpoint import Checkpoint
 from penstock.api.errors import Problem
 from penstock.api.positions import REGISTRY
+from penstock.infra.keyring.texts import Texts
 from penstock.infra.postgres.engine import Engine, Row
 from penstock.infra.postgres.tenant import tenant_session
 
@@ -34,7 +35,7 @@ where tenant_id = %(tenant)s and workflow_id = %(workflow)s
 
 
 class Runnable(NamedTuple):
-    """One published version, ready to be run."""
+    """One published version, ready to be run. workflow_name: closed, as history has it."""
 
     workflow_id: str
     workflow_name: str
@@ -56,9 +57,10 @@ Key = tuple[str, str, int | str | None]
 class Runnables:
     """Finds the version that an execute means."""
 
-    def __init__(self, engine: Engine, checkpoint: Checkpoint) -> None:
+    def __init__(self, engine: Engine, checkpoint: Checkpoint, texts: Texts) -> None:
         self._engine = engine
         self._checkpoint = checkpoint
+        self._texts = texts
         self._remembered: OrderedDict[Key, Remembered] = OrderedDict()
         self._changed: OrderedDict[str, int] = OrderedDict()
 
@@ -113,7 +115,8 @@ class Runnables:
             raise Problem(404, f"the workflow has no version {version}")
         if found["status"] != "published":
             raise Problem(409, f"version {found['number']} is a draft", code="NOT_PUBLISHED")
-        return Runnable(str(row["id"]), row["name"], found["number"], found["content_hash"])
+        name = await self._texts.kept(tenant_id, row["name"])
+        return Runnable(str(row["id"]), name, found["number"], found["content_hash"])
 
 
 def chosen(workflow: Row, version: int | str | None) -> int | None:

@@ -128,7 +128,7 @@ async def _sent(
         input=payload,
         created_at=now_ms(),
         vars=read,
-        tags=tuple(asked.tags),
+        tags=await payloads.marked(asked.tags),
         priority=asked.priority,
         request_hash=start.request_hash,
         traceparent=sender.traceparent,

@@ -41,17 +41,15 @@ async def opened(seals: Seals, tenant_id: str, events: Iterable[Shown]) -> list[
     return shown
 
 
-async def rows_opened(
-    seals: Seals, tenant_id: str, rows: Iterable[Row], *columns: str
-) -> list[Row]:
-    """Rows of one tenant with the texts in some of their columns opened.
+async def rows_opened(seals: Seals, rows: Iterable[Row], *columns: str) -> list[Row]:
+    """Rows with the texts in some of their columns opened, each by its own tenant's keys.
 
     A column holds text, a list of texts, or JSON as bytes. Raises DatabaseUnavailable.
     """
     texts = seals.texts
     found = []
     for row in rows:
-        changed = {}
+        changed, tenant_id = {}, str(row["tenant_id"])
         for column in columns:
             held = row[column]
             if isinstance(held, bytes):

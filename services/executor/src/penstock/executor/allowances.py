@@ -17,7 +17,10 @@ from penstock.domain.tenant.state import Tenant, evolve_tenant
 from penstock.infra.egress.allowed import NOTHING, Allowed, parse_allowed
 from penstock.infra.egress.guard import AllowListUnknown
 from penstock.infra.eventlog.log import EventLog, LogUnavailable
+from penstock.infra.keyring.keks import KekUnknown
+from penstock.infra.keyring.texts import Texts
 from penstock.infra.nats import subjects
+from penstock.infra.postgres.engine import DatabaseUnavailable
 from penstock.messages import catalogue
 from penstock.messages.codec import Undecodable, codec_for
 
@@ -41,14 +44,18 @@ class Seen(NamedTuple):
         return PAYLOAD_MAX_BYTES if most is None else most
 
 
+UNREADABLE = (LogUnavailable, Undecodable, DatabaseUnavailable, KekUnknown, ValueError)
+"""What is raised where a list cannot be had. One whose key is destroyed is no list any more."""
+
 UNSEEN = Seen(0.0, 0, None, NOTHING)
 
 
 class Allowances:
     """Reads and keeps configs. now: seconds, monotonic."""
 
-    def __init__(self, log: EventLog, now: Callable[[], float]) -> None:
+    def __init__(self, log: EventLog, texts: Texts, now: Callable[[], float]) -> None:
         self._log = log
+        self._texts = texts
         self._now = now
         self._seen: OrderedDict[str, Seen] = OrderedDict()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -87,7 +94,8 @@ class Allowances:
                     state = evolve_tenant(state, event)
                 seq = stored.seq
             if state is not None and seq != seen.seq:
-                allowed = parse_allowed(state.config.egress_allow)
-        except (LogUnavailable, Undecodable, ValueError) as error:
+                listed = await self._texts.shown(tenant, state.config.egress_allow)
+                allowed = parse_allowed(listed)
+        except UNREADABLE as error:
             raise AllowListUnknown(f"the tenant's allow list cannot be read: {error}") from error
         return Seen(self._now() + GOOD_FOR_S, seq, state, allowed)

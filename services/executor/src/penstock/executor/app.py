@@ -81,7 +81,15 @@ class Executor:
         self._farewell = farewell(settings.graceful_timeout_s)
         self._publisher = Publisher(nc)
         self._direct = Direct(nc)
-        allowances = Allowances(JetStreamLog(self._publisher, self._direct), monotonic)
+        self._engine = Engine(
+            settings.database_url,
+            name=f"penstock-executor:{self.executor_id}",
+            connections_max=DATABASE_CONNECTIONS_MAX,
+        )
+        data_keys = data_keys_of(settings, self._engine)
+        seals = Seals(data_keys)
+        log = JetStreamLog(self._publisher, self._direct)
+        allowances = Allowances(log, seals.texts, monotonic)
         guard = Guard(
             parse_allowed(settings.egress_allow),
             ports=settings.egress_ports,
@@ -90,15 +98,9 @@ class Executor:
         self._transport = GuardedTransport(guard)
         blobs = blobs_of(settings, nc)
         self._blobs_check = BlobsCheck(blobs)
-        self._engine = Engine(
-            settings.database_url,
-            name=f"penstock-executor:{self.executor_id}",
-            connections_max=DATABASE_CONNECTIONS_MAX,
-        )
-        data_keys = data_keys_of(settings, self._engine)
         self.holdings = Holdings(Delivery.ack)
         self._reporter = Reporter(self._publisher, self.executor_id, self.holdings.settle)
-        payloads = Payloads(blobs, Seals(data_keys), allowances, self._events_at)
+        payloads = Payloads(blobs, seals, allowances, self._events_at)
         self._farewells = Farewells(nc, payloads.close)
         self.worker = Worker(
             plans=Plans(Definitions(blobs), Expressions().evaluate, plan_at),

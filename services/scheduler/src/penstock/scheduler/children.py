@@ -137,6 +137,8 @@ class Children:
         """The command that begins the child. Raises `Unrunnable`."""
         wait = order.wait
         found = await self._registry.runnable(child.tenant, wait.workflow_id, wait.version)
+        name = await self._payloads.kept(found.workflow_name, tenant=child.tenant)
+        found = found._replace(workflow_name=name)
         graph = await self._definitions.graph(child.tenant, found.content_hash)
         await self._refuse_input(found, graph, order)
         variables = await self._variables(child, graph)
@@ -161,20 +163,20 @@ class Children:
         self, order: Order, found: Runnable, definition: Definition, variables: Payload | None
     ) -> tuple[GateUse, ...]:
         """What the child passes before it starts. Raises `Unrunnable` for a key that fails."""
-        scope = None
+        scope, marks, tenant = None, None, order.key.tenant
         if reads_key(definition):
-            tenant = order.key.tenant
+            marks = await self._payloads.marks(tenant)
             given = msgspec.json.decode(await self._payloads.text(order.input, tenant=tenant))
             values = {}
             if variables is not None:
                 read = await self._payloads.text(variables, tenant=tenant)
                 values = msgspec.json.decode(read)
             scope = scope_of(order.wait.child_id, given, values)
-        asker = Asker(order.key.tenant, found.workflow_id, found.workflow_name)
+        asker = Asker(tenant, found.workflow_id, found.workflow_name)
         try:
-            return breaker_of(asker, order.parent) + gates_of(definition, asker, scope)
+            return breaker_of(asker, order.parent) + gates_of(definition, asker, scope, marks)
         except KeyFailed as why:
-            words = await self._payloads.words(str(why), tenant=order.key.tenant)
+            words = await self._payloads.words(str(why), tenant=tenant)
             raise Unrunnable(words) from why
 
     async def _refuse_input(self, found: Runnable, graph: Graph, order: Order) -> None:

@@ -18,6 +18,7 @@ from penstock.infra.eventlog.log import LogUnavailable
 from penstock.infra.keyring.data_keys import KeyGone
 from penstock.infra.keyring.keks import Unopenable
 from penstock.infra.keyring.payloads import Seals
+from penstock.infra.keyring.texts import Marks
 from penstock.infra.nats.direct import Direct, ReadUnavailable
 from penstock.infra.nats.streams import EVENTS
 from penstock.messages.codec import decode_run_decision
@@ -117,6 +118,15 @@ class Payloads:
         """What quotes the tenant, closed. Raises what `Texts.closed` raises."""
         assert self._seals is not None, "whoever says something of a tenant's is given the seals"
         return await self._seals.texts.closed(tenant, text)
+
+    async def marks(self, tenant: str) -> Marks:
+        """What closes what has to be compared. Raises what `Texts.marks` raises."""
+        assert self._seals is not None, "whoever says something of a tenant's is given the seals"
+        return await self._seals.texts.marks(tenant)
+
+    async def kept(self, recorded: str, *, tenant: str) -> str:
+        """What history says, closed; without seals as it is. Raises what `Texts.kept` raises."""
+        return recorded if self._seals is None else await self._seals.texts.kept(tenant, recorded)
 
     # --- states: what was said stands in them as it was sealed, they themselves are not ----------
 

@@ -54,6 +54,10 @@ class Marks:
         """What history says, closed: histories of before say such things in the clear."""
         return recorded if CLOSED.fullmatch(recorded) else self.closed(recorded)
 
+    def forms(self, text: str) -> list[str]:
+        """What the text may stand as in rows: closed, and in the clear in those of before."""
+        return [self.closed(text), text]
+
     def digest(self, text: str) -> str:
         """What tells the text from others and nothing else about it; hex."""
         return self._sealer.digest(bytes_of(text), about=ABOUT).hex()
@@ -84,6 +88,12 @@ class Texts:
     async def marks(self, tenant_id: str) -> Marks:
         """What closes texts that are compared. Raises as `DataKeys.sealer`."""
         return Marks(self._keys.first_at_hand(tenant_id) or await self._keys.first(tenant_id))
+
+    async def kept(self, tenant_id: str, recorded: str) -> str:
+        """What history says, closed, as `Marks.kept`; costs nothing where it is. Raises so too."""
+        if not recorded or CLOSED.fullmatch(recorded):
+            return recorded
+        return (await self.marks(tenant_id)).closed(recorded)
 
     # --- opening: what no key opens any more stays closed -----------------------------------------
 

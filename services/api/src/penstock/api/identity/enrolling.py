@@ -9,8 +9,6 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 from uuid import UUID
 
-from msgspec.structs import replace
-
 from penstock.api.answers import encode
 from penstock.api.idempotency import Identity
 from penstock.api.identity import logins
@@ -25,7 +23,6 @@ from penstock.domain.payload import Payload
 from penstock.domain.user.state import Users
 from penstock.infra.keyring.payloads import Seals
 
-REQUEST_LABEL = b"penstock request of a person 1\0"
 INVITE_LABEL = b"penstock invitation 1\0"
 
 Write = Callable[[], Awaitable[Written[Users]]]
@@ -46,17 +43,6 @@ def digests_of(accounts: Accounts, email: str) -> list[bytes]:
 async def profile(seals: Seals, tenant_id: str, email: str, name: str) -> Payload:
     """All that tells who somebody is, sealed. Raises as `Seals.sealed`."""
     return await seals.sealed(tenant_id, encode({"email": email, "name": name}))
-
-
-def guarded(made: Identity, pepper: bytes) -> Identity:
-    """A request's identity, whose hash lets nobody try out addresses.
-
-    A password has no place in what is hashed: the hash stands in an event for ever.
-    """
-    if not made.request_hash:
-        return made
-    digest = hmac.digest(pepper, REQUEST_LABEL + made.request_hash.encode(), hashlib.sha256)
-    return replace(made, request_hash=digest.hex())
 
 
 def invitation(made: Identity, pepper: bytes) -> str:

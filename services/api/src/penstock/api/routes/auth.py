@@ -13,7 +13,7 @@ from penstock.api.idempotency import identity
 from penstock.api.identity import logins, sessions
 from penstock.api.identity.accounts import Accounts
 from penstock.api.identity.addresses import client_of, normal_email
-from penstock.api.identity.enrolling import Proof, digests_of, enrol, guarded, profile
+from penstock.api.identity.enrolling import Proof, digests_of, enrol, profile
 from penstock.api.identity.tokens import LIFE_S
 from penstock.api.openapi import gives, takes
 from penstock.api.parts import Parts, parts_of, sender_of
@@ -72,12 +72,12 @@ async def register(request: Request) -> Response:
     asked = bodies.fitted(sent, Registration)
     attempt = await parts.accounts.failures.begin(client_of(request, parts.accounts.proxies))
     hashed = {name: value for name, value in sent.items() if name != "password"}
-    made = guarded(identity(request, PLATFORM, hashed), parts.pepper)
+    made = identity(request, PLATFORM, hashed)
     user_id = UUID(derived(str(made.id), FIRST_USER))
     actor = f"user:{user_id}"
     sender = sender_of(request, actor)
     command = CreateTenant(
-        name=asked.tenant_name,
+        name=(await parts.seals.texts.marks(str(made.id))).closed(asked.tenant_name),
         config=TenantConfig(),
         created_by=actor,
         request_hash=made.request_hash,
@@ -245,7 +245,9 @@ async def me(request: Request, caller: SelfReader) -> Response:
     user, tenant = None, None
     if caller.tenant_id is not None:
         row = await queries_registry.tenant(parts.engine, UUID(caller.tenant_id))
-        tenant = None if row is None else {"id": caller.tenant_id, "name": row["name"]}
+        if row is not None:
+            name = await parts.seals.texts.opened(caller.tenant_id, row["name"])
+            tenant = {"id": caller.tenant_id, "name": name}
         if kind == "user":
             user = await own(parts, caller.tenant_id, UUID(id_))
     body = {

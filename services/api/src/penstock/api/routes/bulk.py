@@ -52,11 +52,12 @@ async def tell_runs(request: Request, caller: RunsCanceller) -> Response:
         return answered({"matched": 0}, status=202)
     parts.require_broker()
     sender = sender_of(request, caller.actor)
+    reason = await parts.seals.texts.closed(caller.tenant_id, asked.reason)
     matched: set[UUID] = set()
     async for found in live(parts, caller, wanted):
         new = [run_id for run_id in found if run_id not in matched]
         told = new[: MATCHED_MAX - len(matched)]
-        commands = {str(run_id): CancelRun(reason=asked.reason) for run_id in told}
+        commands = {str(run_id): CancelRun(reason=reason) for run_id in told}
         await parts.commands.send_all(caller.tenant_id, commands, what="cancel", sender=sender)
         matched.update(told)
         if len(told) < len(new):

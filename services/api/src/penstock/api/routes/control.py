@@ -52,7 +52,8 @@ async def pause_run(request: Request, run_id: str, caller: RunsCanceller) -> Res
     parts = parts_of(request)
     known = await known_id(parts, caller, run_id)
     asked = bodies.fitted(await bodies.value(request, default={}), Pause)
-    return await decided(request, caller, known, PauseRun(reason=asked.reason))
+    reason = await parts.seals.texts.closed(caller.tenant_id, asked.reason)
+    return await decided(request, caller, known, PauseRun(reason=reason))
 
 
 @router.post("/resume", status_code=202, responses=gives(Accepted, status=202))

@@ -130,7 +130,8 @@ async def import_workflow(request: Request, caller: WorkflowsWriter) -> Response
     workflow_id = derived(caller.tenant_id, written.state.key)
     parts.runnables.changed(workflow_id, written.seq)
     change = change_of(written)
-    body = {**shown(workflow_id, written.state, found.definition), "change": change}
+    body = await shown(parts, caller, workflow_id, written.state, found.definition)
+    body["change"] = change
     headers = {"ETag": etag(written.state.revision), "Location": f"/api/workflows/{workflow_id}"}
     status = 201 if change == "created" else 200
     return await settled(parts, written, body, status=status, headers=headers)
@@ -146,17 +147,16 @@ async def imported(
 ) -> Written[Workflow]:
     """The workflow under the key, made or changed so that this is its newest definition."""
     version = await drawings.stored(parts, caller.tenant_id, definition, version_id=str(made.id))
+    name = (await parts.seals.texts.marks(caller.tenant_id)).closed(definition.name)
     making = CreateWorkflow(
         key=key,
-        name=definition.name,
+        name=name,
         created_by=caller.actor,
         version=version,
         request_hash=made.request_hash,
         again=True,
     )
-    changing = ChangeWorkflow(
-        changed_by=caller.actor, name=definition.name, version=version, if_new=True
-    )
+    changing = ChangeWorkflow(changed_by=caller.actor, name=name, version=version, if_new=True)
     for _ in range(RACES_MAX):
         try:
             return await created(request, parts, caller, making)

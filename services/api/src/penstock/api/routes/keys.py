@@ -16,6 +16,7 @@ from penstock.api.pages import Cursor, Limit
 from penstock.api.parts import parts_of, sender_of
 from penstock.api.runnable import uuid_or_none
 from penstock.api.schemas_registry import KeyShown, NewKey
+from penstock.api.unsealing import rows_opened
 from penstock.api.writes import read_after, settled
 from penstock.domain.identity import Role, may_grant
 from penstock.domain.tenant.commands import CreateApiKey, RevokeApiKey
@@ -37,6 +38,7 @@ async def list_keys(
     of = pages.listing(request)
     after = pages.after(cursor, of)
     rows = await queries_registry.keys(parts.engine, caller.tenant_id, after=after, limit=limit + 1)
+    rows = await rows_opened(parts.seals, rows, "name")
     return answered(pages.page(rows, limit, queries_registry.shown_key, of=of))
 
 
@@ -66,7 +68,7 @@ async def create_key(request: Request, caller: KeysManager) -> Response:
         expires_at=asked.expires_at,
     )
     command = CreateApiKey(
-        name=asked.name,
+        name=(await parts.seals.texts.marks(caller.tenant_id)).closed(asked.name),
         role=asked.role,
         created_by=caller.actor,
         expires_at=milliseconds(asked.expires_at),
@@ -74,7 +76,8 @@ async def create_key(request: Request, caller: KeysManager) -> Response:
     )
     sender = sender_of(request, caller.actor)
     written = await parts.registry.key(caller.tenant_id, str(made.id), command, sender)
-    body = {**_shown(made.id, written.state), "key": key.text}
+    name = await parts.seals.texts.opened(caller.tenant_id, written.state.name)
+    body = {**_shown(made.id, written.state), "name": name, "key": key.text}
     headers = {"Location": f"/api/api-keys/{made.id}"}
     return await settled(parts, written, body, status=201, headers=headers)
 

@@ -125,11 +125,12 @@ async def cancel_run(request: Request, run_id: str, caller: RunsCanceller) -> Re
     if row is None and not await is_accepted(parts, caller, str(known)):
         raise unknown()
     asked = bodies.fitted(await bodies.value(request, default={}), Cancel)
+    reason = await parts.seals.texts.closed(caller.tenant_id, asked.reason)
     sender = sender_of(request, caller.actor)
     reply = await parts.commands.send(
         caller.tenant_id,
         str(known),
-        CancelRun(reason=asked.reason),
+        CancelRun(reason=reason),
         id=f"{known}/cancel/{sender.request_id}",
         sender=sender,
     )
@@ -153,11 +154,14 @@ async def filter_of(parts: Parts, caller: Caller, asked: RunsWanted) -> Filter |
         if workflow is None:
             return None
         workflow_id = workflow["id"]
+    tags = None
+    if asked.tag is not None:
+        tags = tuple((await parts.seals.texts.marks(caller.tenant_id)).forms(asked.tag))
     return Filter(
         status=asked.status,
         workflow_id=workflow_id,
         trigger=asked.trigger,
-        tag=asked.tag,
+        tags=tags,
         created_from=asked.created_from,
         created_to=asked.created_to,
     )

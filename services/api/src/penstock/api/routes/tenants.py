@@ -5,6 +5,7 @@ from uuid import UUID
 
 import msgspec
 from fastapi import APIRouter, Request, Response
+from msgspec.structs import replace
 
 from penstock.api import bodies, pages, queries_registry
 from penstock.api.answers import answered, moment_of_ms
@@ -19,6 +20,7 @@ from penstock.api.parts import Parts, parts_of, sender_of
 from penstock.api.registry import Written
 from penstock.api.runnable import uuid_or_none
 from penstock.api.schemas_registry import DeletionShown, NewTenant, TenantChange, TenantShown
+from penstock.api.unsealing import rows_opened
 from penstock.api.vault import destroy_keys, keep_hash, revoke_all
 from penstock.api.writes import read_after, settled
 from penstock.domain.identity import Principal, Role
@@ -31,9 +33,13 @@ from penstock.domain.tenant.commands import (
 )
 from penstock.domain.tenant.events import TenantConfig
 from penstock.domain.tenant.state import ApiKey, Tenant
+from penstock.infra.keyring.data_keys import KeyGone
+from penstock.infra.keyring.texts import Marks
 
 PLATFORM = "platform"
 FIRST_KEY = "admin"
+SAID = ("name", "config")
+"""Columns with what somebody has said in words."""
 
 router = APIRouter(prefix="/api/tenants", tags=["tenants"])
 
@@ -48,6 +54,7 @@ async def list_tenants(
     of = pages.listing(request)
     after = pages.after(cursor, of)
     rows = await queries_registry.tenants(parts.engine, after=after, limit=limit + 1)
+    rows = await rows_opened(parts.seals, rows, *SAID)
     shown = queries_registry.shown_tenant
     return answered(pages.page(rows, limit, shown, of=of, key="tenant_id"))
 
@@ -62,15 +69,17 @@ async def create_tenant(request: Request, caller: TenantsManager) -> Response:
     asked = bodies.fitted(sent, NewTenant)
     made = identity(request, PLATFORM, sent)
     sender = sender_of(request, caller.actor)
+    marks = await marks_of(parts, made.id)
+    config = msgspec.convert(asked.config.model_dump(by_alias=True), TenantConfig)
     command = CreateTenant(
-        name=asked.name,
-        config=msgspec.convert(asked.config.model_dump(by_alias=True), TenantConfig),
+        name=marks.closed(asked.name),
+        config=closed(config, marks),
         created_by=caller.actor,
         request_hash=made.request_hash,
     )
     tenant = await parts.registry.tenant(str(made.id), command, sender)
     text, key = await _first_key(request, parts, caller, made)
-    body = {**_shown(made.id, tenant.state), "adminApiKey": text}
+    body = {**await _shown(parts, made.id, tenant.state), "adminApiKey": text}
     headers = {"Location": f"/api/tenants/{made.id}"}
     return await settled(parts, key, body, status=201, headers=headers)
 
@@ -83,7 +92,8 @@ async def get_tenant(request: Request, tenant_id: str, _: TenantsManager) -> Res
     row = await queries_registry.tenant(parts.engine, _id(tenant_id))
     if row is None:
         raise _unknown()
-    return answered(queries_registry.shown_tenant(row))
+    (opened,) = await rows_opened(parts.seals, [row], *SAID)
+    return answered(queries_registry.shown_tenant(opened))
 
 
 @router.get("/{tenant_id}/deletion", responses=gives(DeletionShown))
@@ -107,18 +117,19 @@ async def change_tenant(request: Request, tenant_id: str, caller: TenantsManager
         raise _unknown()
     sent = await bodies.value(request)
     asked = bodies.fitted(sent, TenantChange)
+    marks = await marks_of(parts, known)
     config = None
     if asked.config is not None:
-        stored = msgspec.json.decode(row["config"])
+        (opened,) = await rows_opened(parts.seals, [row], *SAID)
+        stored = msgspec.json.decode(opened["config"])
         patched = merged(stored, sent.get("config", {}))
-        config = msgspec.convert(
-            bodies.fitted({"config": patched}, TenantChange).model_dump(by_alias=True)["config"],
-            TenantConfig,
-        )
-    command = ChangeTenant(name=asked.name, config=config)
+        fitted = bodies.fitted({"config": patched}, TenantChange).model_dump(by_alias=True)
+        config = closed(msgspec.convert(fitted["config"], TenantConfig), marks)
+    name = None if asked.name is None else marks.closed(asked.name)
+    command = ChangeTenant(name=name, config=config)
     sender = sender_of(request, caller.actor)
     written = await parts.registry.tenant(str(known), command, sender)
-    return await settled(parts, written, _shown(known, written.state))
+    return await settled(parts, written, await _shown(parts, known, written.state))
 
 
 @router.delete("/{tenant_id}", status_code=204, responses=gives(None, status=204))
@@ -177,11 +188,24 @@ def merged(stored: Any, patch: Any) -> Any:
     return result
 
 
-def _shown(tenant_id: UUID, tenant: Tenant) -> dict[str, Any]:
+async def marks_of(parts: Parts, tenant_id: UUID) -> Marks:
+    """What closes what is said of a tenant. Raises Problem 409 for one that was deleted."""
+    try:
+        return await parts.seals.texts.marks(str(tenant_id))
+    except KeyGone:
+        raise Problem(409, "this tenant was deleted", code="TENANT_DELETED") from None
+
+
+def closed(config: TenantConfig, marks: Marks) -> TenantConfig:
+    """A config as events have it: what it names is closed, its numbers are not."""
+    return replace(config, egress_allow=tuple(map(marks.closed, config.egress_allow)))
+
+
+async def _shown(parts: Parts, tenant_id: UUID, tenant: Tenant) -> dict[str, Any]:
+    said = {"name": tenant.name, "config": msgspec.to_builtins(tenant.config)}
     return {
         "id": str(tenant_id),
-        "name": tenant.name,
-        "config": tenant.config,
+        **await parts.seals.texts.shown(str(tenant_id), said),
         "createdAt": moment_of_ms(tenant.created_at),
     }
 

@@ -11,7 +11,7 @@ from penstock.api.auth import Caller, UsersManager
 from penstock.api.errors import Problem
 from penstock.api.idempotency import identity
 from penstock.api.identity import logins
-from penstock.api.identity.enrolling import Proof, enrol, guarded, invitation, profile
+from penstock.api.identity.enrolling import Proof, enrol, invitation, profile
 from penstock.api.identity.logins import Login
 from penstock.api.identity.sessions import hash_of, invite_token
 from penstock.api.openapi import gives, gives_page_of, takes
@@ -58,7 +58,7 @@ async def create_user(request: Request, caller: UsersManager) -> Response:
     asked = bodies.fitted(sent, NewUser)
     refuse_higher(caller, asked.role)
     hashed = {name: value for name, value in sent.items() if name != "password"}
-    made = guarded(identity(request, caller.tenant_id, hashed), parts.pepper)
+    made = identity(request, caller.tenant_id, hashed)
     invite = None if asked.password is not None else invitation(made, parts.pepper)
     command = CreateUser(
         user_id=str(made.id),

@@ -70,7 +70,7 @@ async def create_variable(request: Request, caller: VariablesWriter) -> Response
     command = CreateVariable(
         name=asked.name,
         value=value,
-        description=asked.description,
+        description=await described(parts, caller, asked.description),
         created_by=caller.actor,
         request_hash=made.request_hash,
     )
@@ -110,7 +110,8 @@ async def change_variable(request: Request, variable: str, caller: VariablesWrit
         fault = detail("/name", "SCHEMA_INVALID", f"is {row['name']} and cannot be changed")
         raise invalid("the body is not valid", fault)
     value = await payload_of(parts, caller, asked.value)
-    command = ChangeVariable(value=value, description=asked.description, revisions=revisions)
+    description = await described(parts, caller, asked.description)
+    command = ChangeVariable(value=value, description=description, revisions=revisions)
     found = str(row["id"])
     sender = sender_of(request, caller.actor)
     written = await parts.registry.variable(caller.tenant_id, found, command, sender)
@@ -146,6 +147,11 @@ async def payload_of(parts: Parts, caller: Caller, value: Any) -> Payload:
     return await parts.seals.sealed(caller.tenant_id, text)
 
 
+async def described(parts: Parts, caller: Caller, text: str) -> str:
+    """What is said of a variable, closed; the same for the same text."""
+    return text and (await parts.seals.texts.marks(caller.tenant_id)).closed(text)
+
+
 async def known(parts: Parts, caller: Caller, ref: str) -> Row:
     """A living variable's row by name or id. Raises Problem 404."""
     row = await queries_variables.variable(parts.engine, caller.tenant_id, ref)
@@ -158,12 +164,13 @@ async def shown(
     parts: Parts, caller: Caller, variable_id: str, variable: Variable
 ) -> dict[str, Any]:
     """A variable as clients see it, from what the write left behind."""
-    value = await parts.payloads(caller.tenant_id).text(variable.value, Allowance())
+    payloads = parts.payloads(caller.tenant_id)
+    value = await payloads.text(variable.value, Allowance())
     return {
         "id": variable_id,
         "name": variable.name,
         "value": value,
-        "description": variable.description,
+        "description": await payloads.words(variable.description),
         "createdBy": variable.created_by,
         "createdAt": moment_of_ms(variable.created_at),
         "updatedAt": moment_of_ms(variable.updated_at),

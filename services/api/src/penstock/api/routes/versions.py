@@ -141,7 +141,8 @@ async def changed(
     parts.runnables.changed(found, written.seq)
     definition = await published(parts, caller, written.state)
     headers = {"ETag": etag(written.state.revision)}
-    return await settled(parts, written, shown(found, written.state, definition), headers=headers)
+    body = await shown(parts, caller, found, written.state, definition)
+    return await settled(parts, written, body, headers=headers)
 
 
 def numbered(cursor: str | None, of: str) -> int | None:

@@ -25,6 +25,7 @@ from penstock.api.schemas_registry import (
     WorkflowChange,
     WorkflowShown,
 )
+from penstock.api.unsealing import rows_opened
 from penstock.api.writes import read_after, settled
 from penstock.domain.errors import Conflict, Refused
 from penstock.domain.ids import derived
@@ -61,6 +62,7 @@ async def list_workflows(
     rows = await queries_registry.workflows(
         parts.engine, caller.tenant_id, after=after, limit=limit + 1
     )
+    rows = await rows_opened(parts.seals, rows, "name")
     return answered(pages.page(rows, limit, queries_registry.shown_workflow, of=of))
 
 
@@ -89,7 +91,7 @@ async def create_workflow(request: Request, caller: WorkflowsWriter) -> Response
     version = await drawings.stored(parts, caller.tenant_id, definition) if definition else None
     command = CreateWorkflow(
         key=key or slug(name),
-        name=name,
+        name=(await parts.seals.texts.marks(caller.tenant_id)).closed(name),
         created_by=caller.actor,
         visibility=asked.visibility,
         version=version,
@@ -106,7 +108,7 @@ async def create_workflow(request: Request, caller: WorkflowsWriter) -> Response
         "Location": f"/api/workflows/{workflow_id}",
         "ETag": etag(written.state.revision),
     }
-    body = shown(workflow_id, written.state, definition)
+    body = await shown(parts, caller, workflow_id, written.state, definition)
     return await settled(parts, written, body, status=201, headers=headers)
 
 
@@ -166,6 +168,8 @@ async def change_workflow(request: Request, workflow_id: str, caller: WorkflowsW
         definition, _, own_name = drawings.accepted_for(asked.definition, row)
         name = name or own_name
         version = await drawings.stored(parts, caller.tenant_id, definition)
+    if name is not None:
+        name = (await parts.seals.texts.marks(caller.tenant_id)).closed(name)
     command = ChangeWorkflow(
         changed_by=caller.actor,
         name=name,
@@ -180,7 +184,8 @@ async def change_workflow(request: Request, workflow_id: str, caller: WorkflowsW
     if definition is None:
         definition = await published(parts, caller, written.state)
     headers = {"ETag": etag(written.state.revision)}
-    return await settled(parts, written, shown(found, written.state, definition), headers=headers)
+    body = await shown(parts, caller, found, written.state, definition)
+    return await settled(parts, written, body, headers=headers)
 
 
 @router.delete("/{workflow_id}", status_code=204, responses=gives(None, status=204) | if_match())
@@ -245,11 +250,15 @@ def slug(name: str) -> str:
 
 
 async def known(parts: Parts, caller: Caller, ref: str) -> Row:
-    """The row of a living workflow of the caller's tenant, by id or key. Raises Problem 404."""
+    """The row of a living workflow of the caller's tenant, by id or key, its name opened.
+
+    Raises Problem 404.
+    """
     row = await queries_registry.workflow(parts.engine, caller.tenant_id, ref)
     if row is None:
         raise Problem(404, "there is no such workflow")
-    return row
+    (found,) = await rows_opened(parts.seals, [row], "name")
+    return found
 
 
 async def published(parts: Parts, caller: Caller, workflow: Workflow) -> Definition | None:
@@ -261,12 +270,18 @@ async def published(parts: Parts, caller: Caller, workflow: Workflow) -> Definit
     return await parts.definitions.definition(caller.tenant_id, content_hash)
 
 
-def shown(workflow_id: str, workflow: Workflow, definition: Definition | None) -> dict[str, Any]:
+async def shown(
+    parts: Parts,
+    caller: Caller,
+    workflow_id: str,
+    workflow: Workflow,
+    definition: Definition | None,
+) -> dict[str, Any]:
     """A workflow as clients see it, from what the write left behind."""
     return {
         "id": workflow_id,
         "key": workflow.key,
-        "name": workflow.name,
+        "name": await parts.seals.texts.opened(caller.tenant_id, workflow.name),
         "version": newest_published(workflow),
         "latestVersion": len(workflow.versions) or None,
         "pinnedVersion": workflow.pinned,
