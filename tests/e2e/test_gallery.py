@@ -20,6 +20,7 @@ LINES_MAX = 70
 README = EXAMPLES.parent / "README.md"
 CONFIRMED = {"orderId": "o-1002", "customer": "Noether Pipes", "inStock": True, "total": 30}
 OUTPUTS: dict[str, list[Any]] = {
+    "ai-triage": [{"by_hand": "a person reads: My order never came"}],
     "approval": ["paid 40", "paid 250", "not paid"],
     "concurrency-key": ["10 from a-1", "20 from a-1", "30 from b-2"],
     "error-handler": [

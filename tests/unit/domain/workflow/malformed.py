@@ -395,10 +395,10 @@ LATER = [
         drawn(
             [
                 {"id": f"n{number}", "type": node_type, "config": {"whatever": "{{ item }}"}}
-                for number, node_type in enumerate(("AI_completion", "code", "plugin"))
+                for number, node_type in enumerate(("Code", "plugin"))
             ]
         ),
-        [(f"/nodes/{number}/type", "NOT_SUPPORTED") for number in range(3)],
+        [(f"/nodes/{number}/type", "NOT_SUPPORTED") for number in range(2)],
     ),
     Malformed(
         "parts of nodes that come later",

@@ -14,7 +14,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import (
@@ -26,9 +32,8 @@ from pydantic_settings import (
 
 from penstock.infra.production import unsafe
 from penstock.infra.settings_identity import IdentitySettings, issuer_problems
+from penstock.infra.settings_outside import HttpUrl, OutsideSettings, Port
 from penstock.infra.settings_values import (
-    hosts_and_networks,
-    http_url,
     listed,
     nats_urls,
     origins,
@@ -42,7 +47,6 @@ FILE_BYTES_MAX = 64 * 1024
 """A secret file is a key or a URL; anything larger is the wrong file."""
 QUEUES_MAX = 64
 """Each has a consumer of its own, and a window in every scheduler."""
-PORTS_MAX = 64
 KEY_BYTES = 32
 """AES-256."""
 KEYS_OLD_MAX = 8
@@ -98,9 +102,7 @@ def key_bytes(key: SecretStr) -> bytes:
     return raw
 
 
-Port = Annotated[int, Field(ge=1, le=65535)]
 NatsUrl = Annotated[str, AfterValidator(nats_urls)]
-S3Endpoint = Annotated[str, AfterValidator(http_url)]
 PostgresUrl = Annotated[str, AfterValidator(postgres_url)]
 KeyEncryptionKey = Annotated[SecretStr, AfterValidator(_key)]
 KeyEncryptionKeys = Annotated[
@@ -112,10 +114,6 @@ KeyEncryptionKeys = Annotated[
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(listed)]
 Queues = Annotated[Listed, Field(min_length=1, max_length=QUEUES_MAX), AfterValidator(queue_names)]
 Origins = Annotated[Listed, AfterValidator(origins)]
-EgressAllow = Annotated[Listed, AfterValidator(hosts_and_networks)]
-EgressPorts = Annotated[
-    tuple[Port, ...], NoDecode, BeforeValidator(listed), Field(min_length=1, max_length=PORTS_MAX)
-]
 
 
 class FileSource(PydanticBaseSettingsSource):
@@ -189,7 +187,7 @@ class SharedSettings(BaseSettings):
         pattern=r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$",
         description="Bucket for large payloads and definitions; without one JetStream keeps them",
     )
-    s3_endpoint: S3Endpoint = Field(
+    s3_endpoint: HttpUrl = Field(
         "", description="URL of the store that speaks S3; without one that of AWS in the region"
     )
     s3_region: str = Field("us-east-1", pattern=r"^[a-z0-9-]{1,64}$", description="Its region")
@@ -268,7 +266,7 @@ class SchedulerSettings(KeyringSettings):
     PROCESS = "scheduler"
 
 
-class ExecutorSettings(KeyringSettings):
+class ExecutorSettings(KeyringSettings, OutsideSettings):
     """The executor's settings."""
 
     PROCESS = "executor"
@@ -278,14 +276,6 @@ class ExecutorSettings(KeyringSettings):
     )
     executor_queues: Queues = Field(
         ("default",), description="Queues that this executor takes work from"
-    )
-    egress_allow: EgressAllow = Field(
-        (),
-        description="Hosts (`host` or `host:port`) and CIDRs that steps may call although private",
-    )
-    egress_ports: EgressPorts = Field(
-        (80, 443, 8080, 8443),
-        description="Ports that steps may call by HTTP at public addresses",
     )
 
 
@@ -349,6 +339,7 @@ def _problems(error: ValidationError) -> dict[str, str]:
     problems: dict[str, str] = {}
     for detail in error.errors(include_url=False, include_input=False):
         name = PREFIX + str(detail["loc"][0]).upper() if detail["loc"] else PREFIX.rstrip("_")
+        name = name.replace(PREFIX * 2, PREFIX)  # of a field that has other names as well
         said = detail["msg"].removeprefix("Value error, ")
         problems[name] = "is required" if detail["type"] == "missing" else said
     return problems

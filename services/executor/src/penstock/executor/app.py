@@ -10,6 +10,7 @@ from nats.aio.client import Client
 
 from penstock.executor import control
 from penstock.executor.allowances import Allowances
+from penstock.executor.connections import Connection
 from penstock.executor.credentials import Credentials
 from penstock.executor.holdings import Holdings
 from penstock.executor.intake import Intake
@@ -48,6 +49,8 @@ LAST_WORDS_SECONDS_MAX = 0.5
 """What the last reports get to be acknowledged."""
 DATABASE_CONNECTIONS_MAX = 2
 """Look-ups of secrets are rare, short, and shared by all steps that ask the same."""
+OPENAI = "OPENAI_API_KEY"
+"""What the installation's own way to models is called where something is wrong with it."""
 SPARE_SECONDS = 0.1
 """What is left over, for the bound on all of it must not be what ends it."""
 
@@ -107,7 +110,7 @@ class Executor:
             payloads=payloads,
             reporter=self._reporter,
             transport=self._transport,
-            credentials=Credentials(Vault(self._engine, data_keys)),
+            credentials=Credentials(Vault(self._engine, data_keys), openai=openai_of(settings)),
             concurrency=settings.executor_concurrency,
         )
         self._intake = Intake(
@@ -159,6 +162,14 @@ class Executor:
     async def _events_at(self, sequence: int) -> bytes | None:
         recorded = await self._direct.by_seq(EVENTS, sequence)
         return None if recorded is None else recorded.body
+
+
+def openai_of(settings: ExecutorSettings) -> Connection | None:
+    """How the installation asks models; None where it has no key."""
+    key = settings.openai_api_key.get_secret_value()
+    if not key:
+        return None
+    return Connection("openai", {"baseUrl": settings.openai_base_url}, {"apiKey": key}, OPENAI)
 
 
 async def build(context: Context[ExecutorSettings]) -> Executor:

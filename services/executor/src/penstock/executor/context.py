@@ -4,6 +4,7 @@ import hashlib
 
 from msgspec import Struct
 
+from penstock.executor.connections import Connection
 from penstock.executor.credentials import NOTHING_USED, Used
 from penstock.executor.transport import GuardedTransport
 from penstock.infra.telemetry.logs import Logger, logger
@@ -14,6 +15,7 @@ class StepContext(Struct, frozen=True):
 
     traceparent: of this attempt within the trace that led to it; sent along with what it calls.
     used: the secrets and the connection that the node names, and what hides them.
+    openai: how the installation asks models for whoever has no connection; None where it does not.
     """
 
     tenant: str
@@ -24,6 +26,7 @@ class StepContext(Struct, frozen=True):
     traceparent: str
     transport: GuardedTransport
     used: Used = NOTHING_USED
+    openai: Connection | None = None
 
     @property
     def step_key(self) -> str:

@@ -66,9 +66,20 @@ class Held(Struct, frozen=True):
 
 
 class Credentials:
-    """Finds what steps name. clock: seconds, monotonic."""
+    """Finds what steps name. clock: seconds, monotonic.
 
-    def __init__(self, vault: Vault, *, clock: Callable[[], float] = time.monotonic) -> None:
+    openai: how the installation asks models for steps that name no connection; None where it
+    does not.
+    """
+
+    def __init__(
+        self,
+        vault: Vault,
+        *,
+        openai: Connection | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.openai = openai
         self._vault = vault
         self._clock = clock
         self._tokens = Tokens(clock=clock)

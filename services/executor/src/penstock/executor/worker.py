@@ -165,6 +165,7 @@ class Worker:
             held.started_at,
             traceparent,
             self._transport,
+            openai=self._credentials.openai,
         )
 
     # --- at leisure ------------------------------------------------------------------------------

@@ -18,6 +18,8 @@ REDIRECTS_MAX: Final = 5
 RESPONSE_BYTES_MAX: Final = 64 * 1024 * 1024
 
 QUERY_TIMEOUT_MS: Final = 30_000
+COMPLETION_TIMEOUT_MS: Final = 60_000
+MESSAGES_MAX: Final = 1_000
 ROWS: Final = 1_000
 ROWS_MAX: Final = 10_000
 """Of one answer; who needs more asks for them in pages."""
@@ -324,6 +326,44 @@ DATABASE_QUERY: Final[Schema] = {
             **REQUEST_TIMEOUT,
             "default": QUERY_TIMEOUT_MS,
             "description": "Of the statement",
+        },
+    },
+}
+
+AI_COMPLETION: Final[Schema] = {
+    "type": "object",
+    "additionalProperties": False,
+    "not": {"required": ["prompt", "messages"]},
+    "properties": {
+        "connection": {
+            **CONNECTION,
+            "description": "The name of a connection of the type openai. Without it the "
+            "installation's key, and where there is none a mock that says that it is one",
+        },
+        "prompt": {"type": "string", "description": "Without it and messages: the input as text"},
+        "system": {"type": "string", "description": "What is said to the model before that"},
+        "messages": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": MESSAGES_MAX,
+            "items": {
+                "type": "object",
+                "required": ["role", "content"],
+                "additionalProperties": False,
+                "properties": {
+                    "role": {"enum": ["system", "developer", "user", "assistant"]},
+                    "content": {"type": "string"},
+                },
+            },
+        },
+        "model": {"type": "string", "minLength": 1, "maxLength": 200, "default": "gpt-4o-mini"},
+        "temperature": {"type": "number", "minimum": 0, "maximum": 2},
+        "maxTokens": {"type": "integer", "minimum": 1},
+        "responseFormat": {"enum": ["text", "json"], "default": "text"},
+        "timeoutMs": {
+            **REQUEST_TIMEOUT,
+            "default": COMPLETION_TIMEOUT_MS,
+            "description": "Of the call",
         },
     },
 }

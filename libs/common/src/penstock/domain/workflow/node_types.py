@@ -195,6 +195,14 @@ AVAILABLE: Final = (
         default_timeout_ms=MINUTE_MS,
         passes=False,
     ),
+    NodeType(
+        name="ai_completion",
+        description="Asks a model over an OpenAI-compatible connection; without one a mock answers",
+        config_schema=configs.AI_COMPLETION,
+        output="{text, model, usage: {promptTokens, completionTokens, totalTokens}, finishReason}, "
+        "json where that is asked for, mock: true where no model was asked",
+        takes_connection=True,
+    ),
 )
 
 LATER: Final = (
@@ -202,11 +210,6 @@ LATER: Final = (
         name="custom_code",
         aliases=("code",),
         description="Runs JavaScript or Python in a sandbox",
-        available=False,
-    ),
-    NodeType(
-        name="ai_completion",
-        description="Asks an OpenAI-compatible endpoint",
         available=False,
     ),
     NodeType(
@@ -256,6 +259,8 @@ def passes_input(node: Node) -> bool:
         return "body" not in node.config and (method in INPUT_METHODS or "{{" in method)
     if node.type == "transform":
         return "transform" in node.config and "value" not in node.config
+    if node.type == "ai_completion":
+        return not {"prompt", "messages"} & {*node.config}
     if node.type == "emit_event":
         return "data" not in node.config
     kind = NODE_TYPES.get(node.type)

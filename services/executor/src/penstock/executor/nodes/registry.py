@@ -13,6 +13,7 @@ from penstock.domain.workflow.model import Node
 from penstock.executor.context import StepContext
 from penstock.executor.inputs import StepInput
 from penstock.executor.nodes import (
+    ai_completion,
     condition,
     database_query,
     delay,
@@ -62,6 +63,7 @@ HANDLERS: Mapping[str, Handler] = {
     "transform": Handler(immediate=transform.run, looks=True),
     "http_request": Handler(waiting=http_request.run, looks=True),
     "webhook": Handler(waiting=webhook.run, looks=True),
+    "ai_completion": Handler(waiting=ai_completion.run, looks=True),
     "email": Handler(waiting=email.run),
     "database_query": Handler(waiting=database_query.run),
 }
