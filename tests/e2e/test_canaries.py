@@ -15,6 +15,7 @@ import nats
 import psycopg
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from prometheus_client import CollectorRegistry, Counter, generate_latest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
@@ -47,6 +48,7 @@ class World:
         self.seen: set[str] = set()
         self.tokens = 0
         self.spans: list[bytes] = []
+        self.metrics_urls: dict[str, str] = {}
         server.expect_request("/v1/traces", method="POST").respond_with_handler(self.collect)
         server.expect_request("/token", method="POST").respond_with_handler(self.give_token)
         for path in ("/echo", "/flaky", "/refuse"):
@@ -203,7 +205,14 @@ async def test_no_secret_is_found_anywhere(
     assert HIDDEN in json.dumps(steps["plain"])
     await asyncio.sleep(SETTLED_S)
     assert found(CANARIES, everywhere(own, world)) == []
+    assert found(names_in(run), exposed(own.metrics_urls)) == [], "labels are of ours alone"
     assert found(CANARIES, [("api", said) async for said in answers(admin, run["id"])]) == []
+
+
+def names_in(run: Document) -> dict[str, str]:
+    """What a run and its tenant are called."""
+    names = ("id", "tenantId", "workflowId", "workflowName")
+    return {name: run[name] for name in names}
 
 
 async def test_what_is_planted_is_found(own: Stack, admin: httpx.AsyncClient, world: World) -> None:
@@ -219,12 +228,22 @@ async def test_what_is_planted_is_found(own: Stack, admin: httpx.AsyncClient, wo
         owner.execute("create table penstock.planted as select %s::bytea as b", [text.encode()])
     (own.data_dir / "log" / "planted.log").write_text(f"said {text.encode().hex()}")
     world.spans.append(b64encode(text.encode()))
+    measured(world, text)
     where = {
         line.rpartition(" in ")[2].split("/")[0] for line in found(planted, everywhere(own, world))
     }
     with psycopg.connect(own.database_url) as owner:
         owner.execute("drop table penstock.planted")
-    assert where == {"nats", "penstock.planted", "log", "spans"}
+    assert where == {"nats", "penstock.planted", "log", "spans", "metrics"}
+
+
+def measured(world: World, text: str) -> None:
+    """Something says a tenant's text in a label: no process of ours does, so the world plays it."""
+    registry = CollectorRegistry()
+    counter = Counter("planted", "what nobody counts by", ["said"], registry=registry)
+    counter.labels(text).inc()
+    world.server.expect_request("/metrics").respond_with_data(generate_latest(registry))
+    world.metrics_urls["planted"] = world.url("/metrics")
 
 
 def everywhere(stack: Stack, world: World) -> Iterator[tuple[str, bytes]]:
@@ -232,10 +251,15 @@ def everywhere(stack: Stack, world: World) -> Iterator[tuple[str, bytes]]:
     for folder in ("nats", "log"):
         yield from ((f"{folder}/{name}", said) for name, said in files(stack.data_dir / folder))
     yield from dumped(stack.database_url)
-    for name, url in stack.metrics_urls.items():
-        yield f"metrics/{name}", httpx.get(url, trust_env=False).content
+    yield from exposed(stack.metrics_urls | world.metrics_urls)
     yield "spans", b"\n".join(world.spans)
     assert world.spans, "spans come while the steps run"
+
+
+def exposed(urls: dict[str, str]) -> Iterator[tuple[str, bytes]]:
+    """What processes have measured."""
+    for name, url in urls.items():
+        yield f"metrics/{name}", httpx.get(url, trust_env=False).raise_for_status().content
 
 
 async def answers(admin: httpx.AsyncClient, run_id: str) -> AsyncIterator[bytes]:
