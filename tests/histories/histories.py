@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from penstock.domain.access.decide import ACCESS
 from penstock.domain.connection.decide import CONNECTION
 from penstock.domain.event.decide import EVENT
 from penstock.domain.idempotency import IDEMPOTENCY
@@ -39,6 +40,7 @@ EVOLVES: dict[str, Any] = {
     catalogue.SECRET: SECRET.evolve,
     catalogue.CONNECTION: CONNECTION.evolve,
     catalogue.IDEMPOTENCY: IDEMPOTENCY.evolve,
+    catalogue.ACCESS: ACCESS.evolve,
     catalogue.EVENT: EVENT.evolve,
 }
 """By kind, the fold of all that is no run."""

@@ -15,6 +15,10 @@ WRONG = {"output": "{{ input.nope }}"}
 NOWHERE = {"url": "http://127.0.0.1:9/"}
 BODY = {"nodes": [node("inner")], "edges": []}
 ERASED_S = 60.0
+CROWD = 250
+"""More than are told apart."""
+TOLD_S = 4.0
+"""For what was tried to be told."""
 ENOUGH_S = 0.7
 """For a step to begin to wait."""
 
@@ -76,6 +80,7 @@ async def lived(admin: httpx.AsyncClient, api: httpx.AsyncClient) -> None:
     await workflows_and_variables(api)
     await secrets_and_connections(api)
     await users(api)
+    await acts(api)
     for definition in RUN_TO_THEIR_END:
         await executed(api, definition, GIVEN)
     await cancelled(api)
@@ -157,6 +162,26 @@ async def users(api: httpx.AsyncClient) -> None:
     well(await api.delete(path))
 
 
+async def acts(api: httpx.AsyncClient) -> None:
+    """What is denied, refused, proved and taken out, soon after one another."""
+    key = (await api.post("/api-keys", json={"name": "v", "role": "viewer"})).json()
+    email, password = "eve@example.org", "a-password"
+    well(await api.post("/users", json={"email": email, "role": "viewer", "password": password}))
+    denied = {"Authorization": f"Bearer {key['key']}"}
+    ill(await api.post("/variables", json={}, headers=denied))
+    ill(await api.put("/variables/none", json={"value": 1}))
+    ill(await api.post("/auth/login", json={"email": email, "password": "wrong"}))
+    told = well(await api.post("/auth/login", json={"email": email, "password": password})).json()
+    used = {"refreshToken": told["refreshToken"]}
+    fresh = well(await api.post("/auth/refresh", json=used)).json()
+    ill(await api.post("/auth/refresh", json=used))
+    well(await api.post("/auth/logout", json={"refreshToken": fresh["refreshToken"]}))
+    well(await api.get("/audit/export"))
+    crowd = [{**denied, "User-Agent": f"one of {CROWD}: {each}"} for each in range(CROWD)]
+    await asyncio.gather(*(api.get("/users", headers=each) for each in crowd))
+    await asyncio.sleep(TOLD_S)
+
+
 async def cancelled(api: httpx.AsyncClient) -> None:
     """A run that is cancelled while it waits."""
     edges = (leading("w", "z"),)
@@ -187,6 +212,12 @@ async def waited_for(api: httpx.AsyncClient) -> None:
     await ended(api, run_id)
 
 
-def well(answered: httpx.Response) -> None:
+def well(answered: httpx.Response) -> httpx.Response:
     """A story goes on only where it was not refused."""
     assert answered.is_success, answered.text
+    return answered
+
+
+def ill(answered: httpx.Response) -> None:
+    """Nor where it was not refused although it had to be."""
+    assert answered.is_client_error, answered.text

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, get_args
 from msgspec import Struct
 from msgspec.inspect import StructType, type_info
 
+from penstock.domain.access.events import AccessEvent
 from penstock.domain.connection.events import ConnectionEvent
 from penstock.domain.event.events import EventEmitted
 from penstock.domain.gate.commands import GateCommand
@@ -39,6 +40,7 @@ USERS = "users"
 SECRET = "secret"
 CONNECTION = "connection"
 IDEMPOTENCY = "idempotency"
+ACCESS = "access"
 EVENT = "event"
 GATE = "gate"
 
@@ -52,6 +54,7 @@ EVENTS: Mapping[str, Any] = {
     SECRET: SecretEvent,
     CONNECTION: ConnectionEvent,
     IDEMPOTENCY: IdempotencyKeyUsed,
+    ACCESS: AccessEvent,
     EVENT: EventEmitted,
     GATE: GateEvent,
 }

@@ -20,6 +20,7 @@ from penstock.api import (
     schemas_secrets,
 )
 from penstock.api.arrears import Arrears
+from penstock.api.audit.witness import Witness
 from penstock.api.capacity import Capacity
 from penstock.api.checkpoint import Checkpoint
 from penstock.api.commands import Commands
@@ -218,6 +219,7 @@ class Api:
             runnables=Runnables(self._engine, checkpoint, seals.texts),
             probes=Probes("api", self.ready),
             accounts=accounts,
+            witness=Witness(log, seals, self._is_connected, now_ms),
         )
 
     def _is_connected(self) -> bool:
@@ -237,6 +239,7 @@ class Api:
         await self._listener.start()
         await self._farewells.start()
         parts.accounts.sweep.start()
+        parts.witness.start()
         parts.probes.begin()
         self._serving = asyncio.create_task(self._server.serve(sockets=[self._listening]))
 
@@ -249,6 +252,7 @@ class Api:
             await self._serving
         await parts.accounts.sweep.stop()
         await self._farewells.stop()
+        await parts.witness.stop()
         await self._listener.stop()
         await parts.pressure.stop()
         await parts.rates.stop()

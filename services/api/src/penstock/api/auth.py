@@ -22,6 +22,11 @@ from penstock.domain.identity import PLATFORM_SCOPE, Permission, Principal, Role
 IsKnown = Callable[[Parts, UUID], Awaitable[bool]]
 
 
+PRESENTED = "presented"
+"""Where a request's scope says what its credential claimed to be."""
+NOTHING = "nothing"
+
+
 class Caller(Struct, frozen=True, kw_only=True):
     """A principal at a route of a tenant: `tenant_id` is theirs, or the one an admin named."""
 
@@ -145,10 +150,15 @@ def credential_of(request: Request) -> str:
 
 async def permitted(request: Request, parts: Parts, permission: Permission) -> Principal:
     """The principal who calls, if their role has `permission`."""
-    principal = await parts.keys.principal(credential_of(request))
+    request.scope[PRESENTED] = NOTHING
+    text = credential_of(request)
+    principal = await parts.keys.principal(text)
     if principal is None:
+        request.scope[PRESENTED], request.scope["tenant"] = parts.keys.claimed(text)
         raise Unauthorized
     request.scope["actor"] = principal.actor
+    request.scope["tenant"] = principal.tenant_id
+    request.scope[PRESENTED] = principal.actor
     refuse_without(principal.role, permission)
     refuse_unknown(request)
     return principal

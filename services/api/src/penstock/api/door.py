@@ -15,6 +15,8 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
+from penstock.api.audit import acts
+from penstock.api.audit.acts import NOTED
 from penstock.api.bodies import BODY_MAX_BYTES, too_large
 from penstock.api.cross_origin import REFUSED
 from penstock.api.errors import Problem, detail, handle, invalid
@@ -78,6 +80,7 @@ class Door:
             await self.app(scope, receive, visit.send)
         finally:
             _log.info("socket", **visit.line(UPGRADE, perf_counter() - began))
+            self._witness(scope, visit.status)
 
     async def _serve(self, visit: "Visit", headers: Headers) -> None:
         try:
@@ -91,6 +94,17 @@ class Door:
                 await visit.fail(error)
         finally:
             visit.ended()
+            self._witness(visit.scope, visit.status)
+
+    def _witness(self, scope: Scope, status: int) -> None:
+        """What was refused, and what a route took note of, is told."""
+        if status < 400 and NOTED not in scope:
+            return
+        found = acts.seen(scope, status, self._parts.accounts.proxies)
+        if found is not None:
+            tenant_id, seen = found
+            request_id, traceparent = scope["request_id"], scope["traceparent"]
+            self._parts.witness.saw(tenant_id, seen, request_id=request_id, traceparent=traceparent)
 
     def _one_too_many(self, scope: Scope) -> Problem | None:
         """What is wrong with a request from an address that sends too many."""

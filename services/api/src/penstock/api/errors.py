@@ -45,6 +45,9 @@ CODES = {
 }
 """The code of a status that nobody has a more telling one for."""
 
+CODE = "code"
+"""Where a request's scope says which problem it was answered with."""
+
 UNAVAILABLE = (
     DatabaseUnavailable,
     PublishError,
@@ -177,7 +180,9 @@ def answer(problem: Problem, trace_id: str) -> Response:
 async def handle(request: Request, error: Exception) -> Response:
     """The exception handler of the whole application."""
     trace_id = tracing.trace_id(request.scope.get("traceparent"))
-    return answer(of_exception(error), trace_id)
+    problem = of_exception(error)
+    request.scope[CODE] = problem.code
+    return answer(problem, trace_id)
 
 
 HANDLED: tuple[type[Exception], ...] = (

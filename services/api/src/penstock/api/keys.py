@@ -25,6 +25,9 @@ FIND = "select * from vault.find_api_key(%(id)s)"
 FIND_TENANT = "select tenant_id from penstock.tenants where deleted_at is null"
 FIND_HISTORY = "select tenant_id from penstock.chain_heads limit 1"
 
+TOKEN, UNKNOWN = "token", "unknown"
+"""What credentials claim to be that name no key."""
+
 PLATFORM_ADMIN = Principal(actor="admin:platform", role=Role.PLATFORM_ADMIN)
 
 
@@ -50,6 +53,7 @@ class Keys:
         self._admin_hash = hash_of(admin_key, peppers[0])
         self._found: OrderedDict[bytes, Remembered] = OrderedDict()
         self._tenants: OrderedDict[UUID, float] = OrderedDict()
+        self._refused: OrderedDict[UUID, UUID] = OrderedDict()
 
     async def principal(self, text: str) -> Principal | None:
         """Who presents the credential `text`; None when it opens nothing."""
@@ -61,9 +65,22 @@ class Keys:
         remembered = self._found.get(digest)
         if remembered is None or remembered.until < monotonic():
             remembered = await self._look_up(text, digest)
-        if remembered is None or is_over(remembered.expires_at):
+        if remembered is None:
+            return None
+        if is_over(remembered.expires_at):
+            self._refuse(remembered.key_id, remembered.tenant_id)
             return None
         return remembered.principal
+
+    def claimed(self, text: str) -> tuple[str, str | None]:
+        """What a credential that was just refused claims to be, and the tenant whose that is."""
+        if looks_signed(text):
+            return TOKEN, None
+        key_id = key_id_of(text)
+        if key_id is None:
+            return UNKNOWN, None
+        tenant_id = self._refused.get(key_id)
+        return f"key:{key_id}", None if tenant_id is None else str(tenant_id)
 
     async def has_tenant(self, tenant_id: UUID) -> bool:
         """Whether there is such a tenant; asked only for the platform admin."""
@@ -102,9 +119,11 @@ class Keys:
             return None
         async with self._engine.transaction() as session:
             row = await session.one(FIND, {"id": key_id})
-        if row is None or row["revoked_at"] is not None:
+        if row is None:
             return None
-        if not any(same(hash_of(text, pepper), row["hash"]) for pepper in self._peppers):
+        fits = any(same(hash_of(text, pepper), row["hash"]) for pepper in self._peppers)
+        if row["revoked_at"] is not None or not fits:
+            self._refuse(key_id, row["tenant_id"])
             return None
         principal = Principal(
             actor=f"key:{key_id}", role=Role(row["role"]), tenant_id=str(row["tenant_id"])
@@ -115,6 +134,11 @@ class Keys:
         self._found[digest] = found
         trim(self._found)
         return found
+
+    def _refuse(self, key_id: UUID, tenant_id: UUID) -> None:
+        """Remember whose key it was that opened nothing."""
+        self._refused[key_id] = tenant_id
+        trim(self._refused)
 
 
 def trim(remembered: OrderedDict[Any, Any]) -> None:

@@ -7,6 +7,7 @@ from nats.aio.client import Client
 
 from penstock.api.arrears import Arrears
 from penstock.api.audit.origin import origin_of
+from penstock.api.audit.witness import Witness
 from penstock.api.capacity import Capacity
 from penstock.api.checkpoint import Checkpoint
 from penstock.api.commands import Commands, Sender
@@ -62,6 +63,7 @@ class Parts:
     runnables: Runnables
     probes: Probes
     accounts: Accounts
+    witness: Witness
 
     @property
     def pepper(self) -> bytes:

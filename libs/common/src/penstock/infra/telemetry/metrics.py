@@ -157,6 +157,9 @@ api_sockets_open = _gauge("api_sockets_open", "Open WebSockets")
 api_sockets_slow = _counter("api_sockets_slow_total", "WebSockets given up for not reading")
 api_commands_waiting = _gauge("api_commands_waiting", "Commands that nobody has decided about")
 api_limits_met = _counter("api_limits_met_total", "Requests refused by a limit", "limit")
+api_acts_unrecorded = _counter(
+    "api_acts_unrecorded_total", "Denials and the like that history does not tell one by one", "why"
+)
 api_commands = _counter("api_commands_total", "Commands sent", "type", "outcome")
 
 

@@ -26,7 +26,12 @@ from penstock.messages.envelope import Cause, RawDecision
 EXPIRED = "(expired)"
 UNREADABLE = "(unreadable)"
 DONE = "done"
-"""What came of everything that is not told as something else: it happened."""
+RESULTS = {
+    "AccessDenied": "denied",
+    "LoginFailed": "denied",
+    "WriteRefused": "refused",
+}
+"""What came of what is told; of everything else, that it happened."""
 
 BEGAN = """
 select id, correlation_id from penstock.runs where tenant_id = %(tenant)s and id = any (%(ids)s)
@@ -122,7 +127,7 @@ class Teller:
         }
         chained = {
             "origin": cause.origin if cause else "",
-            "result": DONE,
+            "result": RESULTS.get(type_, DONE),
             "hash": message["hash"].hex(),
             "previousHash": message["previous_hash"].hex(),
             "tenantHash": message["tenant_hash"].hex(),

@@ -63,6 +63,13 @@ class UserSession(NamedTuple):
     refresh_token: str
 
 
+class Ended(NamedTuple):
+    """Whose session went on until one of its old tokens came."""
+
+    tenant_id: UUID
+    user_id: UUID
+
+
 async def begin(engine: Engine, tenant_id: UUID, user_id: UUID) -> UserSession:
     """Log a user in."""
     session_id = uuid4()
@@ -81,8 +88,8 @@ async def begin(engine: Engine, tenant_id: UUID, user_id: UUID) -> UserSession:
     return made
 
 
-async def rotate(engine: Engine, token: str) -> UserSession | None:
-    """The session with its next token; None, and its end, for any token but the last one."""
+async def rotate(engine: Engine, token: str) -> UserSession | Ended | None:
+    """The session with its next token; for any token but the last one its end, or None."""
     found = await _of(engine, token)
     if found is None:
         return None
@@ -96,8 +103,8 @@ async def rotate(engine: Engine, token: str) -> UserSession | None:
     async with tenant_session(engine, found.tenant_id) as session:
         if await session.run(ROTATE, wanted) == 1:
             return following
-        await session.run(REVOKE, wanted)
-    return None
+        was_live = await session.run(REVOKE, wanted) == 1
+    return Ended(found.tenant_id, found.user_id) if was_live else None
 
 
 async def end(engine: Engine, token: str) -> UserSession | None:

@@ -9,6 +9,7 @@ from starlette.responses import StreamingResponse
 
 from penstock.api.answers import answered
 from penstock.api.audit import verifying
+from penstock.api.audit.acts import noted
 from penstock.api.audit.order import Wanted
 from penstock.api.audit.reading import Reader
 from penstock.api.audit.telling import Teller
@@ -20,6 +21,7 @@ from penstock.api.parts import parts_of
 from penstock.api.positions import START, Position, parse
 from penstock.api.schemas_audit import AuditEventShown, VerdictShown
 from penstock.api.writes import read_after
+from penstock.domain.access.events import DataExported
 from penstock.infra.postgres.tenant import tenant_session
 from penstock.messages.catalogue import EVENT_TYPES
 
@@ -89,6 +91,7 @@ async def export_audit(request: Request, caller: AuditReader, after: After = Non
     parts = parts_of(request)
     start = start_of(after)
     await read_after(request, parts)
+    noted(request, DataExported, caller.tenant_id, caller.actor)
     async with tenant_session(parts.engine, caller.tenant_id) as session:
         heads = await verifying.heads_of(session, caller.tenant_id)
     teller = Teller(parts.seals, caller.tenant_id, Wanted(), has_bodies=True)

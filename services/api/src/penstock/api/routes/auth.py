@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from penstock.api import bodies, queries_registry, queries_users
 from penstock.api.answers import answered
+from penstock.api.audit.acts import noted
 from penstock.api.auth import PUBLIC, SelfReader, credential_of
 from penstock.api.errors import Problem
 from penstock.api.idempotency import identity
@@ -31,6 +32,7 @@ from penstock.api.schemas_identity import (
     TokensShown,
 )
 from penstock.api.writes import settled
+from penstock.domain.access.events import LoggedIn, LoggedOut, LoginFailed, SessionRevoked
 from penstock.domain.identity import Permission, Role, permits
 from penstock.domain.ids import derived
 from penstock.domain.tenant.commands import CreateTenant
@@ -122,11 +124,15 @@ async def log_in(request: Request) -> Response:
     found = None if email is None else await logins.find(accounts.engine, digests)
     stored = None if found is None else found.password_hash
     fits = await accounts.passwords.fits(asked.password, stored)
+    if found is not None:
+        noted(request, LoginFailed, found.tenant_id, f"user:{found.user_id}")
     if found is None or not fits or not await is_active(accounts, found):
         raise Unproven("email address or password is wrong")
     await accounts.failures.succeeded(attempt)
     await logins.redigest(accounts.engine, found, digests[0])
-    return answered(await logged_in(request, accounts, found.tenant_id, found.user_id))
+    body = await logged_in(request, accounts, found.tenant_id, found.user_id)
+    noted(request, LoggedIn, found.tenant_id, f"user:{found.user_id}")
+    return answered(body)
 
 
 @router.post(
@@ -140,7 +146,9 @@ async def refresh(request: Request) -> Response:
     accounts = parts_of(request).accounts
     asked = await bodies.model(request, RefreshToken)
     found = await sessions.rotate(accounts.engine, asked.refresh_token)
-    if found is None:
+    if not isinstance(found, sessions.UserSession):
+        if found is not None:
+            noted(request, SessionRevoked, found.tenant_id, f"user:{found.user_id}")
         await failed(request, accounts)
         ended = sessions.session_id_of(asked.refresh_token)
         if ended is not None:
@@ -166,6 +174,7 @@ async def log_out(request: Request) -> Response:
     ended = await sessions.end(accounts.engine, asked.refresh_token)
     if ended is not None:
         accounts.bearers.forget_session(ended.id)
+        noted(request, LoggedOut, ended.tenant_id, f"user:{ended.user_id}")
     return Response(status_code=204)
 
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from penstock.api import bodies, drawings, queries_registry
 from penstock.api.answers import answered
+from penstock.api.audit.acts import noted
 from penstock.api.auth import Caller, WorkflowsReader, WorkflowsWriter
 from penstock.api.errors import Problem, detail, invalid
 from penstock.api.etags import etag
@@ -19,6 +20,7 @@ from penstock.api.registry import Written
 from penstock.api.routes.workflows import KEY_TAKEN, created, shown, slug
 from penstock.api.schemas_registry import DifferenceShown, ImportShown
 from penstock.api.writes import read_after, settled
+from penstock.domain.access.events import DataExported
 from penstock.domain.errors import Conflict, NotFound
 from penstock.domain.ids import derived
 from penstock.domain.workflow.commands import ChangeWorkflow, CreateWorkflow
@@ -97,6 +99,7 @@ async def export_workflow(
         raise Problem(409, "the workflow has no published version", code="NO_VERSION")
     row = await readable_version(parts, caller.tenant_id, workflow, str(ref))
     document = {"id": workflow["key"], **to_wire(await drawn(parts, row))}
+    noted(request, DataExported, caller.tenant_id, caller.actor)
     text = json_text(document) if format == "json" else yaml_text(document)
     named = f'attachment; filename="{workflow["key"]}.{format}"'
     return Response(

@@ -9,12 +9,14 @@ from starlette.requests import Request
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
-from penstock.api.auth import RUNS_READ
-from penstock.api.errors import Problem, handle
+from penstock.api.auth import PRESENTED, RUNS_READ
+from penstock.api.errors import CODE, Problem, handle
 from penstock.api.parts import parts_of
 from penstock.api.sockets import Socket
 
 PATHS = ("/ws", "/api/ws")
+TOLD = ("actor", "tenant", PRESENTED, CODE)
+"""What the door hears of a handshake that was refused."""
 
 
 async def live(websocket: WebSocket) -> None:
@@ -28,7 +30,9 @@ async def live(websocket: WebSocket) -> None:
     except Exception as error:
         if websocket.application_state.name != "CONNECTING":
             raise
-        await websocket.send_denial_response(await handle(request, error))
+        answer = await handle(request, error)
+        websocket.scope.update({name: request.scope.get(name) for name in TOLD})
+        await websocket.send_denial_response(answer)
 
 
 def handshake(websocket: WebSocket) -> Request:

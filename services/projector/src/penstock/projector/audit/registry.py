@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from psycopg import AsyncConnection
 
+from penstock.domain.access.decide import ACCESS as ACCESS_RULES
 from penstock.domain.connection.decide import CONNECTION as CONNECTION_RULES
 from penstock.domain.connection.state import Connection
 from penstock.domain.event.decide import EVENT as EVENT_RULES
@@ -26,6 +27,7 @@ from penstock.domain.variable.state import Variable
 from penstock.domain.workflow.decide import WORKFLOW as WORKFLOW_RULES
 from penstock.domain.workflow.state import Workflow, newest_published
 from penstock.messages.catalogue import (
+    ACCESS,
     CONNECTION,
     EVENT,
     GATE,
@@ -53,6 +55,7 @@ EVOLVES: dict[str, Any] = {
     SECRET: SECRET_RULES.evolve,
     CONNECTION: CONNECTION_RULES.evolve,
     IDEMPOTENCY: IDEMPOTENCY_RULES.evolve,
+    ACCESS: ACCESS_RULES.evolve,
     EVENT: EVENT_RULES.evolve,
     GATE: lambda gate, event: GATE_RULES.evolve(gate or GATE_RULES.initial, event),
 }

@@ -1,0 +1,1 @@
+"""What was tried at the door, and what came of it."""
