@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import Raw
 
@@ -51,6 +51,7 @@ def test_every_form_is_found_within_other_words(form: str) -> None:
     assert len(cleaned) < len("before *** after") + 4
 
 
+@example(value="0000\\\x1f", before="", after="", pick=3)
 @given(value=SECRETS, before=AROUND, after=AROUND, pick=st.integers(0, 15))
 def test_no_form_of_any_secret_is_left(value: str, before: str, after: str, pick: int) -> None:
     form = list(spellings(value).values())[pick]

@@ -177,26 +177,34 @@ def loose(value: str) -> str:
 
     Repetitions are bounded and give nothing back, so that no text makes the search slow.
     """
-    return "".join(
-        backslashes(len(run[0])) if run[0][0] == "\\" else character(run[0])
-        for run in re.finditer(r"\\+|[^\\]", value, re.DOTALL)
-    )
+    found, after_backslash = [], False
+    for run in re.finditer(r"\\+|[^\\]", value, re.DOTALL):
+        is_backslash = run[0][0] == "\\"
+        found.append(
+            backslashes(len(run[0]))
+            if is_backslash
+            else character(run[0], after_backslash=after_backslash)
+        )
+        after_backslash = is_backslash
+    return "".join(found)
 
 
 def backslashes(count: int) -> str:
-    """A run of them: JSON within JSON has more."""
+    """A run of them: JSON within JSON has more, and those that escape what follows as well."""
     spelled = f"%5[cC]|\\\\{{1,{NESTING}}}+u005[cC]"
-    return f"(?:\\\\{{{count},{count * NESTING}}}+|(?:{spelled}){{{count}}})"
+    return f"(?:\\\\{{{count},{count * NESTING + NESTING}}}+|(?:{spelled}){{{count}}})"
 
 
-def character(one: str) -> str:
-    """Anything but a backslash."""
+def character(one: str, *, after_backslash: bool = False) -> str:
+    """Anything but a backslash; behind one, what would escape it may have been taken already."""
+    least = 0 if after_backslash else 1
     if one.isascii() and one.isalnum():
         return one
     percent = "".join(f"%{byte:02x}" for byte in one.encode())
     units = one.encode("utf-16-be").hex()
     escaped = "".join(
-        f"\\\\{{1,{NESTING}}}+u{units[at : at + 4]}" for at in range(0, len(units), 4)
+        f"\\\\{{{least if at == 0 else 1},{NESTING}}}+u{units[at : at + 4]}"
+        for at in range(0, len(units), 4)
     )
     spellings = [re.escape(one), f"(?i:{percent}|{escaped})"]
     if one == " ":
