@@ -22,6 +22,7 @@ from werkzeug import Request, Response
 from penstock.dev.options import StackOptions
 from penstock.dev.stack import Stack
 from tests.e2e.canaries import canary, dumped, echoed, files, found
+from tests.e2e.canary_servers import Post, database, posting
 from tests.e2e.conftest import client
 from tests.e2e.runs import QUICK_RETRY, Document, drawn, edge, executed, node
 
@@ -29,21 +30,26 @@ CANARIES = {
     what: canary(what)
     for what in (
         *("header", "query", "replaced", "password", "bearer"),
-        *("key", "client", "access", "mail"),
+        *("key", "client", "access", "mail", "database", "model", "bucket", "former"),
     )
 }
 HIDDEN = "***"
 SETTLED_S = 2.0
 """For the last spans and log lines to be written, and the archive to have the end."""
 KNOWN = tuple(CANARIES.values())
-NEVER_SENT = {CANARIES["mail"], CANARIES["client"]}
+NEVER_SENT = {CANARIES[name] for name in ("former", "client", "bucket", "mail", "database")}
+"""By HTTP: two of them are told to servers of other kinds, and one signs what is sent."""
 
 
 class World:
-    """Servers outside: one that repeats what it is sent, one that gives tokens, a collector."""
+    """Servers outside: of HTTP, one that repeats what it is sent, one that gives tokens, a
+    collector and a model; one that takes mail, and a database.
+    """
 
-    def __init__(self, server: HTTPServer) -> None:
+    def __init__(self, server: HTTPServer, post: Post, database: Document) -> None:
         self.server = server
+        self.post = post
+        self.database = database
         self.calls: list[str] = []
         self.seen: set[str] = set()
         self.tokens = 0
@@ -51,7 +57,8 @@ class World:
         self.metrics_urls: dict[str, str] = {}
         server.expect_request("/v1/traces", method="POST").respond_with_handler(self.collect)
         server.expect_request("/token", method="POST").respond_with_handler(self.give_token)
-        for path in ("/echo", "/flaky", "/refuse"):
+        server.expect_request("/v1/chat/completions").respond_with_handler(self.complete)
+        for path in ("/echo", "/flaky", "/refuse", "/box/an-object"):
             server.expect_request(path).respond_with_handler(self.echo)
 
     def url(self, path: str) -> str:
@@ -85,6 +92,14 @@ class World:
             status = 500
         return Response(json.dumps(said), status=status, content_type="application/json")
 
+    def complete(self, request: Request) -> Response:
+        """A model's answer, that repeats what it was sent, or a refusal that does."""
+        echo = self.echo(request).get_data(as_text=True)
+        if b"refuse" in request.get_data():
+            return Response(echo, status=401, content_type="application/json")
+        said = {"choices": [{"message": {"role": "assistant", "content": echo}}], "model": echo}
+        return Response(json.dumps(said), content_type="application/json")
+
 
 def decoded(request: Request) -> str:
     """What is in the header of HTTP's basic authentication."""
@@ -93,9 +108,10 @@ def decoded(request: Request) -> str:
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    with HTTPServer() as server:
-        yield World(server)
+def world(postgres_server: str) -> Iterator[World]:
+    others = posting(CANARIES["mail"]), database(postgres_server, CANARIES["database"])
+    with HTTPServer() as server, others[0] as post, others[1] as shop:
+        yield World(server, post, shop)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +135,8 @@ async def admin(own: Stack) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def connections(world: World) -> dict[str, Document]:
-    """One of each kind that signs requests, and one that is only kept."""
+    """One of each kind."""
+    box = {"endpoint": world.url("/"), "bucket": "box", "accessKeyId": "me"}
     token = {"tokenUrl": world.url("/token"), "clientId": "me", "clientSecret": CANARIES["client"]}
     return {
         "basic": {
@@ -132,14 +149,20 @@ def connections(world: World) -> dict[str, Document]:
             "config": {"in": "query", "name": "key", "key": CANARIES["key"]},
         },
         "oauth": {"type": "oauth2_client_credentials", "config": token},
-        "mail": {"type": "smtp", "config": {"host": "mail.test", "password": CANARIES["mail"]}},
+        "mail": {"type": "smtp", "config": world.post.config},
+        "shop": {"type": "postgres", "config": world.database},
+        "box": {"type": "s3", "config": {**box, "secretAccessKey": CANARIES["bucket"]}},
+        "model": {
+            "type": "openai",
+            "config": {"baseUrl": world.url("/v1"), "apiKey": CANARIES["model"]},
+        },
     }
 
 
 async def everything_set(admin: httpx.AsyncClient, world: World) -> None:
     """Secrets, one of them replaced, and connections."""
     for name in ("header", "query", "replaced"):
-        body = {"name": name, "value": CANARIES["mail" if name == "replaced" else name]}
+        body = {"name": name, "value": CANARIES["former" if name == "replaced" else name]}
         assert (await admin.post("/secrets", json=body)).status_code == 201
     body = {"value": CANARIES["replaced"]}
     assert (await admin.put("/secrets/replaced", json=body)).status_code == 200
@@ -159,6 +182,24 @@ def calling(step_id: str, url: str, **config: object) -> Document:
     return node(step_id, "http_request", config=members, retry=QUICK_RETRY, continueOnError=True)
 
 
+def others(world: World) -> list[Document]:
+    """Nodes that use what is no HTTP, or asks models, each to succeed and to fail."""
+    mail = {"connection": "mail", "subject": "Hello", "text": "Hi"}
+    shop = {"connection": "shop"}
+    model = {"connection": "model"}
+    box = {"url": world.url("/box/an-object"), "connection": "box"}
+    configs: list[tuple[str, str, Document]] = [
+        ("letter", "email", {**mail, "to": ["ada@example.org", "unknown@example.org"]}),
+        ("returned", "email", {**mail, "to": "never@example.org"}),
+        ("rows", "database_query", {**shop, "sql": "select words, words::json as value from said"}),
+        ("raised", "database_query", {**shop, "sql": "select words::int from said"}),
+        ("answer", "ai_completion", {**model, "prompt": "Hello"}),
+        ("no_answer", "ai_completion", {**model, "prompt": "refuse"}),
+        ("object", "http_request", box),
+    ]
+    return [node(name, kind, config=c, continueOnError=True) for name, kind, c in configs]
+
+
 async def lived(admin: httpx.AsyncClient, world: World) -> Document:
     """A run whose steps use every secret, succeed, fail and are tried again."""
     nodes = [
@@ -174,6 +215,7 @@ async def lived(admin: httpx.AsyncClient, world: World) -> Document:
             config={"url": world.url("/echo"), "headers": {"host": "{{ secrets.header }}"}},
             continueOnError=True,
         ),
+        *others(world),
         node("tell", "transform", config={"output": "{{ nodes.plain.output.body }}"}),
     ]
     named = [each["id"] for each in nodes]
@@ -197,12 +239,24 @@ async def test_no_secret_is_found_anywhere(
         "oauth": "succeeded",
         "again": "failed",
         "bad": "failed",
+        "letter": "succeeded",
+        "returned": "failed",
+        "rows": "succeeded",
+        "raised": "failed",
+        "answer": "succeeded",
+        "no_answer": "failed",
+        "object": "succeeded",
         "tell": "succeeded",
     }
+    assert len(world.post.logins) == 2
+    assert [steps[name]["error"]["code"] for name in ("returned", "raised", "no_answer")] == [
+        *("EMAIL_REFUSED", "SQL_ERROR", "HTTP_STATUS")
+    ]
     assert world.calls.count("/flaky") == 3
     assert world.tokens == 1
     assert world.seen == set(KNOWN) - NEVER_SENT
-    assert HIDDEN in json.dumps(steps["plain"])
+    for name in ("plain", "letter", "returned", "rows", "raised", "answer", "no_answer"):
+        assert HIDDEN in json.dumps(steps[name]), name
     await asyncio.sleep(SETTLED_S)
     assert found(CANARIES, everywhere(own, world)) == []
     assert found(names_in(run), exposed(own.metrics_urls)) == [], "labels are of ours alone"

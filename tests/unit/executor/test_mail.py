@@ -4,7 +4,7 @@ from email import message_from_bytes, policy
 from email.headerregistry import Address
 
 import pytest
-from hypothesis import given, reject
+from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.executor.mail import (
@@ -104,7 +104,7 @@ def test_no_text_becomes_a_header(name: str, line: str, text: str) -> None:
     try:
         sender, said = mailbox(f"{name} <ada@example.org>", "from"), subject(line)
     except StepFault:
-        reject()
+        return
     data = composed(mail(sender=sender, subject=said, text=text))
     head = data.partition(b"\r\n\r\n")[0].decode("ascii")
     fields = [field for field in head.split("\r\n") if not field.startswith((" ", "\t"))]

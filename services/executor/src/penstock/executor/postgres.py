@@ -160,12 +160,11 @@ FINAL_REFUSALS = (
     "does not match host name",
 )
 """What libpq says, which has no codes for this, when the same will be said again."""
-WORDS_MAX = 500
 
 
 def not_let_in(error: psycopg.OperationalError, connection: Connection) -> StepFault:
     """Why there is no conversation."""
-    said = str(error).rpartition("failed: ")[2].strip()[:WORDS_MAX]
+    said = str(error).rpartition("failed: ")[2].strip()
     message = f"the server of {connection.name!r} lets nobody in: {said}"
     if any(words in said for words in FINAL_REFUSALS):
         return StepFault("AUTHENTICATION_FAILED", message)
@@ -180,7 +179,7 @@ def is_retryable(sqlstate: str) -> bool:
 def fault_of(error: psycopg.Error) -> StepFault:
     """What a database's error means for the step."""
     if error.sqlstate is None:
-        said = str(error).strip()[:WORDS_MAX]
+        said = str(error).strip()
         if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
             return unreachable(f"the connection was lost: {said}")
         return StepFault("SQL_ERROR", said)
@@ -191,7 +190,7 @@ def fault_of(error: psycopg.Error) -> StepFault:
         "position": found.statement_position,
         "constraint": found.constraint_name,
     }
-    message = (found.message_primary or str(error))[:WORDS_MAX]
+    message = found.message_primary or str(error)
     if error.sqlstate == READ_ONLY:
         message += " (readOnly: false lets it)"
     details = {name: value for name, value in about.items() if value is not None}
