@@ -8,24 +8,24 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from penstock.api import bodies, pages, queries_secrets
+from penstock.api import bodies, named, pages
 from penstock.api.answers import answered, moment, moment_of_ms
 from penstock.api.auth import Caller, ConnectionsManager, ConnectionsReader
 from penstock.api.connection_configs import asked_of
 from penstock.api.etags import etag, may_change
 from penstock.api.idempotency import kept_to_one_request
+from penstock.api.named import CONNECTIONS, known, refuse_full, refuse_rename
 from penstock.api.openapi import gives, gives_page_of, if_match, takes
 from penstock.api.pages import Cursor, Limit
 from penstock.api.parts import Parts, parts_of, sender_of
 from penstock.api.payloads import Allowance
-from penstock.api.queries_secrets import CONNECTIONS
 from penstock.api.schemas_secrets import (
     ConnectionChange,
     ConnectionShown,
     ConnectionTypeShown,
     NewConnection,
 )
-from penstock.api.secret_writes import found, identity_of, refuse_full, refuse_rename
+from penstock.api.secret_writes import identity_of
 from penstock.api.writes import read_after, settled
 from penstock.domain.connection.commands import (
     CreateConnection,
@@ -63,7 +63,7 @@ async def list_connections(
     await read_after(request, parts)
     of = pages.listing(request)
     after = pages.after(cursor, of)
-    rows = await queries_secrets.listed(
+    rows = await named.listed(
         parts.engine, CONNECTIONS, caller.tenant_id, after=after, limit=limit + 1
     )
     items = await shown_rows(parts, caller, rows[:limit])
@@ -85,8 +85,7 @@ async def create_connection(request: Request, caller: ConnectionsManager) -> Res
     asked = asked_of(body.type, body.config)
     made = identity_of(request, parts, caller.tenant_id, sent)
     await kept_to_one_request(request, caller.tenant_id, caller.actor, made)
-    living = await queries_secrets.living(parts.engine, CONNECTIONS, caller.tenant_id)
-    refuse_full(living, CONNECTIONS)
+    await refuse_full(parts.engine, CONNECTIONS, caller.tenant_id)
     connection_id = derived(caller.tenant_id, "connection", body.name)
     command = CreateConnection(
         name=body.name,
@@ -109,7 +108,7 @@ async def get_connection(request: Request, connection: str, caller: ConnectionsR
     """One connection by name or id, without what is secret about it."""
     parts = parts_of(request)
     await read_after(request, parts)
-    row = await known(parts, caller, connection)
+    row = await known(parts.engine, CONNECTIONS, caller.tenant_id, connection)
     (body,) = await shown_rows(parts, caller, [row])
     return answered(body, headers={"ETag": etag(row["revision"])})
 
@@ -124,7 +123,7 @@ async def change_connection(
 ) -> Response:
     """Have it be otherwise, all of it: secret fields are sent again."""
     parts = parts_of(request)
-    row = await known(parts, caller, connection)
+    row = await known(parts.engine, CONNECTIONS, caller.tenant_id, connection)
     revisions = may_change(request)
     body = await bodies.model(request, ConnectionChange)
     refuse_rename(body.name, row)
@@ -153,19 +152,13 @@ async def remove_connection(
 ) -> Response:
     """Let no step use it any more."""
     parts = parts_of(request)
-    row = await known(parts, caller, connection)
+    row = await known(parts.engine, CONNECTIONS, caller.tenant_id, connection)
     command = RemoveConnection(by=caller.actor, revisions=may_change(request))
     sender = sender_of(request, caller.actor)
     written = await parts.registry.connection(caller.tenant_id, str(row["id"]), command, sender)
     name = Name(Kind.CONNECTION, row["name"])
     await parts.vault.remove(caller.tenant_id, name, seq=written.seq)
     return await settled(parts, written, None, status=204)
-
-
-async def known(parts: Parts, caller: Caller, ref: str) -> Row:
-    """A living connection's row by name or id. Raises Problem 404."""
-    row = await queries_secrets.one(parts.engine, CONNECTIONS, caller.tenant_id, ref)
-    return found(row, "connection")
 
 
 async def shown(

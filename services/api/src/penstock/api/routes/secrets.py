@@ -4,17 +4,17 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from penstock.api import bodies, pages, queries_secrets
+from penstock.api import bodies, named, pages
 from penstock.api.answers import answered, moment, moment_of_ms
-from penstock.api.auth import Caller, SecretsManager, SecretsReader
+from penstock.api.auth import SecretsManager, SecretsReader
 from penstock.api.etags import etag, may_change
 from penstock.api.idempotency import kept_to_one_request
+from penstock.api.named import SECRETS, known, refuse_full, refuse_rename
 from penstock.api.openapi import gives, gives_page_of, if_match, takes
 from penstock.api.pages import Cursor, Limit
-from penstock.api.parts import Parts, parts_of, sender_of
-from penstock.api.queries_secrets import SECRETS
+from penstock.api.parts import parts_of, sender_of
 from penstock.api.schemas_secrets import NewSecret, SecretChange, SecretShown
-from penstock.api.secret_writes import found, identity_of, refuse_full, refuse_rename
+from penstock.api.secret_writes import identity_of
 from penstock.api.writes import read_after, settled
 from penstock.domain.ids import derived
 from penstock.domain.secret.commands import CreateSecret, RemoveSecret, ReplaceSecret
@@ -37,9 +37,7 @@ async def list_secrets(
     await read_after(request, parts)
     of = pages.listing(request)
     after = pages.after(cursor, of)
-    rows = await queries_secrets.listed(
-        parts.engine, SECRETS, caller.tenant_id, after=after, limit=limit + 1
-    )
+    rows = await named.listed(parts.engine, SECRETS, caller.tenant_id, after=after, limit=limit + 1)
     page = pages.page(rows, limit, lambda row: row, of=of)
     return answered({**page, "items": [shown_row(row) for row in rows[:limit]]})
 
@@ -54,7 +52,7 @@ async def create_secret(request: Request, caller: SecretsManager) -> Response:
     asked = bodies.fitted(sent, NewSecret)
     made = identity_of(request, parts, caller.tenant_id, sent)
     await kept_to_one_request(request, caller.tenant_id, caller.actor, made)
-    refuse_full(await queries_secrets.living(parts.engine, SECRETS, caller.tenant_id), SECRETS)
+    await refuse_full(parts.engine, SECRETS, caller.tenant_id)
     secret_id = derived(caller.tenant_id, "secret", asked.name)
     command = CreateSecret(name=asked.name, by=caller.actor, request_hash=made.request_hash)
     sender = sender_of(request, caller.actor)
@@ -72,7 +70,7 @@ async def get_secret(request: Request, secret: str, caller: SecretsReader) -> Re
     """Who set a secret when, by its name or id."""
     parts = parts_of(request)
     await read_after(request, parts)
-    row = await known(parts, caller, secret)
+    row = await known(parts.engine, SECRETS, caller.tenant_id, secret)
     return answered(shown_row(row), headers={"ETag": etag(row["revision"])})
 
 
@@ -82,7 +80,7 @@ async def get_secret(request: Request, secret: str, caller: SecretsReader) -> Re
 async def change_secret(request: Request, secret: str, caller: SecretsManager) -> Response:
     """Give it another value, which steps that begin a few seconds from now read."""
     parts = parts_of(request)
-    row = await known(parts, caller, secret)
+    row = await known(parts.engine, SECRETS, caller.tenant_id, secret)
     revisions = may_change(request)
     asked = await bodies.model(request, SecretChange)
     refuse_rename(asked.name, row)
@@ -101,19 +99,13 @@ async def change_secret(request: Request, secret: str, caller: SecretsManager) -
 async def remove_secret(request: Request, secret: str, caller: SecretsManager) -> Response:
     """Let no step read it any more."""
     parts = parts_of(request)
-    row = await known(parts, caller, secret)
+    row = await known(parts.engine, SECRETS, caller.tenant_id, secret)
     command = RemoveSecret(by=caller.actor, revisions=may_change(request))
     sender = sender_of(request, caller.actor)
     written = await parts.registry.secret(caller.tenant_id, str(row["id"]), command, sender)
     name = Name(Kind.SECRET, row["name"])
     await parts.vault.remove(caller.tenant_id, name, seq=written.seq)
     return await settled(parts, written, None, status=204)
-
-
-async def known(parts: Parts, caller: Caller, ref: str) -> Row:
-    """A living secret's row by name or id. Raises Problem 404."""
-    row = await queries_secrets.one(parts.engine, SECRETS, caller.tenant_id, ref)
-    return found(row, "secret")
 
 
 def shown(secret_id: str, secret: Secret) -> dict[str, Any]:

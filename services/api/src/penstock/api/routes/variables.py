@@ -5,28 +5,24 @@ from typing import Any
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from penstock.api import bodies, pages, queries_variables
+from penstock.api import bodies, named, pages, queries_variables
 from penstock.api.answers import answered, moment_of_ms
 from penstock.api.auth import Caller, VariablesReader, VariablesWriter
-from penstock.api.errors import Problem, detail, invalid
+from penstock.api.errors import detail, invalid
 from penstock.api.etags import etag, is_known, may_change
 from penstock.api.idempotency import identity, kept_to_one_request
 from penstock.api.limits import refuse_payload
+from penstock.api.named import VARIABLES, known, refuse_full, refuse_rename
 from penstock.api.openapi import gives, gives_page_of, if_match, if_none_match, takes
 from penstock.api.pages import Cursor, Limit
 from penstock.api.parts import Parts, parts_of, sender_of
 from penstock.api.payloads import Allowance
 from penstock.api.schemas_registry import NewVariable, VariableChange, VariableShown
 from penstock.api.writes import read_after, settled
-from penstock.domain.errors import Conflict
 from penstock.domain.ids import derived
 from penstock.domain.payload import INLINE_MAX_BYTES, Payload
 from penstock.domain.variable.commands import ChangeVariable, CreateVariable, DeleteVariable
 from penstock.domain.variable.state import Variable
-from penstock.infra.postgres.engine import Row
-
-VARIABLES_MAX = 1000
-"""Of a tenant. Counted in the read models: a few more may get in at the same moment."""
 
 router = APIRouter(prefix="/api/variables", tags=["variables"])
 
@@ -42,8 +38,9 @@ async def list_variables(
     parts = parts_of(request)
     await read_after(request, parts)
     of = pages.listing(request)
-    rows = await queries_variables.variables(
-        parts.engine, caller.tenant_id, after=pages.after(cursor, of), limit=limit + 1
+    after = pages.after(cursor, of)
+    rows = await named.listed(
+        parts.engine, VARIABLES, caller.tenant_id, after=after, limit=limit + 1
     )
     shown = await queries_variables.shown_variables(rows[:limit], parts.payloads(caller.tenant_id))
     page = pages.page(rows, limit, lambda row: row, of=of)
@@ -64,8 +61,7 @@ async def create_variable(request: Request, caller: VariablesWriter) -> Response
     value = await payload_of(parts, caller, asked.value)
     made = identity(request, caller.tenant_id, sent)
     await kept_to_one_request(request, caller.tenant_id, caller.actor, made)
-    if await queries_variables.living(parts.engine, caller.tenant_id) >= VARIABLES_MAX:
-        raise Conflict(f"a tenant has at most {VARIABLES_MAX} variables", code="LIMIT_EXCEEDED")
+    await refuse_full(parts.engine, VARIABLES, caller.tenant_id)
     variable_id = id_of(caller.tenant_id, asked.name)
     command = CreateVariable(
         name=asked.name,
@@ -89,7 +85,7 @@ async def get_variable(request: Request, variable: str, caller: VariablesReader)
     """One variable by name or id."""
     parts = parts_of(request)
     await read_after(request, parts)
-    row = await known(parts, caller, variable)
+    row = await known(parts.engine, VARIABLES, caller.tenant_id, variable)
     headers = {"ETag": etag(row["revision"])}
     if is_known(request, row["revision"]):
         return Response(status_code=304, headers=headers)
@@ -103,12 +99,10 @@ async def get_variable(request: Request, variable: str, caller: VariablesReader)
 async def change_variable(request: Request, variable: str, caller: VariablesWriter) -> Response:
     """Give it another value and description; runs that have begun keep what they began with."""
     parts = parts_of(request)
-    row = await known(parts, caller, variable)
+    row = await known(parts.engine, VARIABLES, caller.tenant_id, variable)
     revisions = may_change(request)
     asked = await bodies.model(request, VariableChange)
-    if asked.name not in {None, row["name"]}:
-        fault = detail("/name", "SCHEMA_INVALID", f"is {row['name']} and cannot be changed")
-        raise invalid("the body is not valid", fault)
+    refuse_rename(asked.name, row)
     value = await payload_of(parts, caller, asked.value)
     description = await described(parts, caller, asked.description)
     command = ChangeVariable(value=value, description=description, revisions=revisions)
@@ -124,7 +118,7 @@ async def change_variable(request: Request, variable: str, caller: VariablesWrit
 async def delete_variable(request: Request, variable: str, caller: VariablesWriter) -> Response:
     """Let no run that begins from now on read it."""
     parts = parts_of(request)
-    row = await known(parts, caller, variable)
+    row = await known(parts.engine, VARIABLES, caller.tenant_id, variable)
     command = DeleteVariable(revisions=may_change(request))
     sender = sender_of(request, caller.actor)
     written = await parts.registry.variable(caller.tenant_id, str(row["id"]), command, sender)
@@ -150,14 +144,6 @@ async def payload_of(parts: Parts, caller: Caller, value: Any) -> Payload:
 async def described(parts: Parts, caller: Caller, text: str) -> str:
     """What is said of a variable, closed; the same for the same text."""
     return text and (await parts.seals.texts.marks(caller.tenant_id)).closed(text)
-
-
-async def known(parts: Parts, caller: Caller, ref: str) -> Row:
-    """A living variable's row by name or id. Raises Problem 404."""
-    row = await queries_variables.variable(parts.engine, caller.tenant_id, ref)
-    if row is None:
-        raise Problem(404, "there is no such variable")
-    return row
 
 
 async def shown(
