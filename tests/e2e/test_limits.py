@@ -16,6 +16,8 @@ from tests.e2e.waiting import until
 STEPS = 6
 MOST = 2
 SEEN_WITHIN_S = 30.0
+MEASURED_WITHIN_S = 60.0
+"""A projector measures a little after its start, and then every hour."""
 
 
 @asynccontextmanager
@@ -95,3 +97,15 @@ async def test_the_command_shows_what_is_used(stack: Stack) -> None:
     assert limits["retentionDays"]["limit"] == 30
     table = (await penstock(stack, "usage")).out.splitlines()
     assert [line.split()[0] for line in table[1:9]] == list(limits)
+
+
+async def test_what_is_stored_is_measured_now_and_then(
+    stack: Stack, api: httpx.AsyncClient
+) -> None:
+    await ended(api, await started(api, await made(api, drawn("kept", [node("n")]))))
+
+    async def measured() -> bool:
+        return bool((await usage(api))["storedBytes"])
+
+    await until(measured, within_s=MEASURED_WITHIN_S, what="the first measuring")
+    assert (await usage(api))["storedBytesAt"].endswith("Z")

@@ -20,6 +20,8 @@ USAGE = {
         "maxDefinitionBytes": {"limit": 200},
     },
     "waiting": {"runs": 4, "steps": 5},
+    "storedBytes": 4096,
+    "storedBytesAt": "2026-11-21T09:30:00Z",
 }
 
 
@@ -32,5 +34,6 @@ def test_each_limit_is_shown_with_what_is_used_of_it() -> None:
     assert rows[2] == ["maxExecutionsPerDay", "3", "7", "until", "00:00", "UTC"]
     assert rows[3] == ["maxConcurrentRuns", "1", "no", "limit"]
     assert rows[6] == ["retentionDays", "30"]
-    assert shown[-1] == "waiting: 4 runs at gates, 5 steps for executors"
+    assert shown[-2] == "waiting: 4 runs at gates, 5 steps for executors"
+    assert shown[-1] == "stored: 4096 bytes at 09:30 UTC"
     assert json.loads(as_json)["waiting"] == USAGE["waiting"]

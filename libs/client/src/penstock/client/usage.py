@@ -40,9 +40,14 @@ class Waits(Model, frozen=True, kw_only=True):
 
 
 class Usage(Model, frozen=True, kw_only=True):
-    """What a tenant may use, and what it does use."""
+    """What a tenant may use, and what it does use.
+
+    stored_bytes: of its objects and rows at `stored_bytes_at`; None before it was measured.
+    """
 
     tenant_id: str
     at: datetime
     limits: LimitUses
     waiting: Waits
+    stored_bytes: int | None = None
+    stored_bytes_at: datetime | None = None

@@ -209,12 +209,18 @@ class WaitingShown(Wire):
 
 
 class UsageShown(Wire):
-    """What a tenant may use, and what it does use."""
+    """What a tenant may use, and what it does use.
+
+    stored_bytes: of its objects and rows, as measured at `storedBytesAt`, within the last hour; an
+    estimate where tables are large, and null before the first time.
+    """
 
     tenant_id: str
     at: datetime
     limits: LimitsShown
     waiting: WaitingShown
+    stored_bytes: int | None
+    stored_bytes_at: datetime | None
 
 
 class KeyShown(Wire):

@@ -18,6 +18,7 @@ from penstock.infra.settings import ProjectorSettings
 from penstock.infra.telemetry import logs
 from penstock.projector.collector import Collector
 from penstock.projector.erasure import Erasure
+from penstock.projector.measuring import Measuring
 from penstock.projector.proofs import Proofs
 from penstock.projector.retention import Retention
 from penstock.projector.runner import Runner
@@ -52,6 +53,7 @@ class Projector:
         self._publisher = Publisher(nc)
         proofs = Proofs(JetStreamLog(self._publisher, self._direct), now_ms)
         self._erasure = Erasure(nc, blobs, proofs, self._engine, settings.database_url)
+        self._measuring = Measuring(blobs, settings.database_url)
         self._keeping_house: list[asyncio.Task[None]] = []
         self._running: asyncio.Task[None] | None = None
 
@@ -62,8 +64,8 @@ class Projector:
         await self._engine.open()
         self._running = asyncio.create_task(self.runner.run())
         self._running.add_done_callback(self._ended)
-        for each in (self._collector.run(), self._retention.run(), self._erasure.run()):
-            keeping = asyncio.create_task(each)
+        for each in (self._collector, self._retention, self._erasure, self._measuring):
+            keeping = asyncio.create_task(each.run())
             keeping.add_done_callback(self._ended)
             self._keeping_house.append(keeping)
 

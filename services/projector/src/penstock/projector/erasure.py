@@ -54,7 +54,7 @@ BATCH = 500
 BATCHES_MAX = 1_000
 """Of one tenant in one pass; the next pass goes on."""
 BREATH_S = 0.02
-"""Between two batches, for those who write what happens now."""
+"""Between two batches, or two tenants looked at again, for those who write what happens now."""
 OBJECTS_MAX = 10_000
 COUNTED = 50
 """Objects that are counted together; so many at most go uncounted when a process is killed."""
@@ -163,6 +163,7 @@ class Erasure:
                 if found:
                     _log.warning("remains removed", tenant=str(tenant), removed=found)
                 removed += found
+                await asyncio.sleep(BREATH_S)
         return removed
 
     async def _erased(self, connection: Connection, deleted: Deleted) -> bool:

@@ -22,6 +22,8 @@ def show_usage(session: Session) -> int:
     session.say(table)
     waiting = found.waiting
     session.say(f"waiting: {waiting.runs} runs at gates, {waiting.steps} steps for executors")
+    if found.stored_bytes is not None:
+        session.say(f"stored: {found.stored_bytes} bytes at {found.stored_bytes_at:%H:%M} UTC")
     return 0
 
 

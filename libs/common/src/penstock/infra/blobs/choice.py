@@ -53,6 +53,12 @@ class Moved:
         """All objects of the new store that are kept as long as a run."""
         return self._new.of_runs()
 
+    async def everything(self) -> AsyncIterator[Stored]:
+        """All objects there are, in both stores."""
+        for store in (self._old, self._new):
+            async for each in store.everything():
+                yield each
+
     async def of_tenant(self, tenant: str) -> AsyncIterator[Stored]:
         """All objects of a tenant, in both stores."""
         for store in (self._old, self._new):

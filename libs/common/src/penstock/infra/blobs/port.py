@@ -62,6 +62,9 @@ class Blobs(Protocol):
     def of_runs(self) -> AsyncIterator[Stored]:
         """All objects that are kept as long as a run."""
 
+    def everything(self) -> AsyncIterator[Stored]:
+        """All objects there are."""
+
     def of_tenant(self, tenant: str) -> AsyncIterator[Stored]:
         """All objects of a tenant, whatever they are kept for."""
 

@@ -103,17 +103,21 @@ class S3Blobs:
 
     async def of_runs(self) -> AsyncIterator[Stored]:
         """All objects that are kept as long as a run."""
-        try:
-            async for page in obstore.list(self._store, chunk_size=PAGE):
-                for found in filter(_is_of_run, page):
-                    yield _stored(found)
-        except (BaseError, OSError) as error:
-            raise _unavailable(error) from error
+        async for found in self._listed(None):
+            if owner_of(found.name) is not None:
+                yield found
 
-    async def of_tenant(self, tenant: str) -> AsyncIterator[Stored]:
+    def everything(self) -> AsyncIterator[Stored]:
+        """All objects there are."""
+        return self._listed(None)
+
+    def of_tenant(self, tenant: str) -> AsyncIterator[Stored]:
         """All objects of a tenant."""
+        return self._listed(f"{token(tenant)}/")
+
+    async def _listed(self, prefix: str | None) -> AsyncIterator[Stored]:
         try:
-            async for page in obstore.list(self._store, f"{token(tenant)}/", chunk_size=PAGE):
+            async for page in obstore.list(self._store, prefix, chunk_size=PAGE):
                 for found in page:
                     yield _stored(found)
         except (BaseError, OSError) as error:
@@ -149,10 +153,6 @@ class S3Blobs:
 
 def _stored(found: "ObjectMeta") -> Stored:
     return Stored(found["path"], _moment(found["last_modified"]), found["size"])
-
-
-def _is_of_run(found: "ObjectMeta") -> bool:
-    return owner_of(found["path"]) is not None
 
 
 def _config(settings: SharedSettings) -> "S3Config":

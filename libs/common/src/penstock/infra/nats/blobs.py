@@ -88,17 +88,22 @@ class JetStreamBlobs:
 
     async def of_runs(self) -> AsyncIterator[Stored]:
         """All objects that are kept as long as a run, the oldest first."""
+        async for each in self.everything():
+            if owner_of(each.name) is not None:
+                yield each
+
+    async def everything(self) -> AsyncIterator[Stored]:
+        """All objects there are, the oldest first."""
         async with self._reader() as reader:
             async for entry in _entries(reader):
-                if not entry.deleted and owner_of(entry.name) is not None:
+                if not entry.deleted:
                     yield Stored(entry.name, _moment(entry.mtime), entry.size)
 
     async def of_tenant(self, tenant: str) -> AsyncIterator[Stored]:
         """All objects of a tenant, the oldest first; all entries are read to find them."""
-        async with self._reader() as reader:
-            async for entry in _entries(reader):
-                if not entry.deleted and entry.name.startswith(f"{token(tenant)}/"):
-                    yield Stored(entry.name, _moment(entry.mtime), entry.size)
+        async for each in self.everything():
+            if each.name.startswith(f"{token(tenant)}/"):
+                yield each
 
     async def erase(self, name: str) -> None:
         """Removes an object; the server writes over its bytes, which a purge leaves in its files.

@@ -27,9 +27,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from penstock.infra.postgres import departures, places, vault
+from penstock.infra.postgres import departures, measures, places, vault
 
-SCHEMA_REVISION = "0012"
+SCHEMA_REVISION = "0013"
 """The migration that this release needs; a process is not ready while the database has another."""
 
 LIVE_STATUSES = ("queued", "running", "paused", "waiting")
@@ -52,6 +52,7 @@ VAULT = (
 """The tables of the other schema, which no event leads to."""
 
 registry_places = places.registry_places
+stored_bytes = measures.stored_bytes
 metadata = vault.metadata
 
 

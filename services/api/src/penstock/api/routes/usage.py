@@ -52,4 +52,6 @@ async def usage_of(parts: Parts, tenant_id: str, now: datetime) -> dict[str, Any
             "maxDefinitionBytes": {"limit": limits.max_definition_bytes or BODY_MAX_BYTES},
         },
         "waiting": {"runs": used.queued, "steps": steps.waiting},
+        "storedBytes": used.stored,
+        "storedBytesAt": moment(used.measured_at),
     }
