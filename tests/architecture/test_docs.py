@@ -146,6 +146,14 @@ def test_every_command_that_is_named_is_there(page: Path) -> None:
     assert [words for words in sorted(named) if not is_command(words.split())] == []
 
 
+def test_every_decision_has_a_number_of_its_own_and_its_title_says_it() -> None:
+    decisions = sorted((ROOT / "docs" / "adr").glob("*.md"))
+    numbers = [path.name.partition("-")[0] for path in decisions]
+    assert numbers == [f"{number:04}" for number in range(1, len(decisions) + 1)]
+    titles = [path.read_text().partition("\n")[0] for path in decisions]
+    assert [title.split(" ")[:2] for title in titles] == [["#", number] for number in numbers]
+
+
 def test_every_page_can_be_reached_from_the_first() -> None:
     first = ROOT / "docs" / "README.md"
     reached, waiting = {first}, [first]
