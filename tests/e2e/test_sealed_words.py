@@ -123,7 +123,21 @@ async def test_descriptions_and_names_of_keys_are_told_to_nobody_else(
     assert key["name"] == said["api key"]
     keys = {each["id"]: each["name"] for each in (await told(api, "/api-keys"))["items"]}
     assert keys[key["id"]] == said["api key"]
+    assert said["api key"] in {each["name"] for each in await audited(api, "ApiKeyCreated")}
     await nowhere(stack, said)
+
+
+async def audited(api: httpx.AsyncClient, type_: str) -> list[Document]:
+    """What the tenant's events of a type say, as its audit tells them."""
+    found: list[Document] = []
+    cursor = None
+    while True:
+        params = {"type": type_, "limit": 200} | ({"after": cursor} if cursor else {})
+        page = await told(api, "/audit/events", **params)
+        found += [each["data"] for each in page["items"]]
+        if page["nextCursor"] == cursor:
+            return found
+        cursor = page["nextCursor"]
 
 
 async def named(api: httpx.AsyncClient, name: str) -> str:
@@ -170,6 +184,7 @@ async def test_names_tags_and_concurrency_keys_are_told_to_nobody_else(
     workflow = await named(api, said["name"])
     names = {each["id"]: each["name"] for each in (await told(api, "/workflows"))["items"]}
     assert (await told(api, f"/workflows/{workflow}"))["name"] == names[workflow] == said["name"]
+    assert said["name"] in {each["name"] for each in await audited(api, "WorkflowRenamed")}
     first, second = await turns(api, workflow, said)
     tagged = (await told(api, "/runs", tag=said["tag"]))["items"]
     assert [each["id"] for each in tagged] == [second, first]
