@@ -3,14 +3,18 @@
 import asyncio
 import resource
 import secrets
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
+from penstock.executor import postgres
 from penstock.executor.connections import Connection
 from penstock.executor.context import StepContext
 from penstock.executor.nodes import database_query
@@ -18,6 +22,7 @@ from penstock.executor.outcome import StepFault
 from penstock.executor.transport import GuardedTransport
 from tests.conftest import with_login
 from tests.integration.executor.connected import given, said, step, transport
+from tests.integration.executor.test_outbound import certificate
 
 SCHEMA = """
     create table orders (id int primary key, total numeric(10, 2), made timestamptz not null);
@@ -333,6 +338,64 @@ async def test_who_is_not_let_in_is_not_tried_again(
         refused = await fault(asked(step(connection, way), "select 1"))
         assert (refused.code, refused.retryable) == ("AUTHENTICATION_FAILED", False), refused
         assert "another-password" not in refused.message
+
+
+@asynccontextmanager
+async def under_tls(shop: Connection, tls: ssl.SSLContext) -> AsyncIterator[int]:
+    """The shop's server with TLS before it, as Postgres itself has it; its port."""
+    at = str(shop.config["host"]), int(shop.config["port"])
+    talks: set[asyncio.Task[None]] = set()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(8)
+        writer.write(b"S")
+        try:
+            await writer.start_tls(tls)
+        except (ssl.SSLError, ConnectionError):
+            writer.close()
+            return
+        far_reader, far_writer = await asyncio.open_connection(*at)
+        ways = (pump(reader, far_writer), pump(far_reader, writer))
+        await asyncio.gather(*ways, return_exceptions=True)
+
+    def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talks.add(asyncio.create_task(talk(reader, writer)))
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+    await asyncio.gather(*talks, return_exceptions=True)
+
+
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while piece := await reader.read(65536):
+            writer.write(piece)
+            await writer.drain()
+    finally:
+        writer.close()
+
+
+async def test_a_server_proves_its_name_where_that_is_asked_for(
+    shop: Connection, way: GuardedTransport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tls, _ = certificate(tmp_path)
+
+    async def asking(port: int, host: str, mode: str) -> Any:
+        config = shop.config | {"port": port, "host": host, "sslMode": mode}
+        context = step(Connection("postgres", config, shop.secrets, "shop"), way)
+        return await asked(context, "select 1 as one")
+
+    async with under_tls(shop, tls) as port:
+        assert (await asking(port, "127.0.0.1", "require"))["rowCount"] == 1
+        for mode in ("verify-ca", "verify-full"):
+            stranger = await fault(asking(port, "localhost", mode))
+            assert (stranger.code, stranger.retryable) == ("AUTHENTICATION_FAILED", False)
+            assert "certificate verify failed" in stranger.message
+        monkeypatch.setattr(postgres, "ROOTS", str(tmp_path / "server.pem"))
+        assert (await asking(port, "localhost", "verify-full"))["rowCount"] == 1
+        other = await fault(asking(port, "127.0.0.1", "verify-full"))
+        assert (other.code, other.retryable) == ("AUTHENTICATION_FAILED", False)
 
 
 @pytest.mark.parametrize(

@@ -287,6 +287,39 @@ NODES = [
         ],
     ),
     Malformed(
+        "SQL made of a template, parameters that hold secrets, a mail without a body",
+        drawn(
+            [
+                {
+                    "id": "q",
+                    "type": "database_query",
+                    "config": {
+                        "connection": "{{ input.which }}",
+                        "sql": "select {{ input.x }}",
+                        "params": ["{{ secrets.token }}"],
+                    },
+                },
+                {
+                    "id": "m",
+                    "type": "email",
+                    "config": {"connection": "post", "to": "a@b", "subject": "Hi"},
+                },
+                {
+                    "id": "a",
+                    "type": "ai_completion",
+                    "config": {"prompt": "Hi", "messages": [{"role": "user", "content": "Hi"}]},
+                },
+            ]
+        ),
+        [
+            ("/nodes/0/config/connection", "CONFIG_INVALID"),
+            ("/nodes/0/config/sql", "CONFIG_INVALID"),
+            ("/nodes/0/config/params/0", "SECRET_NOT_ALLOWED_HERE"),
+            ("/nodes/1/config", "CONFIG_INVALID"),
+            ("/nodes/2/config", "CONFIG_INVALID"),
+        ],
+    ),
+    Malformed(
         "a URL of a file", http(url="file:///x"), [("/nodes/0/config/url", "CONFIG_INVALID")]
     ),
     Malformed(

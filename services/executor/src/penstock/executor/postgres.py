@@ -28,6 +28,8 @@ CONNECT_SECONDS_MAX = 10
 """For TLS and the login, on a socket that is connected."""
 CANCEL_SECONDS_MAX = 1.0
 """For a server to be told that nobody waits any more; its statement_timeout says so too."""
+ROOTS = certifi.where()
+"""The authorities that certificates may come from."""
 NOWHERE = "/nonexistent"
 """Files of this machine's user that libpq would read for passwords, keys and roots."""
 
@@ -95,7 +97,7 @@ async def begun(connection: Connection, port: int) -> Conversation:
             user=config["username"],
             password=connection.secrets.get("password", ""),
             sslmode=mode,
-            sslrootcert=certifi.where() if mode.startswith("verify") else NOWHERE,
+            sslrootcert=ROOTS if mode.startswith("verify") else NOWHERE,
             sslcert=NOWHERE,
             sslkey=NOWHERE,
             passfile=NOWHERE,
