@@ -5,6 +5,7 @@ from random import Random
 from typing import Any, NamedTuple, Protocol
 
 from penstock.domain import payload
+from penstock.domain.ids import fraction
 from penstock.domain.payload import Payload
 from penstock.domain.run.commands import CompleteStep, FailStep, Report, SuspendStep
 from penstock.domain.run.events import StepError, WaitKind
@@ -19,6 +20,10 @@ from tests.simulation.world import World
 
 LARGE_BYTES = 1_500
 """More than run state keeps, so that what reads it gets a place in the log."""
+
+SECRET = "secret:token"
+SECRETIVE = 0.3
+"""How many steps use a secret."""
 
 ROUNDS_SHARE = 0.6
 """How often a `while` goes on."""
@@ -217,6 +222,7 @@ def succeeded(asked: Asked, output: Payload, **members: Any) -> CompleteStep:
         started_at=asked.held.started_at,
         finished_at=asked.now,
         executor_id=asked.executor_id,
+        used=used_by(asked.held),
         **members,
     )
 
@@ -231,8 +237,14 @@ def failed(asked: Asked, error: StepError, **members: Any) -> FailStep:
         started_at=asked.held.started_at,
         finished_at=asked.now,
         executor_id=asked.executor_id,
+        used=used_by(asked.held),
         **members,
     )
+
+
+def used_by(held: Held) -> tuple[str, ...]:
+    """What an attempt was given: some steps use a secret."""
+    return (SECRET,) if fraction(held.task.run_id, held.task.step_id) < SECRETIVE else ()
 
 
 def asked_of(held: Held, graph: Graph, *, executor_id: str, now: int) -> Asked:

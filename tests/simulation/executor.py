@@ -18,7 +18,7 @@ from penstock.infra.nats.delivery import Delivery
 from penstock.infra.nats.subjects import parse_cancel
 from penstock.messages.envelope import encode
 from penstock.messages.rollcall import RollCall
-from tests.simulation.answers import Answers, Asked, asked_of
+from tests.simulation.answers import Answers, Asked, asked_of, used_by
 from tests.simulation.doors import Connection, Publisher
 from tests.simulation.loop import Entry
 from tests.simulation.world import World
@@ -178,9 +178,12 @@ class Executor:
 
 def lost(held: Held, reason: str) -> ReportLost:
     """What is said of an attempt that nobody works on."""
-    return ReportLost(step_id=held.task.step_id, attempt=held.task.attempt, reason=reason)
+    task = held.task
+    used = used_by(held)
+    return ReportLost(step_id=task.step_id, attempt=task.attempt, reason=reason, used=used)
 
 
 def confirmed(held: Held) -> ConfirmCancel:
     """What is said of an attempt that was stopped."""
-    return ConfirmCancel(step_id=held.task.step_id, attempt=held.task.attempt)
+    task = held.task
+    return ConfirmCancel(step_id=task.step_id, attempt=task.attempt, used=used_by(held))

@@ -16,6 +16,7 @@ from penstock.domain.run.events import (
     RunResumed,
     RunSnapshotTaken,
     RunStarted,
+    SecretUsed,
     SignalReceived,
     StepFailed,
     StepLost,
@@ -95,6 +96,10 @@ class RunTale(Steps):
                 tale = self.of(step_id)
                 self._must(attempt > tale.discarded, "S4", f"{name} {step_id} twice")
                 tale.discarded = attempt
+            case SecretUsed(step_id=step_id, attempt=attempt):
+                tale = self.of(step_id)
+                self._must(attempt not in tale.used, "S4", f"{name} {step_id} twice")
+                tale.used.add(attempt)
             case _ if name in ENDS:
                 self._ends(name, event)
             case _:

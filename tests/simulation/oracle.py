@@ -25,6 +25,7 @@ from penstock.domain.run.events import (
     RunQueued,
     RunStarted,
     RunSucceeded,
+    SecretUsed,
     StepAbandoned,
     StepDispatched,
     StepSucceeded,
@@ -55,6 +56,8 @@ from tests.simulation.world import World
 HAND_BACKS_MAX = 10
 """So often is delivered what has overtaken a start, before it is answered."""
 
+LATE = (ResultDiscarded, SecretUsed)
+"""What a result adds that became a late one."""
 NOT_REPEATABLE = (PauseRun, ResumeRun)
 """What somebody else may have undone since, or what was refused to a run in line for its start."""
 
@@ -248,7 +251,7 @@ class Oracle:
             self._check_refusal(told, letter, refusal, times)
             return
         # A result can become a late one between its answer and the acknowledgement.
-        more = [event for event in more if not isinstance(event, ResultDiscarded)]
+        more = [event for event in more if not isinstance(event, LATE)]
         if any(isinstance(event, StepAbandoned) for event in more):
             return  # those who did not fit into one decision are abandoned when it fires again
         if isinstance(command, Control) and times >= HAND_BACKS_MAX:

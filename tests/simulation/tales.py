@@ -47,7 +47,8 @@ PUT_OUT = {"StepSkipped", "StepCancelled"}
 class StepTale(Struct):
     """What the events have said about a step. kind, name, child: of what it waits or waited for.
 
-    edges: which of its EXPRESSION edges came to true; None while nobody has told.
+    edges: which of its EXPRESSION edges came to true; None while nobody has told. used: attempts
+    that were given secrets.
     """
 
     status: str = "pending"
@@ -56,6 +57,7 @@ class StepTale(Struct):
     losses: int = 0
     branch: str | None = None
     discarded: int = 0
+    used: set[int] = set()
     edges: tuple[int, ...] | None = None
     kind: WaitKind | None = None
     name: str = ""

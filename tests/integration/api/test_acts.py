@@ -9,9 +9,11 @@ from httpx import AsyncClient
 from penstock.domain.identity import PLATFORM_SCOPE
 from tests.integration.api.houses import ADMIN_KEY, House
 from tests.integration.api.people import PASSWORD, added, address, log_in, registered
+from tests.unit.client.far_side import FarSide, says
 
 AGENT = "acts/1.0"
-POLLS = 100
+POLLS = 700
+"""As long as the longest window lasts, and what it takes to tell."""
 POLL_S = 0.1
 FLOOD = 1_000
 AT_ONCE = 8
@@ -163,3 +165,38 @@ async def test_a_flood_of_denials_is_a_few_events_that_add_up(
     found = await acts(tenant, "AccessDenied", enough=FLOOD)
     assert sum(each["data"]["count"] for each in found) == FLOOD
     assert len(found) <= WINDOWS_MAX
+
+
+# --- secrets -------------------------------------------------------------------------------------
+
+
+async def test_what_steps_were_given_is_told_by_id(house: House, tenant: AsyncClient) -> None:
+    me = (await tenant.get("/api/auth/me")).json()["tenant"]["id"]
+    allowed = {"config": {"egressAllow": ["127.0.0.0/8"]}}
+    assert (await house.admin("PATCH", f"/api/tenants/{me}", json=allowed)).status_code == 200
+    token = await tenant.post("/api/secrets", json={"name": "token", "value": "a-secret-value"})
+    shop = {"name": "shop", "type": "bearer", "config": {"token": "a-long-token"}}
+    made = await tenant.post("/api/connections", json=shop)
+    with FarSide(says({}), says({})) as far:
+        config = {"url": far.url, "connection": "shop", "headers": {"x": "{{ secrets.token }}"}}
+        nowhere = {**config, "url": "http://10.255.255.1:1/"}
+        await ran(tenant, {"id": "tells", "type": "http_request", "config": config})
+        await ran(tenant, {"id": "fails", "type": "http_request", "config": nowhere})
+    await ran(tenant, {"id": "nothing", "type": "noop"})
+    answer = await tenant.get("/api/audit/events?type=SecretUsed")
+    found = {each["data"]["stepId"]: each for each in answer.json()["items"]}
+    assert set(found) == {"tells", "fails"}
+    for event in found.values():
+        ids = [f"secret:{token.json()['id']}", f"connection:{made.json()['id']}"]
+        assert event["data"]["used"] == ids
+        assert event["actor"].startswith("executor:")
+        assert event["subject"]["kind"] == "run"
+        assert "token" not in str(event["data"])
+
+
+async def ran(tenant: AsyncClient, node: dict[str, Any]) -> None:
+    """A run of one step, to its end."""
+    drawn = {"definition": {"name": node["id"], "nodes": [node], "edges": []}}
+    made = (await tenant.post("/api/workflows", json=drawn)).json()
+    answer = await tenant.post(f"/api/workflows/{made['id']}/execute?mode=sync", json={})
+    assert answer.status_code == 200, answer.text

@@ -79,6 +79,7 @@ IDS = frozenset(
         "timerId",
         "traceparent",
         "trigger",
+        "used",
         "userId",
         "versionId",
         "workflowId",

@@ -1,6 +1,7 @@
 """What commands add to a run's history."""
 
 import pytest
+from msgspec.structs import replace
 
 from penstock.domain.errors import Conflict, NotFound
 from penstock.domain.run.commands import CancelRun, ContinueRun, FireTimer
@@ -273,3 +274,32 @@ def test_a_report_about_an_attempt_to_come_tells_of_an_old_state() -> None:
     assert not is_ahead(complete("a"), story.run)
     story.when(complete("b"))
     assert not is_ahead(complete("b", attempt=2), story.run)
+
+
+def test_what_an_attempt_was_given_is_told_once_beside_what_it_came_to() -> None:
+    given = {"used": ("secret:s-1",)}
+    story = Story(drawing("a>b", "a!c", retry=Retry(max_attempts=2, backoff_ms=1)))
+    story.when(start())
+    failed = replace(fail("a", retryable=True), **given)
+    assert story.when(failed) == ["SecretUsed a", "RetryScheduled a"]
+    assert story.when(failed) == []
+    resting = story.last(StepRetryScheduled)
+    assert isinstance(resting, StepRetryScheduled)
+    story.when(FireTimer(timer_id=resting.timer_id))
+    handed_back = replace(lost("a", attempt=2, reason="released"), **given)
+    assert story.when(handed_back)[:2] == ["SecretUsed a#2", "Lost a#2"]
+    assert story.when(lost("a", attempt=3))[0] == "Lost a#3"
+    late = replace(complete("a", attempt=3), **given)
+    assert story.when(late) == ["SecretUsed a#3", "ResultDiscarded a#3"]
+    assert story.when(late) == []
+    done = replace(complete("a", attempt=4), **given)
+    assert story.when(done)[:2] == ["SecretUsed a#4", "Succeeded a#4"]
+    assert story.when(done) == []
+    assert story.when(replace(stopped("b"), **given)) == []
+    assert story.when(CancelRun())[0] == "RunCancelRequested"
+    assert "SecretUsed b" in story.when(replace(stopped("b"), **given))
+
+
+def test_who_uses_nothing_says_nothing_of_it() -> None:
+    story = Story(drawing("a"))
+    assert "SecretUsed a" not in story.when(start(), complete("a"))

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
+from penstock.domain.ids import derived
 from penstock.infra.keyring.data_keys import DataKeys
 from penstock.infra.postgres.engine import Engine
 from penstock.infra.postgres.tenant import tenant_session
@@ -47,6 +48,10 @@ class Name(NamedTuple):
     def about(self) -> bytes:
         """What its value is bound to."""
         return f"{self.kind}:{self.name}".encode()
+
+    def reference(self, tenant_id: str) -> str:
+        """What history calls it: `<kind>:<id>`, for the name is the tenant's own."""
+        return f"{self.kind}:{derived(tenant_id, self.kind, self.name)}"
 
 
 class Sealed(NamedTuple):

@@ -24,6 +24,7 @@ from penstock.domain.run.events import (
     RunEvent,
     RunSnapshotTaken,
     RunStarted,
+    SecretUsed,
     StepAbandoned,
     StepDispatched,
     StepError,
@@ -116,7 +117,7 @@ class Noted(Struct):
 
     def note(self, event: Any, at: int, settled: bool) -> None:
         """One more event of the step, decided at `at`; settled: whether it was the last word."""
-        if isinstance(event, StepDispatched | ResultDiscarded | ApprovalDecided):
+        if isinstance(event, StepDispatched | ResultDiscarded | SecretUsed | ApprovalDecided):
             return
         if isinstance(event, StepReady):
             self.ready_at = self.ready_at or at

@@ -47,7 +47,7 @@ class Held(Struct, eq=False):
     started_at: ms, 0 before it began. plan and given: how it is run and on what, once known.
     runner: what runs it, where that takes a while; begun: whether that had a turn. limit_ms: how
     long it may take, 0 before that is known. alarms: what is to happen to it meanwhile, first that
-    it is mentioned. stop: why it was told to stop.
+    it is mentioned. stop: why it was told to stop. used: what it was given, as in `SecretUsed`.
     """
 
     task: Task
@@ -60,6 +60,7 @@ class Held(Struct, eq=False):
     limit_ms: int = 0
     alarms: tuple[asyncio.TimerHandle, ...] = ()
     stop: Stop | None = None
+    used: tuple[str, ...] = ()
 
     @property
     def key(self) -> Key:

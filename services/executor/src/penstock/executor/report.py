@@ -23,6 +23,8 @@ REPORTS_MAX = 200
 BYTES_MAX = 512 * 1024
 ENVELOPE_BYTES = 1024
 """What a report takes besides its payloads, generously."""
+USED_BYTES = 50
+"""What the name of a secret or connection that was used takes."""
 CARRIED = ("output", "input", "items")
 """The members of reports that are payloads."""
 AGAIN_SECONDS_MIN = 0.1
@@ -138,6 +140,7 @@ def weight_of(report: Report) -> int:
     weight = ENVELOPE_BYTES
     for member in CARRIED:
         weight += inline_bytes(getattr(report, member, None))
+    weight += USED_BYTES * len(getattr(report, "used", ()))
     error = getattr(report, "error", None)
     if error is not None:
         weight += len(error.message) + inline_bytes(error.details)

@@ -156,6 +156,7 @@ def report_of(
                 started_at=started_at,
                 finished_at=now_ms(),
                 executor_id=executor_id,
+                used=held.used,
             )
         case Rest():
             return rest_of(held, executor_id, found, kept)
@@ -171,6 +172,7 @@ def report_of(
                 started_at=started_at,
                 finished_at=now_ms(),
                 executor_id=executor_id,
+                used=held.used,
             )
         case _:
             assert_never(found)
@@ -210,6 +212,6 @@ def error_of(fault: StepFault, kept: Kept) -> StepError:
     )
 
 
-def lost(task: Task, reason: str) -> ReportLost:
-    """What is said of an attempt that nobody works on."""
-    return ReportLost(step_id=task.step_id, attempt=task.attempt, reason=reason)
+def lost(task: Task, reason: str, used: tuple[str, ...] = ()) -> ReportLost:
+    """What is said of an attempt that nobody works on any more. used: as in `SecretUsed`."""
+    return ReportLost(step_id=task.step_id, attempt=task.attempt, reason=reason, used=used)

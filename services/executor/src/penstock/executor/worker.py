@@ -234,6 +234,7 @@ class Worker:
         if plan.wants is None:
             return await self._waited(held, plan, payloads, context, None)
         used = await self._credentials.used(held.pack.tenant, plan.wants)
+        held.used = tuple(name.reference(held.pack.tenant) for name in plan.wants.names)
         _log.info("secrets used", names=[str(n) for n in plan.wants.names], **about(held))
         waited = self._waited(held, plan, payloads, replace(context, used=used), used.secrets)
         return await used.scrubber.guarding(waited)
@@ -302,9 +303,9 @@ class Worker:
         task = held.task
         match stop:
             case Stop.CANCEL:
-                return ConfirmCancel(step_id=task.step_id, attempt=task.attempt)
+                return ConfirmCancel(step_id=task.step_id, attempt=task.attempt, used=held.used)
             case Stop.RELEASE:
-                return lost(task, RELEASED)
+                return lost(task, RELEASED, held.used)
             case Stop.TIME:
                 return await self._report(held, TimedOut(held.limit_ms))
 

@@ -19,6 +19,7 @@ from penstock.domain.run.events import (
     ApprovalDecided,
     ResultDiscarded,
     RunEvent,
+    SecretUsed,
     StepDispatched,
     StepReady,
     StepStarted,
@@ -33,7 +34,9 @@ from penstock.scheduler.keys import RunKey
 
 __all__ = ["Attempt", "Child", "RunKey", "Waited", "Watch", "Watched"]
 
-CHANGES_NO_HOLDER = frozenset({StepReady, StepStarted, ResultDiscarded, ApprovalDecided})
+CHANGES_NO_HOLDER = frozenset(
+    {StepReady, StepStarted, ResultDiscarded, SecretUsed, ApprovalDecided}
+)
 """What is said of a step whose present attempt stays with whom it is, or that nobody holds."""
 
 FOR_SOMEBODY = (WaitKind.SIGNAL, WaitKind.APPROVAL)

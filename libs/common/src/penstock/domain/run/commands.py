@@ -127,7 +127,7 @@ class StartStep(Command, frozen=True, kw_only=True):
 class CompleteStep(Command, frozen=True, kw_only=True):
     """The attempt succeeded. `branch` is the branch it chose, where its type has branches.
 
-    edges: the EXPRESSION edges that came to true, as in `StepSucceeded`.
+    edges: the EXPRESSION edges that came to true, as in `StepSucceeded`. used: as in `SecretUsed`.
     """
 
     step_id: str
@@ -139,12 +139,14 @@ class CompleteStep(Command, frozen=True, kw_only=True):
     branch: str | None = None
     input: Payload | None = None
     edges: tuple[int, ...] | None = None
+    used: tuple[str, ...] = ()
 
 
 class FailStep(Command, frozen=True, kw_only=True):
     """The attempt failed.
 
     timed_out: it went over the step's time limit. retry_after_ms: what the far side asked for.
+    used: as in `SecretUsed`.
     """
 
     step_id: str
@@ -157,6 +159,7 @@ class FailStep(Command, frozen=True, kw_only=True):
     retry_after_ms: int | None = None
     input: Payload | None = None
     edges: tuple[int, ...] | None = None
+    used: tuple[str, ...] = ()
 
 
 class SuspendStep(Command, frozen=True, kw_only=True):
@@ -186,19 +189,21 @@ class ReportLost(Command, frozen=True, kw_only=True):
     """The attempt has nobody who works on it.
 
     reason: `redelivered` (its holder fell silent), `released` (handed back by a graceful stop),
-    `vanished` (a roll call did not find it).
+    `vanished` (a roll call did not find it). used: as in `SecretUsed`, where its holder says this.
     """
 
     step_id: str
     attempt: int
     reason: str
+    used: tuple[str, ...] = ()
 
 
 class ConfirmCancel(Command, frozen=True, kw_only=True):
-    """The attempt was stopped because its run is being cancelled."""
+    """The attempt was stopped because its run is being cancelled. used: as in `SecretUsed`."""
 
     step_id: str
     attempt: int
+    used: tuple[str, ...] = ()
 
 
 Report = StartStep | CompleteStep | FailStep | SuspendStep | ReportLost | ConfirmCancel

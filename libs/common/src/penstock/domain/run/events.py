@@ -329,6 +329,17 @@ class ResultDiscarded(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class SecretUsed(Event, frozen=True, kw_only=True):
+    """An attempt was given secrets or a connection of the tenant, whatever it came to.
+
+    used: `secret:<id>` and `connection:<id>`; never what they hold.
+    """
+
+    step_id: str
+    attempt: int
+    used: tuple[str, ...]
+
+
 RunEvent = (
     RunStarted
     | RunQueued
@@ -358,6 +369,7 @@ RunEvent = (
     | SignalReceived
     | ApprovalDecided
     | ResultDiscarded
+    | SecretUsed
 )
 
 TERMINAL = (RunSucceeded, RunFailed, RunCancelled, RunTimedOut)

@@ -31,6 +31,7 @@ from penstock.domain.run.events import (
     RunStarted,
     RunSucceeded,
     RunTimedOut,
+    SecretUsed,
     SignalReceived,
     StepAbandoned,
     StepCancelled,
@@ -99,6 +100,8 @@ def evolve(run: Run, event: RunEvent) -> Run:
             return approved(run, event)
         case ResultDiscarded(step_id=step_id, attempt=attempt):
             return with_step(run, step_id, discarded=attempt)
+        case SecretUsed():
+            return run
         case _:
             return evolve_whole(run, event)
 

@@ -17,6 +17,7 @@ from penstock.domain.run.commands import (
 from penstock.domain.run.draft import Draft
 from penstock.domain.run.events import (
     ResultDiscarded,
+    SecretUsed,
     StepCancelled,
     StepError,
     StepFailed,
@@ -34,6 +35,9 @@ from penstock.domain.run.state import HELD, Run, StepStatus, TimerKind
 from penstock.domain.workflow.graph import RETRY_DEFAULT
 from penstock.domain.workflow.model import Retry
 
+Using = CompleteStep | FailStep | ReportLost | ConfirmCancel
+"""What settles an attempt, and says what it was given."""
+
 LOSSES_MAX = 5
 """How often an attempt is repeated because its executor was lost, before the step fails."""
 
@@ -50,6 +54,8 @@ def report(draft: Draft, command: Report) -> None:
     if not run.awaits(command.step_id, command.attempt):
         discard(draft, command)
         return
+    if isinstance(command, Using) and command.used:
+        use(draft, command)
     match command:
         case CompleteStep():
             draft.record(
@@ -80,6 +86,17 @@ def report(draft: Draft, command: Report) -> None:
             assert_never(command)
 
 
+def use(draft: Draft, command: Using) -> None:
+    """Put on record what the attempt was given, in the same decision as what it came to.
+
+    A cancel that the run does not know of settles nothing, and would say this again.
+    """
+    if not isinstance(command, ConfirmCancel) or draft.run.ending is not None:
+        draft.record(
+            SecretUsed(step_id=command.step_id, attempt=command.attempt, used=command.used)
+        )
+
+
 def is_ahead(command: RunCommand, run: Run) -> bool:
     """Whether a report is about an attempt, a child or a cancel that this run does not know of yet.
 
@@ -101,9 +118,12 @@ def discard(draft: Draft, command: Report) -> None:
     """Put on record, once, that a given-up attempt came to a result after all."""
     step = draft.run.step(command.step_id)
     given_up = command.attempt < step.attempt or step.status is StepStatus.CANCELLED
-    late = isinstance(command, CompleteStep) and command.attempt > step.discarded
-    if draft.run.is_live and given_up and late:
+    if not isinstance(command, CompleteStep) or command.attempt <= step.discarded:
+        return
+    if draft.run.is_live and given_up:
         reason = f"attempt {command.attempt} had been given up"
+        if command.used:
+            use(draft, command)
         draft.record(
             ResultDiscarded(step_id=command.step_id, attempt=command.attempt, reason=reason)
         )

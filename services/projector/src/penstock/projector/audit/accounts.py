@@ -20,6 +20,7 @@ from penstock.domain.run.events import (
     RunStarted,
     RunSucceeded,
     RunTimedOut,
+    SecretUsed,
     StepAbandoned,
     StepDispatched,
     StepError,
@@ -144,7 +145,7 @@ class Account:
 
     def _note(self, step_id: str, event: Any, at: int) -> None:
         self._count_iteration(step_id)
-        if isinstance(event, StepDispatched | ResultDiscarded | ApprovalDecided):
+        if isinstance(event, StepDispatched | ResultDiscarded | SecretUsed | ApprovalDecided):
             return
         if isinstance(event, StepSucceeded) and step_id.endswith(f"@{Evaluation.EDGES}"):
             self.moments[owner_of(step_id)].edges = event.edges or ()

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from penstock.domain.payload import Payload
 from penstock.domain.run.events import (
     ResultDiscarded,
+    SecretUsed,
     StepAbandoned,
     StepCancelled,
     StepDispatched,
@@ -43,6 +44,7 @@ StepEvent = (
     | StepCancelled
     | StepAbandoned
     | ResultDiscarded
+    | SecretUsed
 )
 
 
@@ -166,7 +168,7 @@ def step_after(row: StepRow | None, event: StepEvent, at: int) -> StepRow | None
             return _succeeded(_row(row, event.step_id), event, at)
         case StepReady():
             return _ready(row, event, at)
-        case StepDispatched() | ResultDiscarded():
+        case StepDispatched() | ResultDiscarded() | SecretUsed():
             return row
         case StepStarted():
             return replace(_begun(_row(row, event.step_id), event), status=Status.RUNNING)
