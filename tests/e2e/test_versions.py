@@ -9,6 +9,7 @@ import yaml
 
 from penstock.dev.stack import Stack
 from tests.e2e.command import Done, penstock
+from tests.e2e.conftest import client
 
 KEY = "versions-story"
 DRAWN: dict[str, Any] = {
@@ -111,3 +112,34 @@ async def test_what_was_told_is_what_the_log_has(stack: Stack, api: httpx.AsyncC
     assert (await api.delete("/variables/story_other")).status_code == httpx.codes.NO_CONTENT
     verified = await penstock(stack, "audit", "verify", "--json")
     assert verified.code == 0, verified.out + verified.err
+
+
+async def test_a_template_is_shown_copied_and_hidden_again(stack: Stack, tmp_path: Path) -> None:
+    """Another tenant reads by id alone, runs only its own copy, and then nothing at all."""
+    async with client(stack.api_url, stack.admin_key) as admin:
+        other = (await admin.post("/tenants", json={"name": "reader"})).json()["id"]
+    file = written(tmp_path / "template.yaml", id="template")
+    made = (await penstock(stack, "apply", file, "--json")).document()
+    shared = await penstock(stack, "workflows", "visibility", "template", "public-read", "--json")
+    assert shared.code == 0, shared.err
+    workflow = shared.document()["id"]
+
+    async def told(*words: str, code: int = 0) -> Done:
+        done = await penstock(stack, *words, "--tenant", other)
+        assert done.code == code, (words, made, done.out, done.err)
+        return done
+
+    found = (await told("workflows", "get", workflow, "--json")).document()
+    assert (found["name"], found.get("createdBy")) == ("Versions", None)
+    await told("workflows", "get", "template", code=1)
+    await told("run", workflow, "--input", '{"n": 1}', code=1)
+    own = (await penstock(stack, "workflows", "export", "template")).out
+    assert (await told("workflows", "export", workflow)).out == own
+    copied = (await told("workflows", "import", workflow, "--json")).document()
+    assert (copied["change"], copied["visibility"]) == ("created", "tenant")
+    assert copied["id"] != workflow
+    assert (await told("workflows", "export", "template")).out == own
+    hidden = await penstock(stack, "workflows", "visibility", "template", "tenant")
+    assert hidden.code == 0, hidden.err
+    await told("workflows", "get", workflow, code=1)
+    await told("workflows", "get", copied["id"])
