@@ -3,7 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from penstock.domain.errors import Conflict
 from penstock.infra.telemetry import tracing
 from penstock.infra.telemetry.tracing import Trace, child, new_trace, parse, span, trace_id
 
@@ -75,3 +79,23 @@ def test_without_an_endpoint_a_span_only_hands_the_trace_on(
 def test_an_error_passes_through_a_span() -> None:
     with pytest.raises(KeyError), span("step", KNOWN):
         raise KeyError
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(KeyError("somebody@example.org"), "KeyError"), (Conflict("somebody@…"), "CONFLICT")],
+)
+def test_a_span_tells_an_error_by_its_code_or_type_and_repeats_no_word_of_it(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
+) -> None:
+    spans = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    monkeypatch.setattr(tracing._tracing, "tracer", provider.get_tracer("test"))
+    with pytest.raises(type(error)), span("step", KNOWN):
+        raise error
+    (ended,) = spans.get_finished_spans()
+    assert ended.attributes is not None
+    assert ended.attributes["error.type"] == told
+    assert not ended.status.is_ok
+    assert "somebody" not in ended.to_json()

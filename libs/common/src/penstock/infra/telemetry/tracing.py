@@ -126,7 +126,8 @@ def shutdown() -> None:
 def span(name: str, traceparent: str | None, **attributes: Value) -> AbstractContextManager[str]:
     """A span below `traceparent` around a block; gives the traceparent to hand on.
 
-    An error that leaves the block is recorded on the span. Attributes may be ids.
+    Of an error that leaves the block the span has its code, or else its type: what an error says
+    may quote somebody, and nobody could take it back from where spans go. Attributes may be ids.
     """
     tracer = _tracing.tracer
     if tracer is None:
@@ -147,6 +148,17 @@ def _recorded(
             int(parent.trace_id, 16), int(parent.span_id, 16), is_remote=True, trace_flags=flags
         )
         context = otel.set_span_in_context(otel.NonRecordingSpan(remote))
-    with tracer.start_as_current_span(name, context=context, attributes=attributes) as current:
+    with tracer.start_as_current_span(
+        name,
+        context=context,
+        attributes=attributes,
+        record_exception=False,
+        set_status_on_exception=False,
+    ) as current:
         here = current.get_span_context()
-        yield f"00-{here.trace_id:032x}-{here.span_id:016x}-{int(here.trace_flags):02x}"
+        try:
+            yield f"00-{here.trace_id:032x}-{here.span_id:016x}-{int(here.trace_flags):02x}"
+        except Exception as error:
+            current.set_attribute("error.type", getattr(error, "code", "") or type(error).__name__)
+            current.set_status(otel.Status(otel.StatusCode.ERROR))
+            raise
