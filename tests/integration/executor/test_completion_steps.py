@@ -89,6 +89,18 @@ async def test_without_a_prompt_the_input_is_asked(web: Web) -> None:
     assert json.loads(web.requests[-1].body)["messages"] == messages
 
 
+async def test_a_server_may_leave_out_what_nobody_needs(web: Web) -> None:
+    sparse = {"choices": [{"message": {"content": "Hi"}}], "model": None, "usage": {"x": None}}
+    web.answer(PATH, json.dumps(sparse).encode())
+    counts = dict.fromkeys(("promptTokens", "completionTokens", "totalTokens"))
+    assert await asked(model(web), {"prompt": "?", "model": "mine"}) == {
+        "text": "Hi",
+        "model": "mine",
+        "usage": counts,
+        "finishReason": None,
+    }
+
+
 async def test_json_is_read_where_it_was_asked_for(web: Web) -> None:
     web.answer(PATH, completion('{"total": 4}'))
     config = {"prompt": "?", "responseFormat": "json"}

@@ -80,18 +80,18 @@ class Choice(Struct, frozen=True):
 
 
 class Usage(Struct, frozen=True):
-    """What an answer cost, in tokens."""
+    """What an answer cost, in tokens; None where a server does not count them."""
 
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    total_tokens: int = 0
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
 
 
 class Completion(Struct, frozen=True):
     """What a server answers, as far as it is read."""
 
     choices: Annotated[list[Choice], Meta(min_length=1)]
-    model: str = ""
+    model: str | None = None
     usage: Usage | None = None
 
 
@@ -170,7 +170,7 @@ def completion_of(answer: Answer, scrubber: Scrubber) -> Completion:
         raise StepFault("ANSWER_INVALID", said, retryable=True) from error
 
 
-def usage_of(usage: Usage) -> dict[str, int]:
+def usage_of(usage: Usage) -> dict[str, int | None]:
     """Tokens as the output has them."""
     return {
         "promptTokens": usage.prompt_tokens,
