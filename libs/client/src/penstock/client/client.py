@@ -168,6 +168,7 @@ class Tenants(Noun):
     list = Sends(tenants.list_tenants)
     update = Sends(tenants.update_tenant)
     delete = Sends(tenants.delete_tenant)
+    deletion = Sends(tenants.tenant_deletion)
 
 
 class ApiKeys(Noun):

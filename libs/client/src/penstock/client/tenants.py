@@ -6,7 +6,23 @@ from typing import Any
 from uuid import uuid4
 
 from penstock.client.calls import Call, delete, encoded, get, json_body, reading, segment
-from penstock.client.models import ApiKey, Page, Tenant
+from penstock.client.models import ApiKey, Model, Page, Tenant
+
+
+class Deletion(Model, frozen=True, kw_only=True):
+    """What is left of a deleted tenant: the proof that nothing else is, None until then.
+
+    rows: how many were removed, by table.
+    """
+
+    tenant_id: str
+    deleted_at: datetime
+    erased_at: datetime | None = None
+    keys_destroyed_at: datetime | None = None
+    data_keys: int | None = None
+    rows: dict[str, int] | None = None
+    objects: int | None = None
+    object_bytes: int | None = None
 
 
 def create_tenant(name: str, *, config: Mapping[str, Any] | None = None) -> Call[Tenant]:
@@ -46,8 +62,13 @@ def update_tenant(tenant_id: str, patch: Mapping[str, Any]) -> Call[Tenant]:
 
 
 def delete_tenant(tenant_id: str) -> Call[None]:
-    """Remove a tenant and all that it has. Raises NotFound."""
+    """Remove a tenant and all that it has, which goes on in the background. Raises NotFound."""
     return delete(f"/api/tenants/{segment(tenant_id)}")
+
+
+def tenant_deletion(tenant_id: str) -> Call[Deletion]:
+    """How far the removal of a deleted tenant is. Raises NotFound."""
+    return get(f"/api/tenants/{segment(tenant_id)}/deletion", Deletion)
 
 
 def create_api_key(name: str, *, role: str, expires_at: datetime | None = None) -> Call[ApiKey]:

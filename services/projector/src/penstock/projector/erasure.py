@@ -44,7 +44,7 @@ RECENT_MS = 86_400_000
 them there has heard of it long since."""
 GRACE_MS = 15_000
 """So long after the deletion somebody may still act who does not know of it."""
-LIVE_MAX_MS = 900_000
+LIVE_MAX_MS = 3_600_000
 """Runs that live on for longer than this after the deletion can be ended by nobody: their rows go
 all the same."""
 TENANTS_MAX = 100

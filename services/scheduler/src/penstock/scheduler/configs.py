@@ -67,6 +67,10 @@ class Configs:
         """Whether a tenant was deleted as far as is known, without asking anew."""
         return self._known.get(tenant, (NOTHING_KNOWN, 0.0))[0].is_deleted
 
+    def is_known_erased(self, tenant: str) -> bool:
+        """The same, whether nothing is left of it."""
+        return self._known.get(tenant, (NOTHING_KNOWN, 0.0))[0].is_erased
+
     def ask_again(self, tenant: str) -> None:
         """Read anew how a tenant stands, if anybody here has asked for it; something happened."""
         if tenant in self._known:

@@ -159,6 +159,8 @@ class Departures:
 
     def _to_end(self) -> Iterator[RunKey]:
         """Live runs of tenants that are deleted, but those that were told a moment ago."""
+        for key in [key for key in self._watch.runs if self._configs.is_known_erased(key.tenant)]:
+            self._watch.forget(key)  # nobody can fold it any more, and nobody waits for it
         tenants = sorted({key.tenant for key in self._watch.runs})
         self._next = 0 if self._next >= len(tenants) else self._next
         looked_at = tenants[self._next : self._next + LOOKED_AT_MAX]
