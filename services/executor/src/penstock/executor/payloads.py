@@ -93,7 +93,7 @@ class Payloads:
         """The same for payloads that are inline, without waiting; None when a key is missing."""
         opened = {}
         for name, payload in payloads.items():
-            if payload.inline and not is_open(payload):
+            if payload.inline and (payload.enc != UNSEALED or not is_open(payload)):
                 try:
                     text = self._seals.text_at_hand(tenant, payload)
                 except Unopenable:

@@ -115,7 +115,7 @@ def kept_at_once(burden: Burden, payloads: Payloads, held: Held) -> Kept | None:
             if payload is None:
                 return None
         found.append(payload)
-    words = payloads.words_at_hand(burden.words, tenant=tenant)
+    words = burden.words and payloads.words_at_hand(burden.words, tenant=tenant)
     return None if words is None else Kept(words, *found)
 
 
