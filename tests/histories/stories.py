@@ -135,6 +135,8 @@ async def secrets_and_connections(api: httpx.AsyncClient) -> None:
     body = {"name": "token", "value": "a-recorded-secret"}
     well(await api.post("/secrets", json=body, headers={"Idempotency-Key": "secret"}))
     well(await api.put("/secrets/token", json={"value": "another-secret"}))
+    config = {**NOWHERE, "headers": {"x": "{{ secrets.token }}"}}
+    await executed(api, drawing("uses a secret", node("s", "http_request", config=config)))
     well(await api.delete("/secrets/token"))
     said: Document = {"type": "http_basic", "config": {"username": "u", "password": "a-password"}}
     body = {"name": "shop", **said}
