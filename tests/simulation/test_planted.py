@@ -7,7 +7,7 @@ from tests.simulation.life import Ended, life
 from tests.simulation.planted import BUGS, planted
 from tests.simulation.run import main
 
-SEEDS_MAX = 200
+SEEDS_MAX = 400
 """Within so many seeds each bug is caught; most within five."""
 
 assert planted_flow.__doc__, "its bugs are on the list by being imported"
