@@ -88,6 +88,19 @@ async def test_a_refused_socket_is_a_guarded_problem(
     is_guarded(answer)
 
 
+@pytest.mark.parametrize(
+    ("target", "line"),
+    [(b"/ws?token=x", b"Cookie: " + b"a" * 8300 + b"\r\n"), (b"/ws?token=" + b"x" * 8200, b"")],
+)
+async def test_a_handshake_with_a_long_line_is_answered_and_closed(
+    house: House, target: bytes, line: bytes
+) -> None:
+    head = UPGRADE + b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + NONCE + b"\r\n"
+    answer = await said(house, b"GET " + target + b" HTTP/1.1\r\n" + HOST + head + line + b"\r\n")
+    is_problem(answer, 431, "HEADERS_TOO_LARGE")
+    is_guarded(answer)
+
+
 async def test_what_is_no_request_is_guarded(house: House) -> None:
     is_guarded(await said(house, b"nonsense\r\n\r\n"))
 

@@ -74,7 +74,7 @@ def registry() -> Tape:
         )
         tape.append(
             subjects.registry(tenant, "key", derived(tenant, "key")),
-            [ApiKeyCreated(name="first", role=Role.ADMIN, **made)],
+            [ApiKeyCreated(name="first", role=Role.ADMIN, expires_at=NEVER, **made)],
             at=T0,
         )
         tape.append(
@@ -254,6 +254,8 @@ def test_every_column_is_tried() -> None:
     assert set(STEP_COLUMNS) == set(run_steps.c.keys()) - {"tenant_id", "run_id", "step_id"}
 
 
+NEVER = 253_402_300_799_000
+"""The end of the year 9999: what an earlier release took, and rows do not have."""
 OF_TENANT = f"where tenant_id = '{TENANT}'"
 ADD_STEP = "insert into penstock.run_steps (tenant_id, run_id, step_id, status, attempt) select"
 THIRD = "where log = 'events' and seq = 3"

@@ -3,7 +3,9 @@
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
+from penstock.api.answers import MOMENTS_MS
 from penstock.api.histories import RunKey
 from penstock.api.positions import EVENTS, Position
 from penstock.api.recorded import end, node_of, shown
@@ -41,6 +43,18 @@ def told(*events: object, seq: int = 7, causes: tuple[Cause, ...] = ()) -> Told:
         previous_hash=NO_HASH,
     )
     return Told(seq, body)
+
+
+@pytest.mark.parametrize("number", [MOMENTS_MS.start - 1, MOMENTS_MS.stop, 2**62])
+def test_a_number_that_no_calendar_has_is_shown_as_it_is(number: int) -> None:
+    (event,) = shown(told(replace(STARTED, created_at=number)), RUN)
+    assert event["data"]["createdAt"] == number
+
+
+@pytest.mark.parametrize("number", [MOMENTS_MS.start, MOMENTS_MS.stop - 1])
+def test_all_of_the_calendar_can_be_shown(number: int) -> None:
+    (event,) = shown(told(replace(STARTED, created_at=number)), RUN)
+    assert str(event["data"]["createdAt"]).endswith("Z")
 
 
 def test_each_event_has_its_place_and_its_cause() -> None:

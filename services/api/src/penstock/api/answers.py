@@ -12,6 +12,8 @@ JSON = "application/json"
 POSITION_HEADER = "X-Log-Position"
 REPLAYED_HEADER = "Idempotent-Replayed"
 MS = 1000
+MOMENTS_MS = range(-62_135_596_800_000, 253_402_300_800_000)
+"""The years 1 to 9999, which is all that RFC 3339 can write."""
 
 
 def encode(value: object) -> bytes:
@@ -35,8 +37,13 @@ def moment(value: datetime | None) -> str | None:
 
 
 def moment_of_ms(value: int | None) -> str | None:
-    """Milliseconds since the epoch as RFC 3339; None for none and for 0, which stands for it."""
-    return moment(datetime.fromtimestamp(value / MS, UTC)) if value else None
+    """Milliseconds since the epoch as RFC 3339.
+
+    None for none, for 0, which stands for it, and for what is no moment.
+    """
+    if not value or value not in MOMENTS_MS:
+        return None
+    return moment(datetime.fromtimestamp(value / MS, UTC))
 
 
 def duration_ms(start: datetime | None, end: datetime | None) -> int | None:

@@ -12,7 +12,8 @@ from uuid_utils import uuid7
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.http11 import Request, Response
+from websockets.exceptions import InvalidMessage
+from websockets.http11 import MAX_LINE_LENGTH, Request, Response
 
 from penstock.api.door import CONTENT_POLICY, NO_STORE, SECURITY_HEADERS
 from penstock.api.errors import Problem, answer, invalid
@@ -29,6 +30,7 @@ TOO_MANY_HEADERS = Problem(
     431, f"a request has at most {HEADERS_MAX} headers and {HEAD_BYTES_MAX} bytes before its body"
 )
 TOO_SLOW = Problem(408, f"a request's headers come within {HEAD_SECONDS_MAX:.0f} s")
+LINE_TOO_LONG = Problem(431, f"a line of a handshake has at most {MAX_LINE_LENGTH} bytes")
 NO_HANDSHAKE = invalid("that is no handshake of a WebSocket (RFC 6455)")
 
 
@@ -129,15 +131,25 @@ class Http(HttpToolsProtocol):
 class Upgraded(WebSocketsSansIOProtocol):
     """One WebSocket; a handshake that the application refuses is complete with its answer."""
 
+    def data_received(self, data: bytes) -> None:
+        """Read on; a handshake that cannot be read is no event, and nobody else answers it."""
+        super().data_received(data)
+        unread = self.conn.handshake_exc
+        if unread is not None and not self.handshake_initiated:
+            self._refuse(NO_HANDSHAKE if isinstance(unread, InvalidMessage) else LINE_TOO_LONG)
+
     def handle_connect(self, event: Request) -> None:
         """Begin, or refuse what is no handshake."""
         offered: Response = self.conn.accept(event)
         if offered.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
-            self.handshake_initiated = self.handshake_complete = self.close_sent = True
-            self.transport.write(last_words(NO_HANDSHAKE))
-            self.transport.close()
+            self._refuse(NO_HANDSHAKE)
             return
         super().handle_connect(event)
+
+    def _refuse(self, problem: Problem) -> None:
+        self.handshake_initiated = self.handshake_complete = self.close_sent = True
+        self.transport.write(last_words(problem))
+        self.transport.close()
 
     async def send(self, message: ASGISendEvent) -> None:
         """Send one message of the application's."""

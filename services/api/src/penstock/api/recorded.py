@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from penstock.api.answers import MS, moment, moment_of_ms
+from penstock.api.answers import MOMENTS_MS, MS, moment, moment_of_ms
 from penstock.api.histories import RunKey
 from penstock.api.positions import EVENTS, Position
 from penstock.api.tails import Told
@@ -81,9 +81,7 @@ def with_moments(data: Shown) -> Shown:
     Of a state that a fold begins with there is its size and its hash, and no more.
     """
     told = {
-        name: moment_of_ms(value)
-        if isinstance(value, int) and (name.endswith("At") or name in MOMENTS)
-        else value
+        name: moment_of_ms(value) if isinstance(value, int) and is_moment(name, value) else value
         for name, value in data.items()
     }
     state = data.get(STATE)
@@ -92,6 +90,11 @@ def with_moments(data: Shown) -> Shown:
     if "stepId" in data:
         told["nodeId"] = node_of(data["stepId"])
     return told
+
+
+def is_moment(name: str, value: int) -> bool:
+    """Whether a member is a moment; a number that no calendar has is shown as it is."""
+    return (name.endswith("At") or name in MOMENTS) and value in MOMENTS_MS
 
 
 def node_of(step_id: str) -> str | None:

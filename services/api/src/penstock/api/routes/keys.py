@@ -22,6 +22,9 @@ from penstock.domain.identity import Role, may_grant
 from penstock.domain.tenant.commands import CreateApiKey, RevokeApiKey
 from penstock.domain.tenant.state import ApiKey
 
+EXPIRES_BEFORE = datetime(2200, 1, 1, tzinfo=UTC)
+"""Read models take moments up to 2248; what is meant by a later one is never."""
+
 router = APIRouter(prefix="/api/api-keys", tags=["keys"])
 
 
@@ -50,9 +53,8 @@ async def create_key(request: Request, caller: KeysManager) -> Response:
     parts = parts_of(request)
     sent = await bodies.value(request)
     asked = bodies.fitted(sent, NewKey)
-    if asked.expires_at is not None and asked.expires_at <= datetime.now(UTC):
-        fault = detail("/expiresAt", "SCHEMA_INVALID", "must lie in the future")
-        raise invalid("the body is not valid", fault)
+    if asked.expires_at is not None:
+        _refuse_moment(asked.expires_at)
     if not may_grant(caller.role, asked.role):
         raise Problem(403, f"the role {caller.role} cannot make a key with the role {asked.role}")
     made = identity(request, caller.tenant_id, sent)
@@ -94,6 +96,17 @@ async def revoke_key(request: Request, key_id: str, caller: KeysManager) -> Resp
     sender = sender_of(request, caller.actor)
     written = await parts.registry.key(caller.tenant_id, str(known), RevokeApiKey(), sender)
     return await settled(parts, written, None, status=204)
+
+
+def _refuse_moment(expires_at: datetime) -> None:
+    """Raise Problem 400 unless a key may end then."""
+    if expires_at <= datetime.now(UTC):
+        said = "must lie in the future"
+    elif expires_at >= EXPIRES_BEFORE:
+        said = f"must lie before {EXPIRES_BEFORE.year}; a key without it does not expire"
+    else:
+        return
+    raise invalid("the body is not valid", detail("/expiresAt", "SCHEMA_INVALID", said))
 
 
 def milliseconds(value: datetime | None) -> int | None:

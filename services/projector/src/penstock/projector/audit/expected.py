@@ -56,10 +56,10 @@ def run_columns(account: Account) -> Columns:
         "tags": [_text(tag) for tag in started.tags],
         "tag_rows": sorted({_text(tag) for tag in started.tags}),
         "priority": started.priority,
-        "created_at": _moment(started.created_at) or account.recorded_at,
+        "created_at": stored_moment(started.created_at) or account.recorded_at,
         "started_at": account.began_at or None,
-        "finished_at": _moment(account.ended_at),
-        "deadline_at": _moment(None if run.started is None else run.started.deadline_at),
+        "finished_at": stored_moment(account.ended_at),
+        "deadline_at": stored_moment(None if run.started is None else run.started.deadline_at),
         "total": total_of(account),
         "evaluating": others,
         **{
@@ -94,11 +94,11 @@ def step_columns(account: Account, step_id: str, owed: dict[str, str]) -> Column
     return {
         "status": str(shown(step)),
         "attempt": step.attempt,
-        "ready_at": _moment(noted.ready_at),
-        "started_at": _moment(noted.started_at),
-        "attempt_started_at": _moment(last.started_at),
-        "finished_at": _moment(noted.settled_at),
-        "wake_at": _moment(noted.until),
+        "ready_at": stored_moment(noted.ready_at),
+        "started_at": stored_moment(noted.started_at),
+        "attempt_started_at": stored_moment(last.started_at),
+        "finished_at": stored_moment(noted.settled_at),
+        "wake_at": stored_moment(noted.until),
         "executor_id": _text(last.executor_id) or None,
         "branch": None if step.branch is None else _text(step.branch),
         "input": digest(step.input),
@@ -188,7 +188,8 @@ def loop_of(account: Account, step_id: str, owed: dict[str, str]) -> tuple[int, 
     return account.opened.get(step_id, 0), owed.get(step_id)
 
 
-def _moment(at_ms: int | None) -> int | None:
+def stored_moment(at_ms: int | None) -> int | None:
+    """A moment as rows have it: none for what is none."""
     return at_ms if at_ms is not None and 0 < at_ms < MOMENT_MS_MAX else None
 
 

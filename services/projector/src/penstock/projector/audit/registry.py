@@ -40,6 +40,7 @@ from penstock.messages.catalogue import (
     WORKFLOW,
 )
 from penstock.messages.codec import Recorded
+from penstock.projector.audit.expected import stored_moment
 from penstock.projector.audit.report import Kind, Report
 from penstock.projector.entry import Entry
 from penstock.projector.ids import uuid_text
@@ -184,7 +185,7 @@ def _key(state: ApiKey) -> Columns:
         "role": str(state.role),
         "created_by": state.created_by,
         "created_at": state.created_at,
-        "expires_at": state.expires_at,
+        "expires_at": stored_moment(state.expires_at),
         "revoked_at": state.revoked_at,
     }
 
