@@ -1,10 +1,12 @@
 """Messages are made of texts from anywhere, and none of them adds a header or a recipient."""
 
 from email import message_from_bytes, policy
+from email.header import decode_header, make_header
 from email.headerregistry import Address
+from email.utils import getaddresses
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from penstock.executor.mail import (
@@ -42,6 +44,13 @@ def read(data: bytes):  # type: ignore[no-untyped-def]
     return message_from_bytes(data, policy=policy.SMTP)
 
 
+def names_and_addresses(data: bytes, field: str) -> list[tuple[str, str]]:
+    """A header's mailboxes; the newer reader puts spaces between encoded words of a name."""
+    said = message_from_bytes(data)[field].replace("\r\n", "")
+    pairs = getaddresses([said])
+    return [(str(make_header(decode_header(name))), address) for name, address in pairs]
+
+
 def test_a_message_says_what_it_was_made_of() -> None:
     bob = Address("Bob, jr.", "bob", "example.org")
     data = composed(mail(cc=(bob,), bcc=(Address("", "x", "secret.org"),), html="<p>Hü</p>"))
@@ -72,6 +81,7 @@ def test_a_message_says_what_it_was_made_of() -> None:
             "a@b\u2028",
         ),
         *(f"{'a' * 65}@example.org", f"a@{'b.' * 130}org", f"{'n' * 600} <ada@example.org>"),
+        *("=?utf-8?q?a=0D=0ABcc:_e@x.y?=@example.org", "ada=?@example.org"),
         *("group:ada@example.org;", "ada@example.org(comment)", "a@b@c"),
     ],
 )
@@ -99,19 +109,64 @@ def test_addresses_are_read_with_and_without_names() -> None:
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
 
 
-@given(TEXTS, TEXTS, TEXTS)
+INJECTION = "=?utf-8?q?x=0D=0ABcc:_eve=40evil.test=0D=0A=0D=0Abody?="
+WORDS = st.lists(
+    st.sampled_from(["=?", "?=", "=?utf-8?q?", "=?utf-8?b?DQpCY2M6IGVAeC55DQo=?=", "=0D=0A"])
+    | st.sampled_from(
+        [INJECTION, "Bcc: e@x.y", " ", ", ", ";", "\\", "'", "_", "ü", "語", "\u202e"]
+    )
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
+    max_size=20,
+).map("".join)
+
+
+@settings(max_examples=300)
+@example(INJECTION, INJECTION, "Hi")
+@example(f"a {INJECTION}", f"Order {INJECTION} of today", "Hi")
+@example("x" * 500, "x" * 500, "")
+@given(TEXTS | WORDS, TEXTS | WORDS, TEXTS)
 def test_no_text_becomes_a_header(name: str, line: str, text: str) -> None:
     try:
-        sender, said = mailbox(f"{name} <ada@example.org>", "from"), subject(line)
+        ada, said = mailbox(f"{name} <ada@example.org>", "from"), subject(line)
     except StepFault:
         return
-    data = composed(mail(sender=sender, subject=said, text=text))
+    data = composed(
+        mail(sender=ada, to=(ada, ada), cc=(ada,), reply_to=(ada,), subject=said, text=text)
+    )
     head = data.partition(b"\r\n\r\n")[0].decode("ascii")
     fields = [field for field in head.split("\r\n") if not field.startswith((" ", "\t"))]
-    assert {field.partition(":")[0] for field in fields} == HEADERS
-    assert len(fields) == len(HEADERS)
+    assert len(head.splitlines()) == len(head.split("\r\n"))
+    assert sorted(field.partition(":")[0] for field in fields) == sorted(
+        {*HEADERS, "Cc", "Reply-To"}
+    )
     assert max(map(len, data.split(b"\r\n"))) <= 998
-    assert [each.addr_spec for each in read(data)["From"].addresses] == ["ada@example.org"]
+    message = read(data)
+    assert sorted(message.keys()) == sorted({*HEADERS, "Cc", "Reply-To"})
+    assert message["Subject"].rstrip() == line.rstrip()
+    expected = (ada.display_name, "ada@example.org")
+    for field, count in (("From", 1), ("To", 2), ("Cc", 1), ("Reply-To", 1)):
+        assert names_and_addresses(data, field) == [expected] * count
+    # A text without a line is sent as an empty one.
+    assert message.get_content().encode().splitlines() == (text or "\n").encode().splitlines()
+
+
+def test_an_encoded_word_is_sent_as_the_text_that_it_is() -> None:
+    sender = mailbox(f"{INJECTION} <a@b.c>", "from")
+    data = composed(mail(subject=f"Order {INJECTION}", sender=sender))
+    message = read(data)
+    assert message["Subject"] == f"Order {INJECTION}"
+    assert names_and_addresses(data, "From") == [(INJECTION, "a@b.c")]
+    assert message["Bcc"] is None
+
+
+@pytest.mark.parametrize(
+    "folded", ["x\r\nBcc: e@x.y", "x\r\n\r\nbody", "x\nBcc: e@x.y", "x\r\nTo: e@x.y"]
+)
+def test_a_head_that_says_more_than_it_should_is_not_sent(folded: str) -> None:
+    """The texts of a message have been looked at when it is made; its head is all the same."""
+    with pytest.raises(StepFault, match="head") as fault:
+        composed(mail(message_id=folded))
+    assert (fault.value.code, fault.value.retryable) == ("CONFIG_INVALID", False)
 
 
 @pytest.mark.parametrize("line", ["a\r\nBcc: e@x.y", "a\nb", "a\rb", "a\0b", "a\u2028b", "x" * 501])

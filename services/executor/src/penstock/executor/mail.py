@@ -1,7 +1,12 @@
-"""An e-mail as bytes, of texts that may come from anywhere: none of them may become a header."""
+"""An e-mail as bytes, of texts that may come from anywhere: none of them may become a header.
+
+Headers are written here: the standard library's messages read what they are given, and decode an
+encoded word (RFC 2047) whoever has written it, line ends in it included. What it makes is the body.
+"""
 
 import re
-from collections.abc import Sequence
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -29,7 +34,17 @@ ADDRESS = re.compile(
 """One address in plain form: no comments, no quoted parts, ASCII."""
 LOCAL_MAX = 64
 ADDRESS_MAX = 254
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""What ends a line for somebody, and what has no bytes."""
+ENCODED_BEGIN = "=?"
+"""What makes a reader decode a word."""
+PLAIN = re.compile(r"[!-~]+(?: [!-~]+)*")
+ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+LINE_CHARACTERS = 76
+"""A line with an encoded word may not be longer (RFC 2047, 2)."""
+WORD_BYTES = 39
+"""Of an encoded word's text, so that it fits behind the longest of our headers' names."""
+HEAD_END = b"\r\n\r\n"
 
 
 class Mail(Struct, frozen=True, kw_only=True):
@@ -60,6 +75,7 @@ def mailbox(text: str, member: str) -> Address:
     name = "" if named is None else (named["quoted"] or named["name"] or "").strip()
     if (
         found is None
+        or ENCODED_BEGIN in address
         or len(found["local"]) > LOCAL_MAX
         or len(address) > ADDRESS_MAX
         or len(text) > MAILBOX_MAX
@@ -86,23 +102,97 @@ def subject(text: str) -> str:
 
 
 def composed(mail: Mail) -> bytes:
-    """The message as it is sent. Raises StepFault, final, for one that is too large."""
-    message = EmailMessage(policy=SMTP)
-    message["From"] = mail.sender
-    for name, those in (("To", mail.to), ("Cc", mail.cc), ("Reply-To", mail.reply_to)):
+    """The message as it is sent.
+
+    Raises StepFault, final, for one that is too large, or whose head says more than it should.
+    """
+    fields = dict(fields_of(mail))
+    body = body_of(mail)
+    names = [*fields, *body.keys()]
+    head = "".join(folded(name, words) for name, words in fields.items())
+    data = head.encode("ascii") + body.as_bytes()
+    if names_in(data) != names:
+        raise StepFault("CONFIG_INVALID", "the message's head says more than it should")
+    if len(data) > MESSAGE_BYTES_MAX:
+        raise StepFault("PAYLOAD_TOO_LARGE", f"the message is over {MESSAGE_BYTES_MAX} bytes")
+    return data
+
+
+def fields_of(mail: Mail) -> Iterator[tuple[str, list[str]]]:
+    """The headers that are not the body's: each with its words, between which a line may end."""
+    several = {"From": (mail.sender,), "To": mail.to, "Cc": mail.cc, "Reply-To": mail.reply_to}
+    for name, those in several.items():
         if those:
-            message[name] = those
-    message["Subject"] = mail.subject
-    message["Message-ID"] = mail.message_id
-    message["Date"] = format_datetime(datetime.fromtimestamp(mail.moment_ms / 1000, UTC))
-    message["Auto-Submitted"] = "auto-generated"
+            yield name, address_words(those)
+    yield "Subject", text_words(mail.subject)
+    yield "Message-ID", [mail.message_id]
+    yield "Date", [format_datetime(datetime.fromtimestamp(mail.moment_ms / 1000, UTC))]
+    yield "Auto-Submitted", ["auto-generated"]
+
+
+def body_of(mail: Mail) -> EmailMessage:
+    """The text, the HTML or both, with the headers that say which."""
+    message = EmailMessage(policy=SMTP)
     if mail.text is not None:
         message.set_content(mail.text)
     if mail.html is not None and mail.text is not None:
         message.add_alternative(mail.html, subtype="html")
     elif mail.html is not None:
         message.set_content(mail.html, subtype="html")
-    data = message.as_bytes()
-    if len(data) > MESSAGE_BYTES_MAX:
-        raise StepFault("PAYLOAD_TOO_LARGE", f"the message is over {MESSAGE_BYTES_MAX} bytes")
-    return data
+    if "MIME-Version" not in message:
+        message["MIME-Version"] = "1.0"
+    return message
+
+
+def text_words(text: str) -> list[str]:
+    """A text of no structure, such as a subject: as it is, or encoded where it would be misread."""
+    if PLAIN.fullmatch(text) and ENCODED_BEGIN not in text:
+        return text.split(" ")
+    return encoded_words(text)
+
+
+def address_words(those: Sequence[Address]) -> list[str]:
+    """Mailboxes, a comma behind each but the last."""
+    words: list[str] = []
+    for one in those:
+        if words:
+            words[-1] += ","
+        name, address = one.display_name, one.addr_spec
+        words += [*name_words(name), f"<{address}>"] if name else [address]
+    return words
+
+
+def name_words(name: str) -> list[str]:
+    """A mailbox's name: words, a quoted text, or encoded where it would be misread."""
+    if ENCODED_BEGIN in name or not PLAIN.fullmatch(name):
+        return encoded_words(name)
+    if ATOMS.fullmatch(name):
+        return name.split(" ")
+    return ['"' + re.sub(r'(["\\])', r"\\\1", name) + '"']
+
+
+def encoded_words(text: str) -> list[str]:
+    """A text as encoded words in UTF-8, none of which ends within a character."""
+    parts = [b""]
+    for one in text:
+        if len(parts[-1]) + len(one.encode()) > WORD_BYTES:
+            parts.append(b"")
+        parts[-1] += one.encode()
+    return [f"=?utf-8?b?{b64encode(part).decode()}?=" for part in parts if part]
+
+
+def folded(name: str, words: Sequence[str]) -> str:
+    """A header, its lines ended between words where they would be too long."""
+    lines = [f"{name}:"]
+    for number, word in enumerate(words):
+        if number and len(lines[-1]) + 1 + len(word) > LINE_CHARACTERS:
+            lines.append("")
+        lines[-1] += f" {word}"
+    return "\r\n".join(lines) + "\r\n"
+
+
+def names_in(data: bytes) -> list[str]:
+    """The names of the headers that a reader finds in a message; any line end ends a line."""
+    head = data.partition(HEAD_END)[0].decode("ascii")
+    lines = [line for line in head.splitlines() if not line.startswith((" ", "\t"))]
+    return [line.partition(":")[0] for line in lines]
