@@ -167,6 +167,38 @@ async def test_a_flood_of_denials_is_a_few_events_that_add_up(
     assert len(found) <= WINDOWS_MAX
 
 
+async def test_no_flood_of_denials_hides_a_login_and_an_export(house: House) -> None:
+    owner = await registered(house)
+    async with house.caller(owner["token"]) as admin:
+        user = await added(admin, "viewer")
+        made = (await admin.post("/api/api-keys", json={"name": "v", "role": "viewer"})).json()
+        at_once = asyncio.Semaphore(AT_ONCE)
+        async with house.caller(made["key"]) as viewer:
+
+            async def denied() -> int:
+                agent = {"User-Agent": uuid4().hex}
+                async with at_once:
+                    return (await viewer.get("/api/users", headers=agent)).status_code
+
+            async def flood() -> set[int]:
+                return set(await asyncio.gather(*(denied() for _ in range(FLOOD // 2))))
+
+            assert await flood() == {403}
+            assert (await log_in(house, user["email"])).status_code == 200
+            other = {"User-Agent": AGENT}
+            assert (await admin.get("/api/audit/export", headers=other)).status_code == 200
+            assert await flood() == {403}
+        (login,) = await acts(admin, "LoggedIn")
+        assert login["actor"] == f"user:{user['id']}"
+        (export,) = await acts(admin, "DataExported")
+        assert export["origin"]["userAgent"] == AGENT
+        found = await acts(admin, "AccessDenied", enough=FLOOD)
+        assert sum(each["data"]["count"] for each in found) == FLOOD
+        assert len(found) <= WINDOWS_MAX
+        assert {each["actor"] for each in found} == {f"key:{made['id']}"}
+        assert not await acts(admin, "ActsUnrecorded", enough=0)
+
+
 # --- secrets -------------------------------------------------------------------------------------
 
 

@@ -8,9 +8,10 @@ from uuid import UUID
 import pytest
 
 from penstock.api.audit import witness as witnessing
-from penstock.api.audit.witness import SEEN_MAX, TENANTS_MAX, Pace, Seen, Witness
+from penstock.api.audit.window import KIND_MAX, RESTS_MAX, Seen
+from penstock.api.audit.witness import TENANTS_MAX, Pace, Witness
 from penstock.domain.access.decide import ACCESS
-from penstock.domain.access.events import AccessDenied, AccessEvent, ActsUnrecorded
+from penstock.domain.access.events import AccessDenied, AccessEvent, ActsUnrecorded, LoggedIn
 from penstock.domain.identity import PLATFORM_SCOPE
 from penstock.infra.eventlog.memory import NONE, Faults, MemoryLog
 from penstock.infra.keyring.data_keys import DataKeys
@@ -26,13 +27,18 @@ FLOOD = 10_000
 AT = 1_780_000_000_000
 PACE = Pace(first_s=0.01, most_s=0.05, retry_s=0.01)
 POLLS = 600
+DONE = 10
+"""More acts than windows of a flood that double."""
 
 
 def made(log: MemoryLog) -> Witness:
     """A witness that needs no keys: acts of these tests come from nowhere."""
+    return Witness(log, seals(), lambda: True, lambda: AT, PACE)
+
+
+def seals() -> Seals:
     engine = Engine("postgresql://nobody@127.0.0.1:1/nothing")
-    seals = Seals(DataKeys(engine, Keks(b"k" * 32)))
-    return Witness(log, seals, lambda: True, lambda: AT, PACE)
+    return Seals(DataKeys(engine, Keks(b"k" * 32)))
 
 
 def denied(actor: str) -> Seen:
@@ -57,7 +63,7 @@ def counted(log: MemoryLog, tenant: str = TENANT) -> int:
     return sum(event.count for whose, event in events(log) if whose == tenant)
 
 
-@pytest.mark.parametrize("actors", [1, SEEN_MAX, FLOOD])
+@pytest.mark.parametrize("actors", [1, KIND_MAX, FLOOD])
 async def test_a_flood_is_a_few_events_that_add_up(actors: int) -> None:
     log = MemoryLog()
     witness = made(log)
@@ -69,9 +75,41 @@ async def test_a_flood_is_a_few_events_that_add_up(actors: int) -> None:
     await witness.stop()
     found = events(log)
     assert counted(log) == FLOOD
-    assert len(found) <= len(log.messages) * (SEEN_MAX + 1)
+    assert len(found) <= len(log.messages) * (KIND_MAX + RESTS_MAX + 1)
     rest = [event for _, event in found if isinstance(event, ActsUnrecorded)]
-    assert bool(rest) == (actors > SEEN_MAX)
+    assert bool(rest) == (actors > KIND_MAX)
+
+
+async def test_what_succeeded_is_told_at_once_while_a_flood_of_denials_waits() -> None:
+    log = MemoryLog()
+    witness = Witness(log, seals(), lambda: True, lambda: AT, Pace(first_s=0.01, most_s=3_600.0))
+    witness.start()
+    flooding = asyncio.create_task(flood(witness))
+    for number in range(DONE):
+        await asyncio.sleep(0.2)
+        witness.saw(TENANT, Seen(LoggedIn, f"user:{number}", "", "POST", "/login", 200, ""))
+        for _ in range(POLLS):
+            if logins(log) == number + 1:
+                break
+            await asyncio.sleep(0.01)
+        assert logins(log) == number + 1
+    flooding.cancel()
+    await asyncio.gather(flooding, return_exceptions=True)
+    await witness.stop()
+    rests = [event for _, event in events(log) if isinstance(event, ActsUnrecorded)]
+    assert rests, "there was no flood"
+
+
+def logins(log: MemoryLog) -> int:
+    return sum(isinstance(event, LoggedIn) for _, event in events(log))
+
+
+async def flood(witness: Witness) -> None:
+    """Denials of ever new actors, for ever."""
+    for number in range(1_000_000):
+        witness.saw(TENANT, denied(f"key:{number}"))
+        if number % 100 == 0:
+            await asyncio.sleep(0.01)
 
 
 async def test_what_is_quiet_again_is_told_soon_again() -> None:

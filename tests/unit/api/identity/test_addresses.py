@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import HTTPConnection
 
-from penstock.api.identity.addresses import client_of, email_digest, networks, normal_email
+from penstock.api.audit.origin import origin_of
+from penstock.api.identity.addresses import (
+    client_of,
+    email_digest,
+    networks,
+    normal_address,
+    normal_email,
+)
 
 PROXIES = networks(["10.0.0.0/8", "::1"])
 
@@ -56,3 +63,22 @@ def test_what_is_no_address(text: str) -> None:
 def test_a_digest_needs_the_key() -> None:
     assert email_digest("a@b", b"1") != email_digest("a@b", b"2")
     assert email_digest("a@b", b"1") == email_digest("a@b", b"1")
+
+
+@pytest.mark.parametrize(
+    ("claimed", "told"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("::FFFF:CB00:7109", "203.0.113.9"),
+        ("::ffff:203.0.113.9%eth0", "203.0.113.9"),
+        ("2001:db8::1%eth0", "2001:db8::1"),
+        ("2001:0DB8:0:0:0:0:0:1", "2001:db8::1"),
+        ("unknown", "unknown"),
+        ("testclient%x", "testclient%x"),
+    ],
+)
+def test_an_address_is_told_in_one_spelling(claimed: str, told: str) -> None:
+    assert normal_address(claimed) == told
+    peer = HTTPConnection({"type": "http", "client": (claimed, 1), "headers": []})
+    assert origin_of(peer, []) == f"{told}\n"

@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.types import Scope
 
 from penstock.api.audit.origin import origin_of
-from penstock.api.audit.witness import Seen
+from penstock.api.audit.window import ANONYMOUS, Seen
 from penstock.api.auth import PRESENTED, guard_of
 from penstock.api.errors import CODE
 from penstock.api.identity.addresses import Networks
@@ -20,7 +20,6 @@ from penstock.domain.access.events import AccessDenied, Act, LoginFailed, WriteR
 from penstock.domain.identity import Permission
 
 NOTED: Final = "noted"
-ANONYMOUS: Final = "anonymous"
 DENIED: Final = frozenset({401, 403})
 FAILED: Final = frozenset({401, 429})
 PROVING: Final = frozenset(f"/api/auth/{name}" for name in ("login", "refresh", "accept"))

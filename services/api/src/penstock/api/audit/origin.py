@@ -8,7 +8,8 @@ from typing import Any
 
 from starlette.requests import HTTPConnection
 
-from penstock.api.identity.addresses import Networks, address_of
+from penstock.api.audit.window import BETWEEN
+from penstock.api.identity.addresses import Networks, address_of, normal_address
 from penstock.infra.keyring.data_keys import KeyGone
 from penstock.infra.keyring.payloads import Seals
 from penstock.infra.keyring.texts import BEGIN
@@ -17,8 +18,6 @@ from penstock.infra.telemetry import logs
 
 AGENT_CHARACTERS_MAX = 200
 """What is kept of a User-Agent: enough to tell programs apart."""
-BETWEEN = "\n"
-"""Stands in no header."""
 
 _log = logs.logger(__name__)
 
@@ -26,7 +25,7 @@ _log = logs.logger(__name__)
 def origin_of(connection: HTTPConnection, trusted: Networks) -> str:
     """Where a request comes from, in the clear. trusted: proxies."""
     agent = connection.headers.get("user-agent", "")[:AGENT_CHARACTERS_MAX]
-    return f"{address_of(connection, trusted)}{BETWEEN}{agent}"
+    return f"{normal_address(address_of(connection, trusted))}{BETWEEN}{agent}"
 
 
 async def closed(seals: Seals, tenant_id: str, origin: str) -> str:

@@ -4,11 +4,14 @@
 
 Equal acts are counted while they wait to be told. A tenant's first one waits half a second; while
 more keep coming the waits double up to a minute, so that a flood, however long, is a bounded number
-of events whose counts add up. What there was no room for is counted in an event of its own.
+of events whose counts add up. What there was no room for is counted in events of its own.
+
+What succeeded waits apart from what was tried in vain, and never longer than half a second: nobody
+hides an export behind denials.
 
 Each process tells in histories of its own, whose acts are numbered: what is told twice because an
 answer was lost stands there once. What a process that is killed had not told yet is lost: at most
-a minute's acts of a tenant under attack, half a second's of any other.
+a minute's denials of a tenant under attack, half a second's acts of any other kind or tenant.
 """
 
 import asyncio
@@ -21,8 +24,16 @@ import uuid_utils
 from msgspec import Struct
 
 from penstock.api.audit.origin import closed
+from penstock.api.audit.window import RECORDER, Counted, Seen, Window
 from penstock.domain.access.decide import ACCESS, RecordAct
-from penstock.domain.access.events import AccessEvent, Act, ActsUnrecorded
+from penstock.domain.access.events import (
+    AccessEvent,
+    ActsUnrecorded,
+    DataExported,
+    LoggedIn,
+    LoggedOut,
+    SessionRevoked,
+)
 from penstock.domain.identity import PLATFORM_SCOPE
 from penstock.infra.eventlog.cache import Cache
 from penstock.infra.eventlog.log import EventLog
@@ -34,8 +45,6 @@ from penstock.messages import catalogue
 from penstock.messages.codec import codec_for
 
 TICK_S: Final = 0.1
-SEEN_MAX: Final = 100
-"""Different acts of one tenant in one window; further ones are only counted."""
 TENANTS_MAX: Final = 1_000
 """Tenants with acts that wait; those of further ones are counted at the platform."""
 BOOKS_MAX: Final = 1_000
@@ -46,7 +55,8 @@ TRIES_MAX: Final = 120
 STOP_S: Final = 2.0
 """What a stop gives to what waits."""
 PLATFORM: Final = str(PLATFORM_SCOPE)
-RECORDER: Final = "api:witness"
+DONE: Final = frozenset({LoggedIn, LoggedOut, SessionRevoked, DataExported})
+"""What took effect: rare, for each is somebody's who was let in."""
 
 _log = logs.logger(__name__)
 
@@ -61,35 +71,7 @@ class Pace(NamedTuple):
     retry_s: float = 1.0
 
 
-class Seen(NamedTuple):
-    """What makes acts equal. extra: members that only its kind has."""
-
-    kind: type[Act]
-    actor: str
-    origin: str
-    method: str
-    route: str
-    status: int
-    code: str
-    extra: tuple[tuple[str, str], ...] = ()
-
-
 PACE: Final = Pace()
-
-
-class Counted(Struct):
-    """How often, and when, ms; of the first one, the request."""
-
-    first_at: int
-    last_at: int
-    request_id: str = ""
-    traceparent: str = ""
-    count: int = 0
-
-    def again(self, at: int) -> None:
-        """Once more."""
-        self.count += 1
-        self.last_at = at
 
 
 class Book(Struct):
@@ -98,17 +80,6 @@ class Book(Struct):
     id: str
     number: int = 0
     decisions: int = 0
-
-
-class Window(Struct):
-    """What waits to be told of one tenant. due: on the monotonic clock. told: is on its way."""
-
-    due: float
-    lasts_s: float
-    seen: dict[Seen, Counted] = {}
-    unseen: Counted | None = None
-    told: list[Addressed[RecordAct]] = []
-    tries: int = 0
 
 
 class Witness:
@@ -121,6 +92,37 @@ class Witness:
         is_connected: Callable[[], bool],
         now: Callable[[], int],
         pace: Pace = PACE,
+    ) -> None:
+        self._done = Teller(log, seals, is_connected, now, pace._replace(most_s=pace.first_s))
+        self._tried = Teller(log, seals, is_connected, now, pace)
+
+    def saw(
+        self, tenant_id: str | None, seen: Seen, *, request_id: str = "", traceparent: str = ""
+    ) -> None:
+        """Take note of an act; without a tenant it is the platform's."""
+        teller = self._done if seen.kind in DONE else self._tried
+        teller.saw(tenant_id or PLATFORM, seen, request_id, traceparent)
+
+    def start(self) -> None:
+        """Begin to tell."""
+        self._done.start()
+        self._tried.start()
+
+    async def stop(self) -> None:
+        """Tell what waits, as far as time allows, and end."""
+        await asyncio.gather(self._done.stop(), self._tried.stop())
+
+
+class Teller:
+    """Tells acts of one sort, in windows and histories that no others stand in."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        seals: Seals,
+        is_connected: Callable[[], bool],
+        now: Callable[[], int],
+        pace: Pace,
     ) -> None:
         self._pace = pace
         self._seals = seals
@@ -138,24 +140,15 @@ class Witness:
             is_new=lambda commands: commands[0].command.act.number == 1,
         )
 
-    def saw(
-        self, tenant_id: str | None, seen: Seen, *, request_id: str = "", traceparent: str = ""
-    ) -> None:
-        """Take note of an act; without a tenant it is the platform's."""
+    def saw(self, tenant_id: str, seen: Seen, request_id: str, traceparent: str) -> None:
+        """Take note of an act."""
         at = self._now()
-        window = self._window(tenant_id or PLATFORM)
-        if window is not None:
-            counted = window.seen.get(seen)
-            if counted is None and len(window.seen) < SEEN_MAX:
-                counted = window.seen[seen] = Counted(at, at, request_id, traceparent)
-            if counted is not None:
-                counted.again(at)
-                return
-        else:
-            window = self._windows.setdefault(PLATFORM, self._opened())
+        window = self._window(tenant_id)
+        if window is None:
+            self._windows.setdefault(PLATFORM, self._opened()).count(RECORDER, at)
+        elif window.take(seen, at, request_id, traceparent):
+            return
         metrics.api_acts_unrecorded.labels("no room").inc()
-        window.unseen = window.unseen or Counted(at, at)
-        window.unseen.again(at)
 
     def _window(self, tenant_id: str) -> Window | None:
         """Where a tenant's acts wait; None where that is nowhere."""
@@ -235,22 +228,24 @@ class Witness:
         self, tenant_id: str, window: Window, book: Book
     ) -> list[Addressed[RecordAct]]:
         """What the window has seen so far, numbered; it begins anew."""
-        seen, unseen = window.seen, window.unseen
-        window.seen, window.unseen = {}, None
+        seen, rests = window.seen, window.rests
+        window.clear()
         told = []
         for each, counted in seen.items():
-            origin = await closed(self._seals, tenant_id, each.origin)
+            origin = await closed(self._seals, tenant_id, counted.origin)
             told.append(addressed(book, each, counted, origin))
-        if unseen is not None:
-            book.number += 1
-            rest = ActsUnrecorded(
-                number=book.number,
-                count=unseen.count,
-                first_at=unseen.first_at,
-                last_at=unseen.last_at,
-            )
-            told.append(Addressed(RecordAct(act=rest), f"{book.id}/{book.number}", RECORDER))
+        for actor, rest in rests.items():
+            told.append(unrecorded(book, actor, rest))
         return told
+
+
+def unrecorded(book: Book, actor: str, rest: Counted) -> Addressed[RecordAct]:
+    """The next event of a book, of an actor's acts that had no place."""
+    book.number += 1
+    act = ActsUnrecorded(
+        number=book.number, count=rest.count, first_at=rest.first_at, last_at=rest.last_at
+    )
+    return Addressed(RecordAct(act=act), f"{book.id}/{book.number}", actor)
 
 
 def addressed(book: Book, seen: Seen, counted: Counted, origin: str) -> Addressed[RecordAct]:

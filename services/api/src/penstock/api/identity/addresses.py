@@ -67,6 +67,17 @@ def is_within(address: str, trusted: Networks) -> bool:
     return any(found.version == network.version and found in network for network in trusted)
 
 
+def normal_address(address: str) -> str:
+    """An address in the one spelling that it is told in: IPv4 where it is that, without the zone of
+    a host; whatever is no address as it is.
+    """
+    if not is_address(address):
+        return address
+    found = ip_address(address.partition("%")[0])
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return str(mapped or found)
+
+
 def counted(address: str) -> str:
     """What an address is counted as."""
     if not is_address(address):
