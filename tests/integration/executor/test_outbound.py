@@ -175,6 +175,37 @@ async def test_headers_cannot_make_a_second_message(
     assert web.requests == []
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["Pässword\n", " Pässword", "Pässword\t", "Päss\0word", "Päss\x7fword", "Pässword\udc80"],
+)
+async def test_a_header_that_cannot_be_sent_is_named_and_not_quoted(
+    transport: GuardedTransport, web: Web, value: str
+) -> None:
+    with pytest.raises(CallInvalid, match="the header X-Token ") as refused:
+        await send(transport, get(web.answer("/a"), headers=(("X-Token", value),)))
+    assert "ss" not in str(refused.value)
+    assert web.requests == []
+
+
+@pytest.mark.parametrize("value", ["", "a", "a b\tc", "Pässword €", "a" * 5000])
+async def test_a_header_is_sent_as_it_is(transport: GuardedTransport, web: Web, value: str) -> None:
+    await send(transport, get(web.answer("/a"), headers=(("X-Token", value),)))
+    assert web.requests[-1].headers["x-token"] == value
+
+
+async def test_an_answer_that_is_no_http_is_not_quoted(
+    transport: GuardedTransport, web: Web
+) -> None:
+    async def echo(_: Request) -> bytes:
+        return "HTTP/1.1 200 OK\r\nBad Header Pässword\r\n\r\n".encode()
+
+    web.answers["/echo"] = echo
+    with pytest.raises(Unreachable, match="not valid HTTP") as broken:
+        await send(transport, get(web.url("/echo")))
+    assert "ssword" not in str(broken.value)
+
+
 async def test_a_method_is_a_word(transport: GuardedTransport, web: Web) -> None:
     with pytest.raises(CallInvalid):
         await send(transport, get(web.answer("/a"), method="GET /b HTTP/1.1\r\nX: y\r\n\r\n"))

@@ -14,7 +14,7 @@ from penstock.executor.inputs import encode
 from penstock.executor.outcome import Done, Rest, StepFault
 from penstock.executor.scrub import HIDDEN, Scrubber, base64_forms
 
-CANARY = 'kX9/"q\\w+é 7_Zt%\n8'
+CANARY = "kX9/\"q\\w+é '7_Zt%\n8€𝄞"
 SECRETS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=6, max_size=40)
 AROUND = st.text(max_size=5)
 
@@ -40,6 +40,13 @@ def spellings(value: str) -> dict[str, str]:
         "base64": b64encode(raw).decode(),
         "base64url": urlsafe_b64encode(raw).decode(),
         "latin-1": raw.decode("latin-1"),
+        "shown": repr(value)[1:-1],
+        "shown in ASCII": ascii(value)[1:-1],
+        "shown beside a quotation mark": repr(value + '"')[1:-2],
+        "shown bytes": repr(raw)[2:-1],
+        "shown bytes beside a quotation mark": repr(raw + b'"')[2:-2],
+        "shown bytes within json": json.dumps(repr(raw)[2:-1])[1:-1],
+        "shown within shown": ascii(ascii(value)[1:-1])[1:-1],
     }
 
 
@@ -52,7 +59,7 @@ def test_every_form_is_found_within_other_words(form: str) -> None:
 
 
 @example(value="0000\\\x1f", before="", after="", pick=3)
-@given(value=SECRETS, before=AROUND, after=AROUND, pick=st.integers(0, 15))
+@given(value=SECRETS, before=AROUND, after=AROUND, pick=st.integers(0, 22))
 def test_no_form_of_any_secret_is_left(value: str, before: str, after: str, pick: int) -> None:
     form = list(spellings(value).values())[pick]
     cleaned = Scrubber([value]).text(f"{before}{form}{after}")
@@ -100,6 +107,17 @@ def test_a_secret_within_another_leaves_nothing_of_the_longer_one() -> None:
 def test_a_mixture_of_escapes_is_found() -> None:
     assert Scrubber(["a b/c&déf"]).text("%x a%20b/c&d%C3%A9f") == "%x ***"
     assert Scrubber(["a b/c&déf"]).text(r"\x a b\/c&d\u00E9f") == r"\x ***"
+
+
+def test_what_an_error_shows_of_a_secret_is_found() -> None:
+    """As errors of libraries quote a header; a stored file ends with a line end."""
+    for secret in ("Pässword\n", "it's €1 𝄞", "hunter2\\hunter", "\tPäss'word "):
+        for text in (secret, secret.strip()):
+            for shown in (repr(text), ascii(text), repr(text.encode()), repr([text, '"'])):
+                said = Scrubber([secret]).text(f"Illegal header value {shown} there")
+                assert said.replace("\\n", "").replace("\\t", "").count(HIDDEN) == 1, shown
+                assert not {"ss", "€", "hunter"} & {*said.split()}
+                assert len(said) < len("Illegal header value [b'***', '\"'] there") + 6, said
 
 
 @pytest.mark.parametrize(

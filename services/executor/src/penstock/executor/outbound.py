@@ -99,8 +99,11 @@ async def send(transport: GuardedTransport, call: Call) -> Answer:
     except TimeoutError as error:
         raise CallTimedOut(f"no answer within {call.timeout_ms} ms") from error
     except httpcore.LocalProtocolError as error:
-        raise CallInvalid(f"the request is not valid: {error}") from error
-    except (httpcore.NetworkError, httpcore.ProtocolError) as error:
+        # The library's words quote what was sent, or what came back: a secret maybe.
+        raise CallInvalid("the request is not valid HTTP") from error
+    except httpcore.ProtocolError as error:
+        raise Unreachable("the answer broke off, or is not valid HTTP") from error
+    except httpcore.NetworkError as error:
         raise Unreachable(str(error) or "the connection was lost") from error
 
 
@@ -117,6 +120,11 @@ async def _follow(transport: GuardedTransport, call: Call) -> Answer:
     raise RedirectsExceeded(f"more than {call.redirects_max} redirects")
 
 
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+HEADER_VALUE = re.compile(
+    r"(?:[!-~\x80-\ud7ff\ue000-\U0010ffff]+(?:[ \t]+[!-~\x80-\ud7ff\ue000-\U0010ffff]+)*+)?"
+)
+"""Visible characters, sent as UTF-8, with spaces and tabs between them (RFC 9110, 5.5)."""
 METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Z-]{1,40}")
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 BODY_KEEPING_REDIRECTS = frozenset({307, 308})
@@ -128,10 +136,13 @@ def _request(call: Call) -> Request:
     for name, value in call.headers:
         if name.lower() in OWN_HEADERS:
             raise CallInvalid(f"the header {name} is not a step's to set")
-        try:
-            headers[name] = value
-        except ValueError as error:
-            raise CallInvalid(f"the header {name} is not valid: {error}") from error
+        if HEADER_NAME.fullmatch(name) is None:
+            raise CallInvalid(f"the header {name} has a name that is none")
+        if HEADER_VALUE.fullmatch(value) is None:
+            # Its name is said and not its value, which may be a secret.
+            said = "holds a control character, or begins or ends with a space or a line end"
+            raise CallInvalid(f"the value of the header {name} {said}")
+        headers[name] = value
     headers.setdefault("accept-encoding", "gzip, deflate")
     return Request(method=_method(call), url=url, headers=headers, body=call.body)
 

@@ -4,8 +4,9 @@
     scrubber.value({"echo": "Bearer hunter2-hunter2"})     # {"echo": "Bearer ***"}
 
 Looked for are the value as it is, in base64 and base64url at each of the three places where it can
-begin within a longer text, in hex, percent-encoded, and as JSON writes it, also within JSON within
-JSON. What somebody computes of a value, its digest or its half, is not found.
+begin within a longer text, in hex, percent-encoded, as JSON writes it, also within JSON within
+JSON, and as Python shows texts and bytes, as errors of libraries do. What somebody computes of a
+value, its digest or its half, is not found.
 """
 
 import json
@@ -29,6 +30,7 @@ LOOSE_MAX = 1024
 each of its spellings, but not in a mixture of them."""
 NESTING = 16
 """Backslashes before an escaped character: each JSON within JSON doubles them, and adds one."""
+LATIN_1_END = 0x100
 
 _ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f"}
 _log = logger(__name__)
@@ -45,8 +47,9 @@ class Scrubber:
 
     def hide(self, *values: str) -> None:
         """Take these out as well. One that is too short to be told from other words is left."""
-        worth = [value for value in values if len(value.encode()) >= SECRET_BYTES_MIN]
-        self._values += worth
+        # Whoever takes a header apart takes away the space around it.
+        both = (one for value in values for one in dict.fromkeys((value, value.strip())))
+        self._values += [one for one in both if len(one.encode()) >= SECRET_BYTES_MIN]
         found = {form for value in self._values for form in forms(value)}
         self._forms = tuple(sorted(found, key=len, reverse=True))
         self._loose = None
@@ -136,14 +139,12 @@ def forms(value: str) -> Iterator[str]:
     """The spellings of a value that are looked for as they stand."""
     raw = value.encode()
     yield value
-    if len(value.strip().encode()) >= SECRET_BYTES_MIN:
-        # Whoever takes a header apart takes away the space around it.
-        yield value.strip()
     if not value.isascii():
         yield raw.decode("latin-1")
     for written in (json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]):
         yield written
         yield written.replace("/", "\\/")
+    yield from shown_forms(value)
     for encoded in (quote(value), quote(value, safe=""), quote_plus(value)):
         yield encoded
         yield lower_escapes(encoded)
@@ -151,6 +152,19 @@ def forms(value: str) -> Iterator[str]:
         yield digits
         yield "".join(f"%{digits[at : at + 2]}" for at in range(0, len(digits), 2))
     yield from base64_forms(raw)
+
+
+def shown_forms(value: str) -> Iterator[str]:
+    """A value as Python shows a text or bytes that it is in.
+
+    An apostrophe is escaped only where a quotation mark is there as well, maybe outside the value.
+    """
+    raw = value.encode()
+    for shown in (repr, ascii):
+        yield shown(value)[1:-1]
+        yield shown('"' + value)[2:-1]
+    yield repr(raw)[2:-1]
+    yield repr(b'"' + raw)[3:-1]
 
 
 def lower_escapes(encoded: str) -> str:
@@ -191,8 +205,15 @@ def loose(value: str) -> str:
 
 def backslashes(count: int) -> str:
     """A run of them: JSON within JSON has more, and those that escape what follows as well."""
-    spelled = f"%5[cC]|\\\\{{1,{NESTING}}}+u005[cC]"
+    spelled = f"%5[cC]|\\\\{{1,{NESTING}}}+(?:u00|x)5[cC]"
     return f"(?:\\\\{{{count},{count * NESTING + NESTING}}}+|(?:{spelled}){{{count}}})"
+
+
+def escapes_of(letters: list[str], least: int) -> str:
+    """Escapes that follow each other, each behind backslashes; the first behind `least` or more."""
+    return "".join(
+        f"\\\\{{{least if at == 0 else 1},{NESTING}}}+{each}" for at, each in enumerate(letters)
+    )
 
 
 def character(one: str, *, after_backslash: bool = False) -> str:
@@ -202,14 +223,17 @@ def character(one: str, *, after_backslash: bool = False) -> str:
         return one
     percent = "".join(f"%{byte:02x}" for byte in one.encode())
     units = one.encode("utf-16-be").hex()
-    escaped = "".join(
-        f"\\\\{{{least if at == 0 else 1},{NESTING}}}+u{units[at : at + 4]}"
-        for at in range(0, len(units), 4)
-    )
+    by_unit = [f"u{units[at : at + 4]}" for at in range(0, len(units), 4)]
+    by_byte = [f"x{byte:02x}" for byte in one.encode()]
+    by_point = [f"U{ord(one):08x}"]
+    escapes = [by_unit, by_byte, by_point]
+    if not one.isascii() and ord(one) < LATIN_1_END:
+        escapes.append([f"x{ord(one):02x}"])
+    escaped = "|".join(escapes_of(each, least) for each in escapes)
     spellings = [re.escape(one), f"(?i:{percent}|{escaped})"]
     if one == " ":
         spellings.append(r"\+")
-    if one in '"/':
+    if one in "\"'/":
         spellings.append(f"\\\\{{1,{NESTING}}}+{one}")
     if one in _ESCAPES:
         spellings.append(f"\\\\{{0,{NESTING}}}+{_ESCAPES[one]}")
