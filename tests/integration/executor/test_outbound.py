@@ -133,6 +133,8 @@ async def test_credentials_stay_with_the_origin(web: Web) -> None:
     web.answer("/end")
     await send(transport, get(same, headers=headers))
     assert web.requests[-1].headers["authorization"] == "Bearer x"
+    await send(transport, get(same, headers=headers, is_ours=lambda url: url.target != "/end"))
+    assert not {"authorization", "x-api-key", "cookie"} & set(web.requests[-1].headers)
     await send(transport, get(other, headers=headers))
     last = web.requests[-1].headers
     assert last["host"].startswith("localhost")

@@ -17,7 +17,7 @@ from penstock.executor.outbound import Answer, Call, CallInvalid, url_of
 from penstock.executor.outcome import StepFault
 from penstock.executor.scrub import Scrubber
 from penstock.executor.transport import GuardedTransport
-from penstock.infra.egress.urls import EgressRefused
+from penstock.infra.egress.urls import EgressRefused, parse_url
 
 CALL = Call(
     tenant="acme",
@@ -158,8 +158,56 @@ async def test_an_openai_key_goes_below_its_base_url_only() -> None:
         *("http://ai.test/v1/models", "https://ai.test:8443/v1/models", "https://ai.test/v2"),
         *("https://ai.test/v1/../v2", "https://ai.test/v1/%2e%2e/v2", "https://ai.test/v10"),
         *("https://evil.test\\@ai.test/v1/", "https://api.openai.com/v1/models"),
+        *(
+            "https://ai.test/v1/..%2fadmin",
+            "https://ai.test/v1/.%2e;/x",
+            "https://ai.test/v1/..;/x",
+        ),
+        *("https://ai.test/v1/..%5Cadmin", "https://ai.test/v1/%252E%252e/x"),
+        *("https://ai.test/v1/a/..;a=b", "https://ai.test/v1/..%25252fadmin"),
     ):
         assert not await is_sent(ours, url), url
+    for url in (
+        "https://ai.test/v1/..a",
+        "https://ai.test/v1/gpt-4.1;x?q=..%2f",
+        "https://ai.test/v1",
+    ):
+        assert await is_sent(ours, url), url
+
+
+@pytest.mark.parametrize(
+    ("connection", "inside", "outside"),
+    [
+        (
+            Connection("openai", {"baseUrl": "https://h.test/v1"}, {"apiKey": "k"}, "ai"),
+            ["/v1/models"],
+            ["/v2", "/v1/..%2fadmin", "/v1/..;/x", "/"],
+        ),
+        (
+            Connection(
+                "s3",
+                {"endpoint": "https://h.test", "bucket": "box", "accessKeyId": "me"},
+                {"secretAccessKey": "k"},
+                "s3",
+            ),
+            ["/box/b"],
+            ["/boxes", "/other/a", "/", "/box/..%2fother"],
+        ),
+        (Connection("bearer", {"hosts": ["h.test"]}, {"token": "t"}, "b"), ["/x", "/"], []),
+    ],
+    ids=lambda one: one.type if isinstance(one, Connection) else None,
+)
+async def test_a_credential_follows_a_redirect_only_where_it_would_be_used(
+    connection: Connection, inside: list[str], outside: list[str]
+) -> None:
+    world = World()
+    start = f"https://h.test{inside[0]}"
+    await authorized(context(connection), replace(CALL, url=start), world.send)
+    sent = world.calls[-1]
+    assert [sent.is_ours(parse_url(f"https://h.test{path}")) for path in inside] == [True] * len(
+        inside
+    )
+    assert not any(sent.is_ours(parse_url(f"https://h.test{path}")) for path in outside)
 
 
 async def test_a_bucket_s_key_goes_to_its_bucket_only() -> None:

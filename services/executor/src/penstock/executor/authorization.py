@@ -5,6 +5,7 @@ URL could be signed for one host and sent to another.
 """
 
 import hashlib
+import re
 from base64 import b64encode
 
 from msgspec import Struct
@@ -23,6 +24,8 @@ UNAUTHORIZED = 401
 OPENAI_URL = "https://api.openai.com/v1"
 S3_URL = "https://s3.{region}.amazonaws.com"
 S3_REGION = "us-east-1"
+HIDDEN_STEP = re.compile(r"%(?:25)*(?:2[ef]|5c)|(?:^|/)\.{1,2}(?:;|/|$)", re.IGNORECASE)
+"""What a server could read as a step up in a path, encoded once or more, or before a `;`."""
 
 
 class Signature(Struct, frozen=True):
@@ -46,6 +49,7 @@ async def authorized(context: StepContext, call: Call, send: Send) -> Answer:
     if connection is None:
         return await send(call)
     refuse_other_places(connection, url_of(call))
+    call = replace(call, is_ours=lambda url: is_ours(connection, url) and not has_dots(url))
     signature = await signature_of(context, connection, call, send)
     answer = await send(signed(call, signature))
     if answer.status != UNAUTHORIZED or not signature.token or context.used.tokens is None:
@@ -98,7 +102,7 @@ def s3_signature(connection: Connection, call: Call) -> Signature:
     """AWS Signature Version 4 over the method, the URL, the body and what S3 reads of headers."""
     url, config = url_of(call), connection.config
     path, query = sigv4.canonical_path(url), sigv4.canonical_query(sigv4.query_pairs(url))
-    if {".", ".."} & {*path.split("/")}:
+    if has_dots(url):
         raise StepFault("CONFIG_INVALID", "no object with dots for a segment can be asked for")
     moment, body_hash = sigv4.moment_now(), hashlib.sha256(call.body or b"").hexdigest()
     added = (("x-amz-content-sha256", body_hash), ("x-amz-date", moment))
@@ -134,19 +138,24 @@ def signed(call: Call, signature: Signature) -> Call:
 
 def refuse_other_places(connection: Connection, url: Url) -> None:
     """Raise StepFault, final, for a place that the connection is not for."""
+    if not is_ours(connection, url):
+        said = f"the connection {connection.name!r} is not for the host of this request"
+        raise StepFault("CONNECTION_REFUSED", said)
+
+
+def is_ours(connection: Connection, url: Url) -> bool:
+    """Whether a connection signs what goes to a place, and may follow a redirect there."""
     config = connection.config
     match connection.type:
         case "s3":
-            is_ours = is_in_bucket(url, s3_place(connection), config["bucket"])
+            return is_in_bucket(url, s3_place(connection), config["bucket"])
         case "openai":
-            is_ours = is_under(url, place_of(connection, config.get("baseUrl", OPENAI_URL)))
+            base = place_of(connection, config.get("baseUrl", OPENAI_URL))
+            return is_under(url, base) and not HIDDEN_STEP.search(path_below(url, base))
         case _:
             hosts = config.get("hosts")
             known = {canonical_host(one) for one in hosts or ()}
-            is_ours = hosts is None or canonical_host(url.host) in known
-    if not is_ours:
-        said = f"the connection {connection.name!r} is not for the host of this request"
-        raise StepFault("CONNECTION_REFUSED", said)
+            return hosts is None or canonical_host(url.host) in known
 
 
 def s3_place(connection: Connection) -> Url:
@@ -166,8 +175,23 @@ def place_of(connection: Connection, text: str) -> Url:
 
 def is_under(url: Url, base: Url) -> bool:
     """Whether a URL is `base` or within it."""
-    path, root = url.target.partition("?")[0], base.target.partition("?")[0].rstrip("/")
+    path, root = path_of(url), path_of(base).rstrip("/")
     return url.origin == base.origin and (path == root or path.startswith(f"{root}/"))
+
+
+def path_below(url: Url, base: Url) -> str:
+    """What is left of the path of a URL that is under `base`."""
+    return path_of(url)[len(path_of(base).rstrip("/")) :]
+
+
+def has_dots(url: Url) -> bool:
+    """Whether a path has dots for a segment once it is decoded, and signed for S3."""
+    return not {".", ".."}.isdisjoint(sigv4.canonical_path(url).split("/"))
+
+
+def path_of(url: Url) -> str:
+    """A URL's path, as it is sent."""
+    return url.target.partition("?")[0]
 
 
 def is_in_bucket(url: Url, endpoint: Url, bucket: str) -> bool:
@@ -180,5 +204,5 @@ def is_in_bucket(url: Url, endpoint: Url, bucket: str) -> bool:
 
 def place_in(endpoint: Url, bucket: str) -> Url:
     """The bucket below its endpoint."""
-    path = endpoint.target.partition("?")[0].rstrip("/")
+    path = path_of(endpoint).rstrip("/")
     return replace(endpoint, target=f"{path}/{bucket}")

@@ -1,13 +1,13 @@
 """One outgoing HTTP call: redirects, size limits, decoding. All of a step's requests go here.
 
 No cookies are kept. Each redirect is a new request behind the same guard; one that changes the
-origin takes along only headers that cannot be credentials.
+origin, or leaves what its connection is for, takes along only headers that cannot be credentials.
 """
 
 import asyncio
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import httpcore
 import httpx
@@ -63,6 +63,7 @@ class Call(Struct, frozen=True, kw_only=True):
 
     timeout_ms: of all of it, redirects included. redirects_max: with 0 a redirect is the answer.
     body_max: bytes of the answer. verify: whether the far side's certificate must be valid.
+    is_ours: whether credentials may follow a redirect to a place of the same origin.
     """
 
     tenant: str
@@ -75,6 +76,7 @@ class Call(Struct, frozen=True, kw_only=True):
     redirects_max: int = REDIRECTS_MAX
     body_max: int = BODY_BYTES_MAX
     verify: bool = True
+    is_ours: Callable[[Url], bool] = lambda _: True
 
 
 class Answer(Struct, frozen=True):
@@ -116,7 +118,7 @@ async def _follow(transport: GuardedTransport, call: Call) -> Answer:
             location = headers.get("location")
             if not (call.redirects_max and location and response.status in REDIRECTS):
                 return Answer(response.status, headers, await _body(response, headers, call))
-        request = _redirected(request, response.status, location)
+        request = _redirected(request, response.status, location, call.is_ours)
     raise RedirectsExceeded(f"more than {call.redirects_max} redirects")
 
 
@@ -163,12 +165,14 @@ def _method(call: Call) -> str:
     return method
 
 
-def _redirected(request: Request, status: int, location: str) -> Request:
+def _redirected(
+    request: Request, status: int, location: str, is_ours: Callable[[Url], bool]
+) -> Request:
     try:
         url = parse_url(_as_sent(location), base=request.url)
     except NoUrl as error:
         raise EgressRefused(f"redirected to a place that is no URL: {error}") from error
-    same = url.origin == request.url.origin
+    same = url.origin == request.url.origin and is_ours(url)
     keeps_body = status in BODY_KEEPING_REDIRECTS or request.method in {"GET", "HEAD"}
     headers = [
         (name, value)
