@@ -15,7 +15,7 @@ DEMO_TIMEOUT_S = 150
 
 
 async def demo(folder: Path) -> asyncio.subprocess.Process:
-    """Start the demo in an empty folder."""
+    """Start the demo in an empty folder, from a terminal: a shell's background ignores Ctrl-C."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PENSTOCK_")}
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "penstock.dev.demo"),
@@ -23,6 +23,7 @@ async def demo(folder: Path) -> asyncio.subprocess.Process:
         env={**kept, "PYTHONUNBUFFERED": "1"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

@@ -284,8 +284,10 @@ async def test_too_much_that_waits_is_refused_at_the_door(house: House) -> None:
         assert (await client.get("/api/usage")).json()["waiting"]["steps"] > WAITING_STEPS_MAX
         pressure._heard["s"] = Heard(now - 60, full)
         assert (await client.post(path, json={})).status_code == 202
+        await pressure.stop()
         pressure.backlog = BACKLOG_MAX + 1
         refused = await client.post(path, json={})
+        await pressure.start()
         assert refusal(refused)[:3] == (429, "RATE_LIMITED", "commands")
         await pressure.look()
         assert (await client.post(path, json={})).status_code == 202

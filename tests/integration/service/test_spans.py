@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Status
 from pytest_httpserver import HTTPServer
 
 from penstock.infra.telemetry import tracing
@@ -53,7 +53,11 @@ def test_an_error_is_on_the_span_and_goes_on(collector: HTTPServer) -> None:
         raise KeyError("gone")
     (sent,) = received(collector)
     (span,) = (span for scope in sent.scope_spans for span in scope.spans)
-    assert [event.name for event in span.events] == ["exception"]
+    assert {pair.key: pair.value.string_value for pair in span.attributes} == {
+        "error.type": "KeyError"
+    }
+    assert span.status.code == Status.STATUS_CODE_ERROR
+    assert b"gone" not in sent.SerializeToString(), "what it says may quote somebody"
 
 
 def test_what_the_sender_does_not_record_is_not_sent(collector: HTTPServer) -> None:
