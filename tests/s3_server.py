@@ -36,6 +36,8 @@ class S3Server:
             "volume.port": volume,
             "filer.port": filer,
             "s3.port": self.port,
+            "s3.localSocket": directory / "s3.sock",
+            "filer.localSocket": directory / "filer.sock",
             "s3.config": directory / "s3.json",
             "webdav": "false",
             "admin.ui": "false",

@@ -123,9 +123,8 @@ async def _follow(transport: GuardedTransport, call: Call) -> Answer:
 
 
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-HEADER_VALUE = re.compile(
-    r"(?:[!-~\x80-\ud7ff\ue000-\U0010ffff]+(?:[ \t]+[!-~\x80-\ud7ff\ue000-\U0010ffff]+)*+)?"
-)
+VISIBLE = r"!-~\x80-\ud7ff\ue000-\U0010ffff"
+HEADER_VALUE = re.compile(rf"(?:[{VISIBLE}](?:[ \t{VISIBLE}]*[{VISIBLE}])?)?")
 """Visible characters, sent as UTF-8, with spaces and tabs between them (RFC 9110, 5.5)."""
 METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Z-]{1,40}")
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
