@@ -300,3 +300,14 @@ async def test_an_unknown_name_in_the_query_is_told_and_not_passed_over(
 
 async def test_a_stranger_hears_nothing_of_what_a_query_may_hold(house: House) -> None:
     is_problem(await house.client.get("/api/runs", params={"limmit": "1"}), 401, "UNAUTHORIZED")
+
+
+async def test_a_name_that_stands_twice_in_the_query_is_told_and_not_passed_over(
+    tenant: AsyncClient,
+) -> None:
+    for path in ("/api/runs", "/api/audit/events"):
+        answer = await tenant.get(f"{path}?limit=-210&limit=5")
+        (fault,) = is_problem(answer, 400, "VALIDATION_ERROR")["details"]
+        assert (fault["pointer"], fault["code"]) == ("/query/limit", "SCHEMA_INVALID")
+    several = "type=RunStarted&type=RunSucceeded&actor=a&actor=b"
+    assert (await tenant.get(f"/api/audit/events?{several}")).status_code == 200
